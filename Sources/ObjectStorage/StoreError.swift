@@ -1,0 +1,22 @@
+/// What can go wrong with a store. Cases carry the facts; the command line makes the sentences.
+package enum StoreError: Error, Hashable, Sendable {
+    case notFound(key: String)
+    case preconditionFailed(key: String)
+    case rangeNotSatisfiable(key: String)
+    /// The key breaks the rules above `ObjectStore`, or this store cannot hold it.
+    case invalidKey(key: String, reason: String)
+    /// The bucket or directory itself is missing.
+    case containerMissing(location: String)
+    /// Credentials are missing, wrong, expired or lack a permission. `reason` is the store's own word.
+    case accessDenied(location: String, reason: String)
+    /// No credentials were found; `tried` names the sources that were asked.
+    case noCredentials(tried: [String])
+    /// The store did not answer usefully after `attempts` tries: 5xx, resets, timeouts, TLS, DNS.
+    case unavailable(location: String, key: String, attempts: Int, reason: String)
+    /// The answer cannot be right: short body, unparsable XML, missing header. `reason` says what was seen.
+    case badAnswer(key: String, reason: String)
+    /// A local file operation failed with this errno.
+    case localIO(path: String, errno: Int32)
+    /// The location cannot be used: unknown scheme, bad bucket name, bad option.
+    case invalidLocation(location: String, reason: String)
+}
