@@ -36,7 +36,8 @@ let package = Package(
     ],
     targets: [
         // C: system libraries behind narrow, non-variadic functions.
-        .target(name: "CFUSE", cSettings: [.define("FUSE_USE_VERSION", to: "312")], linkerSettings: [.linkedLibrary("fuse3")]),
+        .target(name: "CFUSE", linkerSettings: [.linkedLibrary("fuse3")]),
+        .target(name: "CLinux"),
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
@@ -47,7 +48,7 @@ let package = Package(
         library("Staging", ["Versioning", "ProllyTree", grdb, logging]),
         library(
             "Repository",
-            ["Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache", "CZstd", crypto, logging]),
+            ["Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache", "CLinux", "CZstd", crypto, logging]),
         library("VFS", ["Repository", "Versioning", "ProllyTree", "Staging", logging]),
         library("FUSEServer", ["CFUSE", "VFS", logging]),
         .executableTarget(

@@ -1,0 +1,24 @@
+import Glibc
+
+/// Why a cache cannot be opened or cleared. Reading never throws these: a cache that cannot keep is passed by.
+package enum BlockCacheError: Error, Equatable {
+    /// A system call failed. `errno` as the kernel gave it.
+    case system(operation: String, path: String, errno: Int32)
+    /// The directory holds files and none of them says that it is a cache of ours; nothing in it was touched.
+    case notACacheDirectory(path: String)
+    /// Other processes have the directory open with an index that this version cannot read.
+    case inUseWithUnreadableIndex(path: String)
+    /// Another process (stopped, perhaps) held the lock all the time.
+    case lockTimedOut(path: String)
+}
+
+/// A failed system call, before it is known whether anybody has to hear of it.
+struct DiskFailure: Error {
+    let operation: String
+    let errno: Int32
+
+    /// Room may be made, or another place on the disk may be sound.
+    var mayPassAfterEviction: Bool { errno == ENOSPC || errno == EDQUOT || errno == EIO }
+
+    func error(path: String) -> BlockCacheError { .system(operation: operation, path: path, errno: errno) }
+}

@@ -1,0 +1,182 @@
+import Glibc
+import Logging
+import Synchronization
+
+/// The files and the index of one open cache directory. Functions called `locked…` run under the exclusive lock.
+final class CacheDisk: Sendable {
+    let path: String
+    let logger: Logger
+    let index: CacheIndex
+    let packs: KeyedDirectory
+    let objects: KeyedDirectory
+    let files: OpenFiles
+    let lock: ExclusiveLock
+    let evictions = Atomic<UInt64>(0)
+    let corruptBlocks = Atomic<UInt64>(0)
+    /// Shared lock on the `open` file for as long as this process has the cache open.
+    private let openMark: OpenMark
+    private let lastComplaint = Mutex<UInt64?>(nil)
+
+    init(
+        path: String, logger: Logger, index: CacheIndex, packs: KeyedDirectory, objects: KeyedDirectory,
+        files: OpenFiles, lock: ExclusiveLock, openMark: OpenMark
+    ) {
+        self.path = path
+        self.logger = logger
+        self.index = index
+        self.packs = packs
+        self.objects = objects
+        self.files = files
+        self.lock = lock
+        self.openMark = openMark
+    }
+
+    // MARK: Blocks
+
+    /// Writes a verified block, making room first. nil if it could not be kept, which is not an error: it is logged
+    /// at most once a minute, and the caller has the bytes.
+    func fill(_ block: BlockAddress, _ bytes: UnsafeRawBufferPointer) -> CacheIndex.Reference? {
+        let need = DiskIO.pageSpan(block.offset..<block.end)
+        let filled = lock.tryWithLock { () -> CacheIndex.Reference? in
+            lockedWithRoom(for: need, keeping: block.segment) { () throws(DiskFailure) in
+                try lockedWrite(block, bytes, need: need)
+            }
+        }
+        if filled == nil { complain("another process holds the lock of the cache") }
+        return filled ?? nil
+    }
+
+    /// Runs `write` with `need` bytes free below the limit, a second time after evicting more if the disk failed it.
+    private func lockedWithRoom<T>(
+        for need: UInt64, keeping id: SegmentID, _ write: () throws(DiskFailure) -> T
+    ) -> T? {
+        guard need <= index.limitBytes else { return nil }
+        if let own = index.find(id) { index.touch(own.slot) }
+        guard lockedMakeRoom(for: need) else { return nil }
+        do throws(DiskFailure) {
+            return try write()
+        } catch {
+            guard error.mayPassAfterEviction, lockedEvict(atLeast: max(need, evictionBatchBytes)) > 0 else {
+                complain("cannot keep: \(error.operation): \(String(cString: strerror(error.errno)))")
+                return nil
+            }
+        }
+        do throws(DiskFailure) {
+            return try write()
+        } catch {
+            complain("cannot keep, even after evicting: \(error.operation): \(String(cString: strerror(error.errno)))")
+            return nil
+        }
+    }
+
+    private func lockedWrite(
+        _ block: BlockAddress, _ bytes: UnsafeRawBufferPointer, need: UInt64
+    ) throws(DiskFailure) -> CacheIndex.Reference {
+        // The slot comes first: to get one may evict the last segment of this very pack, and its file with it.
+        let reference = lockedSlot(block.segment, extent: block.offset..<block.end)
+        let slot = index[reference.slot]
+        let file: OpenFile
+        do throws(DiskFailure) {
+            guard let opened = try files.current(block.key, create: true) else {
+                throw DiskFailure(operation: "create", errno: ENOENT)
+            }
+            file = opened
+        } catch {
+            if slot.bytesOnDisk == 0 { lockedEvict(slot: reference.slot) }
+            throw error
+        }
+        slot.widenExtent(to: block.offset..<block.end)
+
+        // Charged before writing and put right afterwards: if we are killed between, the charge is not too low.
+        let before = DiskIO.bytesOnDisk(file.descriptor)
+        charge(slot, need)
+        var failure: DiskFailure?
+        index.duringFill { failure = DiskIO.writeAll(file.descriptor, bytes, at: block.offset) }
+        let after = DiskIO.bytesOnDisk(file.descriptor)
+        discharge(slot, need)
+        charge(slot, after > before ? after - before : 0)
+
+        if let failure {
+            // What was written stays and does not verify; a segment that was begun for this block goes again.
+            if slot.bytesOnDisk == 0 || slot.extent == block.offset..<block.end { lockedEvict(slot: reference.slot) }
+            throw failure
+        }
+        return reference
+    }
+
+    /// The stable slot of a segment, created if need be. The generation stands until the next eviction.
+    private func lockedSlot(_ id: SegmentID, extent: Range<UInt64>) -> CacheIndex.Reference {
+        if let present = index.find(id) { return present }
+        let bucket = index.bucket(of: id)
+        // A process was killed while it evicted the segment: what it left must not be evicted again later, under the
+        // feet of the new slot.
+        for left in bucket where index[left].holds(id) { lockedEvict(slot: left) }
+        let number: Int
+        if let free = bucket.first(where: { !index[$0].isInUse }) {
+            number = free
+        } else {
+            number = bucket.min { index[$0].lastUse < index[$1].lastUse }!
+            lockedEvict(slot: number)
+        }
+        index[number].assign(id, extent: extent, now: index.now)
+        return CacheIndex.Reference(slot: number, generation: index[number].generation)
+    }
+
+    // MARK: Objects
+
+    /// Writes a whole object in the place of an older one. Does nothing if `isAbandoned` under the lock.
+    func fillObject(_ key: CacheKey, _ bytes: [UInt8], isAbandoned: () -> Bool) {
+        let id = SegmentID.object(key)
+        let file = ObjectFile.encode(bytes)
+        let need = DiskIO.pageRoundUp(UInt64(file.count))
+        let filled: Void? = lock.tryWithLock {
+            if isAbandoned() { return }
+            if let old = index.find(id) { lockedEvict(slot: old.slot) }
+            _ = lockedWithRoom(for: need, keeping: id) { () throws(DiskFailure) in
+                let number = lockedSlot(id, extent: 0..<0).slot
+                charge(index[number], need)
+                do throws(DiskFailure) {
+                    let size = try objects.replace(key, with: file)
+                    discharge(index[number], need)
+                    charge(index[number], size)
+                } catch {
+                    lockedEvict(slot: number)
+                    throw error
+                }
+            }
+        }
+        if filled == nil { complain("another process holds the lock of the cache") }
+    }
+
+    func removeObject(_ key: CacheKey) {
+        let removed: Void? = lock.tryWithLock {
+            if let reference = index.find(.object(key)) { lockedEvict(slot: reference.slot) }
+        }
+        // A slot without its file is only a miss, and its charge goes when it is evicted.
+        if removed == nil { objects.remove(key) }
+    }
+
+    // MARK: Accounts and complaints
+
+    func charge(_ slot: Slot, _ bytes: UInt64) {
+        slot.bytesOnDisk += bytes
+        index.usedBytes += bytes
+    }
+
+    func discharge(_ slot: Slot, _ bytes: UInt64) {
+        let bytes = min(bytes, slot.bytesOnDisk)
+        slot.bytesOnDisk -= bytes
+        index.usedBytes -= min(bytes, index.usedBytes)
+    }
+
+    /// Logs at most once a minute; what is passed over is of the same kind, a cache that does not keep.
+    func complain(_ reason: String) {
+        let now = CacheIndex.monotonicMilliseconds()
+        let isDue = lastComplaint.withLock { last in
+            if let last, now < last + 60_000 { return false }
+            last = now
+            return true
+        }
+        if isDue { logger.warning("block cache \(path): \(reason); reading on uncached") }
+    }
+}

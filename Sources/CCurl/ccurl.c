@@ -1,0 +1,147 @@
+#include "ccurl.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int init_result = 0;
+
+static void init_curl(void) { init_result = (int)curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+int tarn_curl_global_init(void) {
+    pthread_once(&once, init_curl);
+    return init_result;
+}
+
+static CURLcode set_shared(CURL *h) {
+    CURLcode code = curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_TCP_NODELAY, 1L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (!code) code = curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, 1L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L);
+    // Keys are signed as they are: curl must not fold "/./" and "/../".
+    if (!code) code = curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 256L * 1024L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024L);
+    return code;
+}
+
+CURL *tarn_curl_new(void) {
+    CURL *h = curl_easy_init();
+    if (h && set_shared(h)) {
+        curl_easy_cleanup(h);
+        return NULL;
+    }
+    return h;
+}
+
+// What this thread had before SIGPIPE was blocked.
+struct pipe_guard {
+    sigset_t old_mask;
+    int was_pending;
+};
+
+static void block_pipe(struct pipe_guard *guard) {
+    sigset_t pending, pipe;
+    sigemptyset(&pending);
+    sigpending(&pending);
+    guard->was_pending = sigismember(&pending, SIGPIPE);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &guard->old_mask);
+}
+
+static void unblock_pipe(const struct pipe_guard *guard) {
+    if (!guard->was_pending) {
+        sigset_t pipe;
+        const struct timespec now = {0, 0};
+        sigemptyset(&pipe);
+        sigaddset(&pipe, SIGPIPE);
+        while (sigtimedwait(&pipe, NULL, &now) == SIGPIPE) {
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &guard->old_mask, NULL);
+}
+
+CURLcode tarn_curl_perform(CURL *h) {
+    struct pipe_guard guard;
+    block_pipe(&guard);
+    CURLcode code = curl_easy_perform(h);
+    unblock_pipe(&guard);
+    return code;
+}
+
+void tarn_curl_free(CURL *h) {
+    struct pipe_guard guard;
+    block_pipe(&guard);
+    curl_easy_cleanup(h);
+    unblock_pipe(&guard);
+}
+
+void tarn_curl_reset(CURL *h) {
+    curl_easy_reset(h);
+    set_shared(h);
+}
+
+CURLcode tarn_curl_set_url(CURL *h, const char *url) { return curl_easy_setopt(h, CURLOPT_URL, url); }
+
+CURLcode tarn_curl_set_method(CURL *h, const char *method) {
+    return curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, method);
+}
+
+CURLcode tarn_curl_set_no_body(CURL *h) { return curl_easy_setopt(h, CURLOPT_NOBODY, 1L); }
+
+CURLcode tarn_curl_set_headers(CURL *h, struct curl_slist *headers) {
+    return curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
+}
+
+CURLcode tarn_curl_set_body(CURL *h, const void *bytes, int64_t length) {
+    CURLcode code = curl_easy_setopt(h, CURLOPT_POST, 1L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_POSTFIELDS, length ? bytes : "");
+    return code;
+}
+
+CURLcode tarn_curl_set_write(CURL *h, tarn_curl_data_callback callback, void *context) {
+    CURLcode code = curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, callback);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_WRITEDATA, context);
+    return code;
+}
+
+CURLcode tarn_curl_set_header_sink(CURL *h, tarn_curl_data_callback callback, void *context) {
+    CURLcode code = curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, callback);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_HEADERDATA, context);
+    return code;
+}
+
+CURLcode tarn_curl_set_timeouts(CURL *h, long connect_ms, long total_ms, long stall_seconds) {
+    CURLcode code = curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, total_ms);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, stall_seconds);
+    return code;
+}
+
+CURLcode tarn_curl_set_ca_file(CURL *h, const char *path) { return curl_easy_setopt(h, CURLOPT_CAINFO, path); }
+
+CURLcode tarn_curl_set_no_proxy(CURL *h) { return curl_easy_setopt(h, CURLOPT_NOPROXY, "*"); }
+
+CURLcode tarn_curl_set_user_agent(CURL *h, const char *text) { return curl_easy_setopt(h, CURLOPT_USERAGENT, text); }
+
+CURLcode tarn_curl_set_error_buffer(CURL *h, char *buffer) { return curl_easy_setopt(h, CURLOPT_ERRORBUFFER, buffer); }
+
+long tarn_curl_status(CURL *h) {
+    long status = 0;
+    curl_easy_getinfo(h, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+long tarn_curl_new_connections(CURL *h) {
+    long count = 0;
+    curl_easy_getinfo(h, CURLINFO_NUM_CONNECTS, &count);
+    return count;
+}

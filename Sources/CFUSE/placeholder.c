@@ -1,1 +1,0 @@
-#include <fuse_lowlevel.h>

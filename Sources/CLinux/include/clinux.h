@@ -1,0 +1,7 @@
+#ifndef TARN_CLINUX_H
+#define TARN_CLINUX_H
+
+// System headers that Swift's Glibc module leaves out.
+#include <sys/xattr.h>
+
+#endif

@@ -1,0 +1,117 @@
+import CFUSE
+import Glibc
+import VFS
+import Versioning
+
+/// The one answer to a request.
+enum Reply {
+    case done
+    case entry(FileAttributes, entryTimeout: Double)
+    case attributes(FileAttributes)
+    case opened(HandleNumber, keepsCache: Bool)
+    case openedDirectory(HandleNumber, cachesListing: Bool)
+    case created(FileAttributes, HandleNumber, entryTimeout: Double)
+    case written(Int)
+    case bytes([UInt8])
+    /// Bytes of a buffer that the sender frees.
+    case buffer(UnsafeRawBufferPointer)
+    case link([UInt8])
+    /// How long an attribute's value is, for a caller that asked with a size of 0.
+    case attributeSize(Int)
+    case statistics(VolumeStatistics)
+    /// The kernel need not ask again: an operation that this mount does not have.
+    case notImplemented
+}
+
+extension ServerContext {
+    /// Sends `reply`. What libfuse answers is ignored: a request that was interrupted has nobody waiting.
+    func send(_ reply: Reply, to request: fuse_req_t?, _ info: UnsafeMutablePointer<fuse_file_info>?) {
+        switch reply {
+        case .done:
+            fuse_reply_err(request, 0)
+        case .entry(let attributes, let timeout):
+            var entry = entryParameters(attributes, timeout)
+            fuse_reply_entry(request, &entry)
+        case .attributes(let attributes):
+            var status = status(attributes)
+            fuse_reply_attr(request, &status, traits.timeoutSeconds)
+        case .opened(let handle, let keepsCache):
+            tarn_file_info_set(info, handle.value, keepsCache ? 1 : 0, 0)
+            fuse_reply_open(request, info)
+        case .openedDirectory(let handle, let cachesListing):
+            tarn_file_info_set(info, handle.value, cachesListing ? 1 : 0, cachesListing ? 1 : 0)
+            fuse_reply_open(request, info)
+        case .created(let attributes, let handle, let timeout):
+            var entry = entryParameters(attributes, timeout)
+            tarn_file_info_set(info, handle.value, 1, 0)
+            fuse_reply_create(request, &entry, info)
+        case .written(let count):
+            fuse_reply_write(request, count)
+        case .bytes(let bytes):
+            _ = bytes.withUnsafeBytes { fuse_reply_buf(request, $0.baseAddress, $0.count) }
+        case .buffer(let buffer):
+            fuse_reply_buf(request, buffer.baseAddress, buffer.count)
+        case .link(let target):
+            _ = (target + [0]).withUnsafeBufferPointer { bytes in
+                bytes.withMemoryRebound(to: CChar.self) { fuse_reply_readlink(request, $0.baseAddress) }
+            }
+        case .attributeSize(let count):
+            fuse_reply_xattr(request, count)
+        case .statistics(let statistics):
+            var volume = volume(statistics)
+            fuse_reply_statfs(request, &volume)
+        case .notImplemented:
+            fuse_reply_err(request, ENOSYS)
+        }
+    }
+
+    func entryParameters(_ attributes: FileAttributes, _ timeout: Double) -> fuse_entry_param {
+        var entry = fuse_entry_param()
+        entry.ino = attributes.inode.value
+        entry.attr = status(attributes)
+        entry.attr_timeout = traits.timeoutSeconds
+        entry.entry_timeout = timeout
+        return entry
+    }
+
+    func status(_ attributes: FileAttributes) -> stat {
+        var status = stat()
+        status.st_ino = UInt(attributes.inode.value)
+        let kind =
+            switch attributes.kind {
+            case .file: Glibc.S_IFREG
+            case .directory: Glibc.S_IFDIR
+            case .symlink: Glibc.S_IFLNK
+            }
+        status.st_mode = kind | mode_t(attributes.mode)
+        // Directories do not count their subdirectories: 1 says so (as btrfs does).
+        status.st_nlink = 1
+        status.st_uid = attributes.owner?.userID ?? userID
+        status.st_gid = attributes.owner?.groupID ?? groupID
+        status.st_size = off_t(attributes.sizeBytes)
+        status.st_blksize = Self.preferredTransferBytes
+        status.st_blocks = blkcnt_t((attributes.sizeBytes + 511) / 512)
+        let time = timespec(tv_sec: Int(attributes.modified.seconds), tv_nsec: Int(attributes.modified.nanoseconds))
+        status.st_mtim = time
+        status.st_ctim = time
+        status.st_atim = time
+        return status
+    }
+
+    private static let preferredTransferBytes: blksize_t = 128 << 10
+
+    private func volume(_ statistics: VolumeStatistics) -> statvfs {
+        let unit: UInt = 4096
+        var volume = statvfs()
+        volume.f_bsize = unit
+        volume.f_frsize = unit
+        volume.f_blocks = (UInt(statistics.totalBytes) + unit - 1) / unit
+        volume.f_bfree = UInt(statistics.freeBytes) / unit
+        volume.f_bavail = volume.f_bfree
+        volume.f_files = UInt(statistics.files)
+        volume.f_ffree = UInt(statistics.freeFiles)
+        volume.f_favail = volume.f_ffree
+        volume.f_namemax = 255
+        return volume
+    }
+}

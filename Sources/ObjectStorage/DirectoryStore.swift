@@ -1,0 +1,158 @@
+import Glibc
+import Synchronization
+
+/// An object store in a local directory: one file per object, with compare-and-swap between all processes of a machine.
+///
+/// **Atomicity.** A write goes to a new file under `.tarn-tmp/`, which is fsynced, renamed over the key, and the key's
+/// directory is fsynced; new directories are fsynced in their parents. Files are never changed in place, so an open
+/// file is one version for as long as it is read.
+///
+/// **Compare-and-swap.** Every write and delete of a key holds an exclusive `flock` on one of 64 lock files while it looks
+/// at the current version and renames. The lock goes with the process that held it.
+///
+/// **ETag** = modification time in nanoseconds, inode and size. The lock's holder sets the time, and sets it later than
+/// the version it replaces, so a version never returns, whatever the clock does and whatever the bytes are. It costs one
+/// `fstat`, however large the object. A filesystem that drops the time's last digits is refused at the first write.
+///
+/// **Limits.** Keys `d` and `d/x` cannot both exist, a component has at most 255 bytes, and the first component is not
+/// `.tarn-tmp`. A symbolic link in a key's last component is no object. Several hosts on one network filesystem
+/// have as much mutual exclusion as its `flock` gives them.
+package final class DirectoryStore: ObjectStore {
+    package var location: String { root }
+
+    /// Absolute, without a trailing slash.
+    let root: String
+    /// In-flight multipart uploads of this instance.
+    let uploads = Mutex<[String: StagedUpload]>([:])
+
+    static let reservedName = ".tarn-tmp"
+    static let lockShards = 64
+    /// A lock is held for a few system calls; whoever waits this long has met a stopped process.
+    static let lockTimeoutSeconds = 30
+    /// What a crashed process left under `.tarn-tmp/` is removed when a store is opened this much later.
+    static let staleAfterSeconds = 24 * 3600
+    /// Removals at one opening.
+    static let staleRemovalLimit = 1000
+
+    var reserved: String { "\(root)/\(Self.reservedName)" }
+
+    /// - Throws: `.containerMissing` when there is no such directory and `create` is false.
+    package init(_ directory: String, create: Bool = false) throws(StoreError) {
+        root = Self.absolute(directory)
+        var status = stat()
+        if stat(root, &status) != 0 {
+            guard errno == ENOENT else { throw .localIO(path: root, errno: errno) }
+            guard create else { throw .containerMissing(location: root) }
+            try Self.createDirectories(root)
+        } else if status.st_mode & S_IFMT != S_IFDIR {
+            throw .invalidLocation(location: root, reason: "it is not a directory")
+        }
+        removeStale()
+    }
+
+    package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
+        let (file, status) = try openObject(key)
+        let etag = ETag(status)
+        if let ifMatch, ifMatch != etag { throw .preconditionFailed(key: key) }
+        let size = UInt64(status.st_size)
+        guard let cut = range == nil ? 0..<size : range!.cut(to: size) else {
+            throw .rangeNotSatisfiable(key: key)
+        }
+        let bytes = try file.read(at: cut.lowerBound, count: cut.count)
+        guard bytes.count == cut.count else {
+            throw .badAnswer(key: key, reason: "the file ended after \(bytes.count) of \(cut.count) bytes")
+        }
+        return StoredObject(bytes: bytes, etag: etag, totalSizeBytes: size)
+    }
+
+    package func head(_ key: String) throws(StoreError) -> ObjectInfo {
+        try check(key)
+        guard let info = info(key) else { throw missing(key) }
+        return info
+    }
+
+    /// Nothing at `key`: because it is not there, or because nothing is.
+    func missing(_ key: String) -> StoreError {
+        access(root, F_OK) == 0 ? .notFound(key: key) : .containerMissing(location: root)
+    }
+
+    package func put(_ key: String, _ body: [UInt8], _ condition: WriteCondition) throws(StoreError) -> ETag {
+        try check(key)
+        let staged = try StagedFile(in: self)
+        try staged.file.write(body, at: 0)
+        return try publish(staged, as: key, condition)
+    }
+
+    package func delete(_ key: String) throws(StoreError) {
+        try check(key)
+        let path = path(of: key)
+        let lock = try lock(key)
+        defer { withExtendedLifetime(lock) {} }
+        guard unlink(path) == 0 else {
+            // A directory is no object; EPERM is how POSIX lets unlink say so.
+            if [ENOENT, ENOTDIR, EISDIR, EPERM].contains(errno), info(key) == nil { return }
+            throw .localIO(path: path, errno: errno)
+        }
+        do throws(StoreError) {
+            try LocalFile.synchronizeDirectory(Self.parent(of: path))
+        } catch .localIO(_, ENOENT) {
+            // Another delete has emptied the directory and removed it, and fsynced its parent.
+        }
+        try removeEmptyParents(of: path)
+    }
+
+    /// The object's file, or `.notFound`. `O_NONBLOCK` so that a FIFO put there does not hang the open.
+    private func openObject(_ key: String) throws(StoreError) -> (LocalFile, stat) {
+        try check(key)
+        do throws(StoreError) {
+            let file = try LocalFile.open(path(of: key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            let status = try file.status()
+            guard status.isRegularFile else { throw StoreError.notFound(key: key) }
+            return (file, status)
+        } catch .localIO(_, let code) where [ENOENT, ENOTDIR, ELOOP, ENXIO].contains(code) {
+            throw missing(key)
+        }
+    }
+
+    /// `nil` when there is no such object.
+    func info(_ key: String) -> ObjectInfo? {
+        var status = stat()
+        guard lstat(path(of: key), &status) == 0, status.isRegularFile else { return nil }
+        return ObjectInfo(
+            key: key, sizeBytes: UInt64(status.st_size), etag: ETag(status),
+            modifiedSeconds: Int64(status.st_mtim.tv_sec))
+    }
+
+    func path(of key: String) -> String { "\(root)/\(key)" }
+
+    func check(_ key: String) throws(StoreError) {
+        try ObjectKey.check(key)
+        let components = key.utf8.split(separator: ObjectKey.slash)
+        if components[0].elementsEqual(Self.reservedName.utf8) {
+            throw .invalidKey(key: key, reason: "`\(Self.reservedName)` is the store's own")
+        }
+        if components.contains(where: { $0.count > Int(NAME_MAX) }) {
+            throw .invalidKey(key: key, reason: "a directory store holds components of at most \(NAME_MAX) bytes")
+        }
+    }
+
+    private static func absolute(_ directory: String) -> String {
+        var path = directory.utf8.first == ObjectKey.slash ? directory : "\(workingDirectory())/\(directory)"
+        while path.utf8.count > 1, path.utf8.last == ObjectKey.slash { path.removeLast() }
+        return path
+    }
+
+    private static func workingDirectory() -> String {
+        guard let buffer = getcwd(nil, 0) else { return "." }
+        defer { free(buffer) }
+        return String(cString: buffer)
+    }
+}
+
+extension ETag {
+    init(_ status: stat) {
+        self.init(
+            String(UInt64(bitPattern: status.modifiedNanoseconds), radix: 16) + "-"
+                + String(status.st_ino, radix: 16) + "-" + String(status.st_size, radix: 16))
+    }
+}

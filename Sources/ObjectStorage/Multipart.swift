@@ -1,0 +1,69 @@
+import Crypto
+import Foundation
+
+extension MultipartUpload {
+    package static let minimumPartBytes = 5 << 20
+    package static let partNumbers = 1...10_000
+}
+
+extension [UploadedPart] {
+    /// Sorted by number. Throws `.refused` unless the numbers are 1...n.
+    func inOrder(key: String) throws(StoreError) -> [UploadedPart] {
+        let sorted = sorted { $0.number < $1.number }
+        guard !sorted.isEmpty, sorted.enumerated().allSatisfy({ $0.offset + 1 == $0.element.number }) else {
+            throw .refused(
+                key: key, status: 400, code: "InvalidPartOrder", message: "parts must be numbered 1...n without gaps")
+        }
+        return sorted
+    }
+}
+
+extension ETag {
+    /// What S3 gives an object made of parts whose ETags are MD5s: the MD5 of the MD5s and the number of parts.
+    init(multipartMD5 parts: [ETag]) {
+        let digests = parts.flatMap { [UInt8](hex: $0.value) ?? [] }
+        self.init("\(Insecure.MD5.hash(data: digests).hex)-\(parts.count)")
+    }
+
+    /// As HTTP headers and XML carry it: `"…"`, also with `W/` before it.
+    init(quoted text: String) {
+        var value = Substring(text)
+        if value.hasPrefix("W/") { value = value.dropFirst(2) }
+        if value.count >= 2, value.first == "\"", value.last == "\"" { value = value.dropFirst().dropLast() }
+        self.init(String(value))
+    }
+
+    var quoted: String { "\"\(value)\"" }
+}
+
+extension WriteCondition {
+    /// Whether a write may replace what the key holds now; `nil` is nothing.
+    func holds(for current: ETag?) -> Bool {
+        switch self {
+        case .none: true
+        case .absent: current == nil
+        case .matches(let expected): current == expected
+        }
+    }
+}
+
+extension Sequence<UInt8> {
+    var hex: String {
+        let digits = Array("0123456789abcdef".utf8)
+        var text: [UInt8] = []
+        for byte in self {
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
+
+extension [UInt8] {
+    /// `nil` unless `hex` is an even number of hexadecimal digits.
+    init?(hex: String) {
+        let digits = hex.utf8.map { Character(UnicodeScalar($0)).hexDigitValue }
+        guard digits.count.isMultiple(of: 2), digits.allSatisfy({ $0 != nil }) else { return nil }
+        self = stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0]! << 4 | digits[$0 + 1]!) }
+    }
+}

@@ -1,0 +1,92 @@
+/// A place in a tree, moved forward item by item. Loads a node when it first steps into it.
+package struct Cursor<Store: NodeStore> {
+    private let tree: Tree<Store>
+    private var frames: [Frame] = []
+
+    private struct Frame {
+        let node: Node
+        var index: Int
+    }
+
+    /// Stands at the first item whose key is not below `key`.
+    package init(_ tree: Tree<Store>, from key: [UInt8] = []) throws(TreeError) {
+        self.tree = tree
+        var node = try tree.store.load(tree.root)
+        while true {
+            let index = node.firstIndex(notBelow: key)
+            frames.append(Frame(node: node, index: index))
+            if node.isLeaf || index == node.count { break }
+            node = try tree.loadChild(of: node, index)
+        }
+        try settle()
+    }
+
+    /// Stands at the item of this rank.
+    package init(_ tree: Tree<Store>, fromRank rank: UInt64) throws(TreeError) {
+        self.tree = tree
+        var node = try tree.store.load(tree.root)
+        guard rank < node.itemCount else { return }
+        var rest = rank
+        while !node.isLeaf {
+            let index = node.childIndex(ofRank: rest)
+            rest -= node.itemsBefore(index)
+            frames.append(Frame(node: node, index: index))
+            node = try tree.loadChild(of: node, index)
+        }
+        frames.append(Frame(node: node, index: Int(rest)))
+        try settle()
+    }
+
+    package var isAtEnd: Bool { frames.isEmpty }
+
+    /// The item at this place; `nil` at the end.
+    package var item: Item? {
+        guard let leaf = frames.last else { return nil }
+        return leaf.node.item(leaf.index)
+    }
+
+    package func key() -> [UInt8]? {
+        guard let leaf = frames.last else { return nil }
+        return leaf.node.key(leaf.index)
+    }
+
+    package mutating func advance() throws(TreeError) {
+        guard !frames.isEmpty else { return }
+        frames[frames.count - 1].index += 1
+        try settle()
+    }
+
+    /// The item at this place, then one step forward; `nil` at the end.
+    package mutating func next() throws(TreeError) -> Item? {
+        guard let item else { return nil }
+        try advance()
+        return item
+    }
+
+    /// Leaves nodes that are used up and steps down to a leaf, so that the top frame is an item or there is none.
+    private mutating func settle() throws(TreeError) {
+        while let top = frames.last {
+            if top.index >= top.node.count {
+                frames.removeLast()
+                if !frames.isEmpty { frames[frames.count - 1].index += 1 }
+            } else if top.node.isLeaf {
+                return
+            } else {
+                frames.append(Frame(node: try tree.loadChild(of: top.node, top.index), index: 0))
+            }
+        }
+    }
+}
+
+extension Tree {
+    /// Calls `body` for every item with `from` ≤ key < `to` (no upper end when `nil`) in order, until it answers false.
+    package func forEach(
+        from: [UInt8] = [], to: [UInt8]? = nil, _ body: (Item) throws -> Bool
+    ) throws {
+        var cursor = try Cursor(self, from: from)
+        while let item = try cursor.next() {
+            if let to, compareBytes(item.key, to) >= 0 { return }
+            if try !body(item) { return }
+        }
+    }
+}

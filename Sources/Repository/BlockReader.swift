@@ -1,0 +1,116 @@
+package import BlockCache
+import ObjectStorage
+import ProllyTree
+package import Versioning
+
+/// Reads blocks: from the host's cache, else by a ranged GET of their pack. Nothing leaves that does not have its SHA-256.
+package final class BlockReader: Sendable {
+    private let store: any ObjectStore
+    package let cache: BlockCache?
+
+    init(store: any ObjectStore, cache: BlockCache?) {
+        self.store = store
+        self.cache = cache
+    }
+
+    /// The most stored bytes that one coalesced GET asks for.
+    package static let maximumRunBytes = 8 << 20
+
+    /// Copies bytes of `block` from offset `within` into `buffer`. Blocks while a miss is fetched.
+    /// Throws `.missingObject` when the pack is gone, `.corrupt` when its bytes are wrong, or the store's error.
+    package func read(
+        _ block: BlockReference, at extent: Extent, within: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws {
+        if extent.codec == .zeros {
+            try checkZeros(block)
+            buffer.initializeMemory(as: UInt8.self, repeating: 0)
+            return
+        }
+        guard let cache else {
+            let bytes = try fetch(block, extent)
+            bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[within..<within + buffer.count])) }
+            return
+        }
+        let outcome = try cache.read(address(block, extent), within: within, into: buffer) { bytes in
+            BlockID(hashing: bytes) == block.id
+        } fetch: {
+            try self.fetch(block, extent)
+        }
+        precondition(outcome != .fetchedBytesDoNotVerify, "fetch verifies or throws")
+    }
+
+    /// A block's plain bytes, from the bucket, verified; fills no cache.
+    package func fetch(_ block: BlockReference, _ extent: Extent) throws -> [UInt8] {
+        if extent.codec == .zeros {
+            try checkZeros(block)
+            return Array(repeating: 0, count: Int(block.length))
+        }
+        let stored = try get(extent.pack, extent.offset..<extent.offset + UInt64(extent.storedLength))
+        return try stored.withUnsafeBytes { try plain($0, block, extent) }
+    }
+
+    /// Whether reading the block needs no GET.
+    package func isLocal(_ block: BlockReference, _ extent: Extent) -> Bool {
+        extent.codec == .zeros || cache?.contains(address(block, extent)) == true
+    }
+
+    /// Fetches neighbouring blocks of one pack by a single GET, verifies each and puts it into the cache.
+    /// `run` is in ascending order of offsets in one pack and spans at most `maximumRunBytes`.
+    package func prefetch(_ run: [(block: BlockReference, extent: Extent)]) throws {
+        guard let cache, let first = run.first, let last = run.last else { return }
+        let begin = first.extent.offset
+        let bytes = try get(first.extent.pack, begin..<last.extent.offset + UInt64(last.extent.storedLength))
+        try bytes.withUnsafeBytes { raw in
+            for (block, extent) in run {
+                let start = Int(extent.offset - begin)
+                let stored = UnsafeRawBufferPointer(rebasing: raw[start..<start + Int(extent.storedLength)])
+                let plain = try plain(stored, block, extent)
+                plain.withUnsafeBytes { cache.store(address(block, extent), bytes: $0) }
+            }
+        }
+    }
+
+    private func get(_ pack: PackID, _ range: Range<UInt64>) throws -> [UInt8] {
+        let key = ObjectKeys.pack(pack)
+        do {
+            let bytes = try store.get(key, range: range, ifMatch: nil).bytes
+            guard bytes.count == range.count else {
+                throw RepositoryError.corrupt(object: key, reason: "it ends before byte \(range.upperBound)")
+            }
+            return bytes
+        } catch StoreError.notFound {
+            throw RepositoryError.missingObject(object: key, neededBy: "the block at byte \(range.lowerBound)")
+        } catch StoreError.rangeNotSatisfiable {
+            throw RepositoryError.corrupt(object: key, reason: "it ends before byte \(range.lowerBound)")
+        }
+    }
+
+    private func plain(
+        _ stored: UnsafeRawBufferPointer, _ block: BlockReference, _ extent: Extent
+    ) throws -> [UInt8] {
+        let bytes: [UInt8]? = switch extent.codec {
+        case .raw: stored.count == Int(block.length) ? Array(stored) : nil
+        case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))
+        case .zeros: nil
+        }
+        guard let bytes, BlockID(hashing: bytes) == block.id else {
+            throw RepositoryError.corrupt(
+                object: ObjectKeys.pack(extent.pack),
+                reason: "the \(extent.storedLength) bytes at \(extent.offset) are not block \(block.id)")
+        }
+        return bytes
+    }
+
+    private func checkZeros(_ block: BlockReference) throws {
+        guard ZeroBlocks.id(length: Int(block.length)) == block.id else {
+            throw RepositoryError.corrupt(
+                object: "block \(block.id)", reason: "it is marked as zeros but its SHA-256 is another")
+        }
+    }
+
+    private func address(_ block: BlockReference, _ extent: Extent) -> BlockAddress {
+        BlockAddress(
+            key: CacheKey(high: extent.pack.high, low: extent.pack.low), offset: extent.plainOffset,
+            length: Int(block.length), proof: block.id.prefixWord)
+    }
+}

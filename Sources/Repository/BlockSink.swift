@@ -1,0 +1,84 @@
+import ProllyTree
+import Versioning
+
+/// Takes prepared blocks in order and decides for each: known already, or into which pack.
+///
+/// What counts as known is only what a reachable commit references or what this very session has uploaded, never what a HEAD
+/// finds in the bucket: that may be about to be collected. Owned by one consumer at a time.
+final class BlockSink {
+    private let repository: Repository
+    private let uploads: UploadQueue
+    private let smallFiles: PackWriter
+    private var largeFile: PackWriter?
+    private var known: [BlockID: Extent]
+    private(set) var totals = Totals()
+
+    struct Totals: Sendable {
+        /// Stored bytes that went into packs.
+        var uploadedBytes: UInt64 = 0
+        /// Plain bytes of blocks that were known already.
+        var reusedBytes: UInt64 = 0
+    }
+
+    /// Beyond this many blocks duplicates are stored again rather than remembered: about 100 bytes of memory each.
+    static let maximumKnownBlocks = 2_000_000
+
+    /// - Parameter known: blocks that the base tree references.
+    init(repository: Repository, known: [BlockID: Extent]) {
+        self.repository = repository
+        self.known = known
+        uploads = UploadQueue(threads: 8, waiting: 2)
+        smallFiles = PackWriter(store: repository.store, uploads: uploads, limitBytes: PackWriter.targetBytes)
+    }
+
+    /// Begins a file whose blocks go into packs of their own.
+    func beginLargeFile() {
+        largeFile = PackWriter(store: repository.store, uploads: uploads, limitBytes: PackWriter.maximumBytes)
+    }
+
+    func endLargeFile() throws {
+        try largeFile?.endPack()
+        largeFile = nil
+    }
+
+    func place(_ block: PreparedBlock) throws -> Extent {
+        if block.codec == .zeros { return .zeros }
+        if let extent = known[block.reference.id] {
+            totals.reusedBytes += UInt64(block.reference.length)
+            return extent
+        }
+        let extent = try (largeFile ?? smallFiles).append(
+            block.stored, codec: block.codec, plainBytes: Int(block.reference.length))
+        totals.uploadedBytes += UInt64(block.stored.count)
+        remember(block.reference.id, extent)
+        return extent
+    }
+
+    private func remember(_ id: BlockID, _ extent: Extent) {
+        if known.count < Self.maximumKnownBlocks { known[id] = extent }
+    }
+
+    /// Ends the last pack and waits until everything is in the bucket.
+    func finish() throws {
+        try endLargeFile()
+        try smallFiles.endPack()
+        try uploads.flush()
+    }
+}
+
+extension Repository {
+    /// The blocks that a tree references, for deduplication: by id, at most `limit` of them.
+    func knownBlocks(in tree: SnapshotTree, limit: Int) throws -> [BlockID: Extent] {
+        var known: [BlockID: Extent] = [:]
+        guard try tree.count() <= UInt64(limit) else { return known }
+        try tree.forEach { item in
+            let entry = try LocatedEntry(item: item)
+            let list = try lists.map(of: entry).list
+            for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
+                known[block.id] = extent
+            }
+            return known.count < limit
+        }
+        return known
+    }
+}

@@ -1,0 +1,227 @@
+import Logging
+import ProllyTree
+package import Staging
+import Synchronization
+package import Versioning
+
+/// What a commit needs of whoever holds the workspace: a live mount (through its control socket) or this process itself.
+package protocol StagingHolder {
+    /// Makes everything written so far part of a seal.
+    func seal() throws
+    /// The sealed changes are published: drop them from what is staged. Answers paths that others changed too.
+    func rebase(to commit: CommitID) throws -> [TreePath]
+    func abandonSeal() throws
+}
+
+/// What a commit of staged changes came to.
+package struct StagedCommit: Sendable {
+    package let published: Published
+    package let changedPaths: Int
+    package let uploadedBytes: UInt64
+    /// Written again since the seal and changed by others too: to be resolved before the next commit.
+    package let laterConflicts: [TreePath]
+}
+
+extension Repository {
+    /// Commits what is staged in `workspace` to its branch.
+    ///
+    /// 1. Finish or give up what an earlier commit that broke off left sealed.
+    /// 2. Seal: writers go on in the next generation.
+    /// 3. Upload the sealed files' blocks and build the tree on the workspace's base.
+    /// 4. Merge onto the branch's head (again, if it moves); conflicts not resolved yet give the seal up and are thrown.
+    /// 5. Note the commit in the workspace, then move the branch by one compare-and-swap.
+    /// 6. Rebase the workspace: what is committed is no longer staged.
+    ///
+    /// A crash before the compare-and-swap leaves everything staged; after it, step 1 of the next commit finds the commit in the
+    /// branch's history and does step 6. Throws `.nothingToCommit`, `.conflicts`, `.contended`.
+    package func commitStaged(
+        _ workspace: Workspace, _ info: CommitInfo, holder: some StagingHolder,
+        progress: @escaping @Sendable (_ files: Int, _ bytes: UInt64) -> Void = { _, _ in }
+    ) throws -> StagedCommit {
+        let branch = try RefName.branch(workspace.info.branch)
+        try recoverSeal(workspace, holder)
+        try holder.seal()
+        do {
+            let baseID = try workspace.base()
+            let base = tree(try commit(baseID).tree)
+            let staged = try workspace.readSealed { try stagedChanges($0, base: base) }
+            if staged.isEmpty { throw RepositoryError.nothingToCommit }
+            let (edits, uploaded) = try upload(staged, workspace, base: base, progress)
+            let ours = try base.applying(edits)
+            if ours.root == base.root { throw RepositoryError.nothingToCommit }
+            let decisions = try workspace.conflicts()
+            let published = try publish(on: branch, .commit, info) { head, headCommit in
+                let result = try mergeTrees(
+                    base: base, ours: ours, theirs: tree(headCommit.tree), theirsCounts: headCommit.counts
+                ) { decide($0, decisions, staged) }
+                let open = result.conflicts + Self.undecidedLaterConflicts(decisions, staged, result)
+                guard open.isEmpty else {
+                    try workspace.record(open)
+                    throw RepositoryError.conflicts(open, head: head)
+                }
+                let root = try head == baseID && decisions.isEmpty ? ours : tree(headCommit.tree).applying(result.edits)
+                return makeCommit(tree: root.root, parents: [(head, headCommit)], counts: result.counts, info)
+            } beforeMove: {
+                try workspace.recordSealedCommit($0)
+            }
+            let conflicts = try holder.rebase(to: published.commitID)
+            return StagedCommit(
+                published: published, changedPaths: staged.count, uploadedBytes: uploaded, laterConflicts: conflicts)
+        } catch {
+            try abandon(workspace, holder, after: error)
+            throw error
+        }
+    }
+
+    /// Gives the seal up after a failure, unless the commit may have been published all the same: then the next commit finds out.
+    private func abandon(_ workspace: Workspace, _ holder: some StagingHolder, after error: any Error) throws {
+        guard let state = try workspace.sealState() else { return }
+        switch error {
+        case RepositoryError.conflicts, RepositoryError.nothingToCommit, RepositoryError.contended:
+            try holder.abandonSeal()
+        default:
+            if state.commit == nil { try holder.abandonSeal() }
+        }
+    }
+
+    /// After a commit that broke off: drops what it published, or makes everything staged again.
+    package func recoverSeal(_ workspace: Workspace, _ holder: some StagingHolder) throws {
+        guard let state = try workspace.sealState() else { return }
+        if let commit = state.commit, try wasPublished(commit, on: .branch(workspace.info.branch)) {
+            logger.info("an earlier commit was published before it broke off: \(commit)")
+            _ = try holder.rebase(to: commit)
+        } else {
+            try holder.abandonSeal()
+        }
+    }
+
+    private func wasPublished(_ commit: CommitID, on branch: RefName) throws -> Bool {
+        guard let ref = try readRef(branch) else { return false }
+        var found = false
+        try forEachMovement(of: ref) { _, movement in
+            found = movement.new == commit
+            return !found
+        }
+        return found
+    }
+
+    // MARK: Conflicts
+
+    /// What the user decided about a conflict, as long as the other side is still what it was then. A path that was staged anew after
+    /// the conflict was found counts as decided: the user has edited it.
+    private func decide(
+        _ conflict: Conflict, _ decisions: [StagedConflict], _ staged: [TreePath: StagedChange]
+    ) -> Resolution? {
+        guard let known = decisions.first(where: { $0.path == conflict.path }),
+            known.theirs == conflict.theirs?.entry.encoded()
+        else { return nil }
+        if let resolution = known.resolution { return resolution }
+        if case .put(_, let node) = staged[conflict.path], node.change > known.change { return .ours }
+        return nil
+    }
+
+    /// Conflicts that a rebase found (see `Workspace.rebase`) and nobody decided: the merge itself cannot see them.
+    private static func undecidedLaterConflicts(
+        _ decisions: [StagedConflict], _ staged: [TreePath: StagedChange], _ result: MergeResult
+    ) -> [Conflict] {
+        decisions.filter { known in
+            guard known.isFromRebase, known.resolution == nil, case .put(_, let node) = staged[known.path] else { return false }
+            return node.change <= known.change
+        }.map { Conflict(path: $0.path, base: nil, ours: nil, theirs: nil, reason: $0.reason) }
+    }
+
+    // MARK: Upload
+
+    /// Uploads what is staged and answers the edits that turn the base into the staged tree.
+    private func upload(
+        _ staged: [TreePath: StagedChange], _ workspace: Workspace, base: SnapshotTree,
+        _ progress: @escaping @Sendable (Int, UInt64) -> Void
+    ) throws -> ([Edit], UInt64) {
+        let output = Mutex<(edits: [Edit], files: Int, uploaded: UInt64)>(([], 0, 0))
+        let known = try knownBlocks(in: base, limit: Self.maximumKnownForCommit)
+        let ingest = FileIngest<(TreePath, StagedNode)>(repository: self, known: known) { [lists] _, token, list, totals in
+            let (path, node) = token
+            if FileContent.needsList(list) { lists.save(list) }
+            let entry = node.entry(kind: .file(FileContent(list)))
+            let located = LocatedEntry(entry, extents: FileContent.needsList(list) ? [] : list.extents)
+            let done = output.withLock { output in
+                output.edits.append(.put(located.item(at: path)))
+                output.files += 1
+                output.uploaded = totals.uploadedBytes
+                return (output.files, output.uploaded)
+            }
+            progress(done.0, done.1)
+        }
+        var edits: [Edit] = []
+        do {
+            for change in staged.values.sorted(by: { compareBytes($0.path.key, $1.path.key) < 0 }) {
+                switch change {
+                case .removed(let path, _): edits.append(.remove(path.key))
+                case .carried(let path, _, let located): edits.append(.put(located.item(at: path)))
+                case .put(let path, let node):
+                    if let edit = try addFile(path, node, workspace, to: ingest) { edits.append(edit) }
+                }
+            }
+        } catch {
+            ingest.cancel()
+            throw error
+        }
+        try ingest.finish()
+        return output.withLock { output in
+            ((edits + output.edits).sorted { compareBytes($0.key, $1.key) < 0 }, output.uploaded)
+        }
+    }
+
+    private static let maximumKnownForCommit = 500_000
+
+    /// The edit for a node without new bytes; a file with new bytes goes into the ingest and answers `nil`.
+    private func addFile(
+        _ path: TreePath, _ node: StagedNode, _ workspace: Workspace, to ingest: FileIngest<(TreePath, StagedNode)>
+    ) throws -> Edit? {
+        switch node.kind {
+        case .directory: return .put(LocatedEntry(node.entry(kind: .directory)).item(at: path))
+        case .symlink(let target):
+            return .put(LocatedEntry(node.entry(kind: .symlink(target: target))).item(at: path))
+        case .file(let content):
+            if content.isUnchanged, let base = content.base {
+                return .put(LocatedEntry(node.entry(kind: base.entry.kind), extents: base.extents).item(at: path))
+            }
+            try ingest.add(sizeBytes: content.sizeBytes, isNew: content.base == nil) { [self] emit in
+                try StagedFileSource(content, workspace: workspace, repository: self).emitBlocks(emit)
+                return (path, node)
+            }
+            return nil
+        }
+    }
+}
+
+extension StagedNode {
+    /// The entry this node becomes.
+    package func entry(kind: Entry.Kind) -> Entry {
+        Entry(kind: kind, mode: mode, modified: modified, owner: owner, attributes: attributes)
+    }
+}
+
+/// This process holds the workspace itself: no mount is live.
+package struct LocalHolder: StagingHolder {
+    private let workspace: Workspace
+    private let repository: Repository
+
+    package init(workspace: Workspace, repository: Repository) {
+        self.workspace = workspace
+        self.repository = repository
+    }
+
+    package func seal() throws {
+        _ = try workspace.seal()
+    }
+
+    package func rebase(to commit: CommitID) throws -> [TreePath] {
+        let tree = repository.tree(try repository.commit(commit).tree)
+        return try workspace.rebase(to: commit) { try tree.entry(at: $0) }
+    }
+
+    package func abandonSeal() throws {
+        try workspace.abandonSeal()
+    }
+}

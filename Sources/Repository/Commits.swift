@@ -1,0 +1,51 @@
+import ObjectStorage
+import ProllyTree
+package import Versioning
+
+extension Repository {
+    /// The commit with this id, checked against it. Throws `.missingObject`, `.corrupt`, `.newerFormat`.
+    package func commit(_ id: CommitID) throws -> Commit {
+        let key = ObjectKeys.commit(id)
+        return try record(key, id: id)
+    }
+
+    /// Uploads a commit and answers its id.
+    func saveCommit(_ commit: Commit) throws -> CommitID {
+        let bytes = encodeRecord(commit)
+        let id = CommitID(hashing: bytes)
+        _ = try store.put(ObjectKeys.commit(id), bytes, .none)
+        return id
+    }
+
+    package func movement(_ id: MovementID) throws -> Movement {
+        try record(ObjectKeys.movement(id), id: id)
+    }
+
+    func saveMovement(_ movement: Movement) throws -> MovementID {
+        let bytes = encodeRecord(movement)
+        let id = MovementID(hashing: bytes)
+        _ = try store.put(ObjectKeys.movement(id), bytes, .none)
+        return id
+    }
+
+    private func record<Record: Decodable, Kind>(_ key: String, id: Identifier<Kind>) throws -> Record {
+        let bytes: [UInt8]
+        do {
+            bytes = try store.get(key, range: nil, ifMatch: nil).bytes
+        } catch .notFound {
+            throw RepositoryError.missingObject(object: key, neededBy: "the history")
+        }
+        guard Identifier<Kind>(hashing: bytes) == id else {
+            throw RepositoryError.corrupt(object: key, reason: "its bytes do not have the SHA-256 that is its name")
+        }
+        return try decodeObject(bytes, key: key)
+    }
+
+    package func mergeBase(_ left: CommitID, _ right: CommitID) throws -> CommitID? {
+        try Versioning.mergeBase(left, right) { id in try self.commit(id) }
+    }
+
+    package func isAncestor(_ ancestor: CommitID, of descendant: CommitID) throws -> Bool {
+        try Versioning.isAncestor(ancestor, of: descendant) { id in try self.commit(id) }
+    }
+}

@@ -1,0 +1,192 @@
+import Glibc
+import ProllyTree
+import Synchronization
+import Versioning
+
+/// Takes files in, in order: cuts, hashes and compresses on workers, then places the blocks in packs in the order in which the
+/// files were added. Small files travel in batches; a large file's blocks are spread over the workers and get packs of their own.
+///
+/// `Token` says which file a result belongs to. One thread adds; memory is bounded by the pipeline's limit.
+final class FileIngest<Token: Sendable>: Sendable {
+    /// A run of a file's bytes, from start to end without gaps.
+    enum Run {
+        /// A block's bytes, valid only during the call.
+        case bytes(UnsafeRawBufferPointer)
+        case zeros(length: Int)
+        /// A block that is in the bucket already and stays referenced.
+        case existing(BlockReference, Extent)
+    }
+
+    /// Calls its argument with every block of the file in order, then answers the token to report the file under.
+    typealias Producer = @Sendable ((Run) throws -> Void) throws -> Token
+
+    private enum Piece: Sendable {
+        case files([(token: Token, blocks: [Block])])
+        case largeFileBegins(hasOwnPacks: Bool)
+        case largeFileBlock(Block)
+        case largeFileEnds(Token)
+    }
+
+    private enum Block: Sendable {
+        case prepared(PreparedBlock)
+        case existing(BlockReference, Extent)
+
+        init(_ run: Run) {
+            switch run {
+            case .bytes(let bytes): self = .prepared(PreparedBlock(bytes))
+            case .zeros(let length): self = .prepared(.zeros(length: length))
+            case .existing(let block, let extent): self = .existing(block, extent)
+            }
+        }
+    }
+
+    private struct Output {
+        var largeFile: (blocks: [BlockReference], extents: [Extent])?
+    }
+
+    private let output = Mutex(Output())
+    private let sink: Mutex<BlockSink>
+    private let pipeline: Mutex<OrderedPipeline<Piece>?> = Mutex(nil)
+    private let batch = Mutex<(producers: [Producer], bytes: UInt64)>(([], 0))
+    private let complete: Completion
+
+    /// Called with the ingest itself (for `settle`), the file's token and blocks, and the totals so far.
+    typealias Completion = @Sendable (FileIngest, Token, BlockList, BlockSink.Totals) throws -> Void
+
+    /// Small files are handed to a worker together up to this many bytes or files.
+    private static var batchBytes: UInt64 { 4 << 20 }
+    private static var batchFiles: Int { 256 }
+    /// A file from this size on has packs of its own and its blocks are hashed in parallel.
+    static var largeFileBytes: UInt64 { 8 << 20 }
+    private static var workers: Int { max(2, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+    /// - Parameter known: blocks that a reachable tree references; they are not uploaded again.
+    /// - Parameter complete: called with each file, in order, never by two threads at once. Its blocks may still be on their
+    ///   way to the bucket: `settle` waits for them.
+    init(
+        repository: Repository, known: sending [BlockID: Extent],
+        complete: @escaping Completion
+    ) {
+        sink = Mutex(BlockSink(repository: repository, known: known))
+        self.complete = complete
+        let started = OrderedPipeline<Piece>(threads: Self.workers, limit: Self.workers * 8) { [weak self] piece in
+            try self?.consume(piece)
+        }
+        pipeline.withLock { $0 = started }
+    }
+
+    /// Adds a file of `sizeBytes`. `isNew` says that none of its blocks is expected to exist yet: then a large one gets packs of
+    /// its own. A small file's producer runs later on a worker, a large one's now on this thread.
+    func add(sizeBytes: UInt64, isNew: Bool = true, _ producer: @escaping Producer) throws {
+        guard sizeBytes < Self.largeFileBytes else {
+            try submitBatch()
+            try addLarge(isNew: isNew, producer)
+            return
+        }
+        let isFull = batch.withLock { batch in
+            batch.producers.append(producer)
+            batch.bytes += sizeBytes
+            return batch.bytes >= Self.batchBytes || batch.producers.count >= Self.batchFiles
+        }
+        if isFull { try submitBatch() }
+    }
+
+    /// Waits until every file was completed and all blocks are in the bucket. Nothing can be added afterwards.
+    func finish() throws {
+        try submitBatch()
+        try running().finish()
+        try settle()
+    }
+
+    /// Gives up after an error of the adding thread's own.
+    func cancel() {
+        pipeline.withLock { $0?.cancel() }
+    }
+
+    /// Ends the pack under way and waits until everything placed so far is in the bucket. Only from `complete` or after `finish`.
+    func settle() throws {
+        try sink.withLock { try $0.finish() }
+    }
+
+    private func running() -> OrderedPipeline<Piece> {
+        guard let pipeline = pipeline.withLock({ $0 }) else { preconditionFailure("set by init") }
+        return pipeline
+    }
+
+    private func submitBatch() throws {
+        let producers = batch.withLock { batch in
+            defer { batch = ([], 0) }
+            return batch.producers
+        }
+        guard !producers.isEmpty else { return }
+        try running().submit {
+            .files(
+                try producers.map { producer in
+                    var blocks: [Block] = []
+                    let token = try producer { blocks.append(Block($0)) }
+                    return (token, blocks)
+                })
+        }
+    }
+
+    private func addLarge(isNew: Bool, _ producer: Producer) throws {
+        let pipeline = running()
+        try pipeline.submit { .largeFileBegins(hasOwnPacks: isNew) }
+        let token = try producer { run in
+            switch run {
+            case .bytes(let bytes):
+                let copy = Array(bytes)
+                try pipeline.submit { .largeFileBlock(.prepared(copy.withUnsafeBytes { PreparedBlock($0) })) }
+            case .zeros, .existing:
+                let block = Block(run)
+                try pipeline.submit { .largeFileBlock(block) }
+            }
+        }
+        try pipeline.submit { .largeFileEnds(token) }
+    }
+
+    private func consume(_ piece: Piece) throws {
+        switch piece {
+        case .files(let files):
+            for (token, blocks) in files {
+                let placed = try blocks.map { try place($0) }
+                try report(token, BlockList(blocks: placed.map(\.0), extents: placed.map(\.1)))
+            }
+        case .largeFileBegins(let hasOwnPacks):
+            if hasOwnPacks { sink.withLock { $0.beginLargeFile() } }
+            output.withLock { $0.largeFile = ([], []) }
+        case .largeFileBlock(let block):
+            let (reference, extent) = try place(block)
+            output.withLock {
+                $0.largeFile?.blocks.append(reference)
+                $0.largeFile?.extents.append(extent)
+            }
+        case .largeFileEnds(let token):
+            try sink.withLock { try $0.endLargeFile() }
+            let file = output.withLock { output in
+                defer { output.largeFile = nil }
+                return output.largeFile
+            }
+            try report(token, BlockList(blocks: file?.blocks ?? [], extents: file?.extents ?? []))
+        }
+    }
+
+    private func place(_ block: Block) throws -> (BlockReference, Extent) {
+        switch block {
+        case .prepared(let prepared): (prepared.reference, try sink.withLock { try $0.place(prepared) })
+        case .existing(let reference, let extent): (reference, extent)
+        }
+    }
+
+    private func report(_ token: Token, _ list: BlockList) throws {
+        try complete(self, token, list, sink.withLock { $0.totals })
+    }
+}
+
+/// Hands the blocks of a whole source to `emit`.
+func cutWhole<Token>(_ source: some ByteSource, _ emit: (FileIngest<Token>.Run) throws -> Void) throws {
+    try cutBlocks(source) { _, length, bytes in
+        try emit(bytes.map { .bytes($0) } ?? .zeros(length: length))
+        return true
+    }
+}

@@ -1,0 +1,73 @@
+import Logging
+import ProllyTree
+package import Versioning
+
+/// Who commits, and what they say of it.
+package struct CommitInfo: Sendable {
+    package var author: String
+    package var message: String
+    package var metadata: [String: String]
+
+    package init(author: String, message: String, metadata: [String: String] = [:]) {
+        self.author = author
+        self.message = message
+        self.metadata = metadata
+    }
+}
+
+/// What a publication came to.
+package struct Published: Sendable {
+    package let commitID: CommitID
+    package let commit: Commit
+    /// The commit that the branch pointed to before.
+    package let previous: CommitID
+}
+
+extension Repository {
+    static let maximumPublishAttempts = 60
+
+    /// Moves a branch to a new commit that `prepare` makes from the branch's head, again on the newer head as often as somebody
+    /// else moves the branch first (at most `maximumPublishAttempts` times, with a growing random pause).
+    ///
+    /// - Parameter prepare: uploads everything the commit needs and answers it; called on each new head.
+    /// - Parameter beforeMove: called when the commit is in the bucket, just before the compare-and-swap.
+    func publish(
+        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo,
+        prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit,
+        beforeMove: (CommitID) throws -> Void = { _ in }
+    ) throws -> Published {
+        var winner = ""
+        for attempt in 0..<Self.maximumPublishAttempts {
+            pauseBeforeAttempt(attempt)
+            let (ref, head) = try liveRef(branch)
+            let commit = try prepare(head, try self.commit(head))
+            try flush()
+            let id = try saveCommit(commit)
+            try beforeMove(id)
+            do {
+                _ = try moveRef(branch, from: ref, to: id, operation, who: info.author, why: info.message)
+                return Published(commitID: id, commit: commit, previous: head)
+            } catch RefMoveFailure.moved(let current) {
+                winner = current?.movement.who ?? "someone who removed it"
+                logger.info("\(branch.name) was moved by \(winner) meanwhile; trying again on the new head")
+            }
+        }
+        throw RepositoryError.contended(branch, attempts: Self.maximumPublishAttempts, winner: winner)
+    }
+
+    /// A commit on top of `parents` (the first one's counts are given after the change).
+    func makeCommit(
+        tree: NodeID, parents: [(id: CommitID, commit: Commit)], counts: Commit.Counts, _ info: CommitInfo
+    ) -> Commit {
+        Commit(
+            tree: tree, parents: parents.map(\.id), author: info.author, committer: info.author, time: now(),
+            message: info.message, metadata: info.metadata,
+            generation: 1 + (parents.map(\.commit.generation).max() ?? 0), counts: counts)
+    }
+
+    /// Nothing before the first attempt, then a random time of up to 20 ms · 2^attempt, at most a second.
+    private func pauseBeforeAttempt(_ attempt: Int) {
+        guard attempt > 0 else { return }
+        sleepMilliseconds(.random(in: 1...min(1000, 20 << min(attempt, 6))))
+    }
+}

@@ -1,0 +1,128 @@
+import ObjectStorage
+import ProllyTree
+package import Versioning
+
+/// A ref as it stood at one moment: enough to move it with a compare-and-swap.
+package struct RefSnapshot: Sendable {
+    package let name: RefName
+    package let state: RefState
+    package let movement: Movement
+    let etag: ETag
+
+    /// Where it points; `nil` when the ref is deleted.
+    package var commit: CommitID? { state.commit }
+}
+
+/// Why a ref was not moved.
+enum RefMoveFailure: Error {
+    /// Somebody else moved it first; `current` is what it is now.
+    case moved(current: RefSnapshot?)
+}
+
+extension Repository {
+    /// The ref, deleted or not; `nil` when it never was. The ref object, its movement and their agreement are checked.
+    package func readRef(_ name: RefName) throws -> RefSnapshot? {
+        let key = ObjectKeys.ref(name)
+        let object: StoredObject
+        do {
+            object = try store.get(key, range: nil, ifMatch: nil)
+        } catch .notFound {
+            return nil
+        }
+        let state: RefState = try decodeObject(object.bytes, key: key)
+        let movement = try movement(state.movement)
+        guard movement.ref == name.qualified, movement.new == state.commit else {
+            throw RepositoryError.corrupt(object: key, reason: "it does not agree with its newest movement \(state.movement)")
+        }
+        return RefSnapshot(name: name, state: state, movement: movement, etag: object.etag)
+    }
+
+    /// The ref with the commit it points to. Throws `.refNotFound` also when it is deleted.
+    package func liveRef(_ name: RefName) throws -> (snapshot: RefSnapshot, commit: CommitID) {
+        guard let snapshot = try readRef(name), let commit = snapshot.commit else {
+            throw RepositoryError.refNotFound(name)
+        }
+        return (snapshot, commit)
+    }
+
+    /// All refs of a kind that are not deleted, in order of names.
+    package func listRefs(_ kind: RefName.Kind) throws -> [(snapshot: RefSnapshot, commit: CommitID)] {
+        let names = try listKeys(ObjectKeys.refs(kind)).compactMap { ObjectKeys.refName(kind, key: $0.key) }
+        let found = Monitor<[RefSnapshot]>([])
+        try concurrently(names, threads: ioThreads) { name in
+            guard let snapshot = try self.readRef(name) else { return }
+            found.update { $0.append(snapshot) }
+        }
+        return found.update { $0 }
+            .compactMap { snapshot in snapshot.commit.map { (snapshot, $0) } }
+            .sorted { $0.0.name.name < $1.0.name.name }
+    }
+
+    /// Every object whose key begins with `prefix`.
+    func listKeys(_ prefix: String) throws -> [ObjectInfo] {
+        var objects: [ObjectInfo] = []
+        while true {
+            let page = try store.list(prefix: prefix, after: objects.last?.key, limit: 1000)
+            objects += page.objects
+            if !page.isTruncated || page.objects.isEmpty { return objects }
+        }
+    }
+
+    /// Moves a ref by one compare-and-swap: writes the movement, then the ref on condition that it still is `current`
+    /// (`nil`: that it never was). Throws `RefMoveFailure.moved` when somebody else was first.
+    ///
+    /// A reply that is lost is no failure: when the condition fails, the ref's chain of movements tells whether it was our
+    /// own write that won (docs/design/003).
+    func moveRef(
+        _ name: RefName, from current: RefSnapshot?, to commit: CommitID?, _ operation: Movement.Operation, who: String,
+        why: String
+    ) throws -> RefSnapshot {
+        let movement = Movement(
+            ref: name.qualified, old: current?.commit, new: commit, who: who, when: now(), operation: operation, why: why,
+            previous: current?.state.movement)
+        let movementID = try saveMovement(movement)
+        let state = RefState(commit: commit, movement: movementID, writeID: randomHex())
+        do {
+            let etag = try store.put(
+                ObjectKeys.ref(name), encodeRecord(state), current.map { .matches($0.etag) } ?? .absent)
+            return RefSnapshot(name: name, state: state, movement: movement, etag: etag)
+        } catch {
+            // The condition failed, or no reply came: either way the chain tells whether our write took effect.
+            let found: RefSnapshot?
+            switch error {
+            case .preconditionFailed: found = try readRef(name)
+            case .unavailable: found = try? readRef(name)
+            default: throw error
+            }
+            if let found, try chain(of: found, holds: movementID, since: current?.state.movement) { return found }
+            if case .preconditionFailed = error { throw RefMoveFailure.moved(current: found) }
+            throw error
+        }
+    }
+
+    /// Whether the movements from `snapshot` back to (not including) `start` hold `wanted`.
+    private func chain(of snapshot: RefSnapshot, holds wanted: MovementID, since start: MovementID?) throws -> Bool {
+        var next: MovementID? = snapshot.state.movement
+        while let id = next, id != start {
+            if id == wanted { return true }
+            next = try movement(id).previous
+        }
+        return false
+    }
+
+    /// Calls `body` with the movements of a ref, newest first, until it answers false.
+    package func forEachMovement(
+        of snapshot: RefSnapshot, _ body: (MovementID, Movement) throws -> Bool
+    ) throws {
+        var next: (MovementID, Movement)? = (snapshot.state.movement, snapshot.movement)
+        while let (id, movement) = next {
+            if try !body(id, movement) { return }
+            next = try movement.previous.map { ($0, try self.movement($0)) }
+        }
+    }
+}
+
+/// 32 random hexadecimal digits.
+func randomHex() -> String {
+    PackID.random().hex
+}

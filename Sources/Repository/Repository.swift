@@ -1,0 +1,87 @@
+package import BlockCache
+import FoundationEssentials
+import Glibc
+package import Logging
+package import ObjectStorage
+package import ProllyTree
+
+package import Versioning
+
+/// An opened repository: the store, its nodes and blocks. The use cases are extensions, one file each.
+///
+/// Everything blocks; call from threads of our own. Safe to use from many threads.
+package final class Repository: Sendable {
+    package typealias SnapshotTree = Tree<RepositoryNodeStore>
+
+    package let store: any ObjectStore
+    package let config: RepositoryConfig
+    package let nodes: RepositoryNodeStore
+    package let blocks: BlockReader
+    package let lists: BlockListStore
+    package let logger: Logger
+    /// Threads for uploads and downloads.
+    package let ioThreads: Int
+
+    package struct Options: Sendable {
+        /// Where the host's block cache lies; `nil` for none.
+        package var cacheDirectory: String?
+        package var cacheLimitBytes: UInt64 = 10 << 30
+        package var nodeCacheLimitBytes = 96 << 20
+        package var ioThreads = 16
+
+        package init() {}
+    }
+
+    /// Opens the repository that lies in `store`. Throws `.notARepository`, `.newerFormat`, `.corrupt`.
+    package convenience init(
+        opening store: any ObjectStore, options: Options = Options(), logger: Logger
+    ) throws {
+        let config = try RepositoryConfig.load(from: store)
+        try self.init(store: store, config: config, options: options, logger: logger)
+    }
+
+    init(store: any ObjectStore, config: RepositoryConfig, options: Options, logger: Logger) throws {
+        self.store = store
+        self.config = config
+        self.logger = logger
+        ioThreads = options.ioThreads
+        let cache = try options.cacheDirectory.map { directory in
+            let path = directory + "/" + config.id.uuidString.lowercased()
+            try makeDirectories(path)
+            return try BlockCache(directory: path, limitBytes: options.cacheLimitBytes, logger: logger)
+        }
+        nodes = RepositoryNodeStore(
+            store: store, diskCache: cache, memoryLimitBytes: options.nodeCacheLimitBytes,
+            uploadThreads: options.ioThreads)
+        lists = BlockListStore(store: store, diskCache: cache)
+        blocks = BlockReader(store: store, cache: cache)
+    }
+
+    package var cache: BlockCache? { blocks.cache }
+
+    package func tree(_ id: NodeID) -> SnapshotTree {
+        Tree(root: id, store: nodes)
+    }
+
+    /// Waits until all nodes and lists saved so far are in the bucket.
+    func flush() throws {
+        try nodes.flush()
+        try lists.flush()
+    }
+}
+
+/// The wall clock.
+package func now() -> Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
+}
+
+/// Makes a directory and those above it, for this user only; one that exists is left as it is.
+package func makeDirectories(_ path: String) throws(RepositoryError) {
+    var prefix = ""
+    for part in path.split(separator: "/") {
+        prefix += (prefix.isEmpty && !path.hasPrefix("/") ? "" : "/") + part
+        guard mkdir(prefix, 0o700) == 0 || lastErrno() == EEXIST else { throw localFailure(prefix) }
+    }
+}

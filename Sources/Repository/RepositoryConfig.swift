@@ -1,0 +1,75 @@
+package import FoundationEssentials
+package import ObjectStorage
+package import Versioning
+
+/// `tarn.json`: what a repository is, fixed when it is made.
+package struct RepositoryConfig: Hashable, Sendable, Codable {
+    package var format = RepositoryConfig.supportedFormat
+    package var id: UUID
+    package var created: Timestamp
+    package var chunking: Chunking
+    package var store: StoreQuirks
+
+    package static let supportedFormat = 1
+
+    package struct Chunking: Hashable, Sendable, Codable {
+        package var algorithm = "fastcdc-gear64"
+        package var minimumBytes = Chunker.minimumBytes
+        package var averageBytes = Chunker.averageBytes
+        package var maximumBytes = Chunker.maximumBytes
+
+        package init() {}
+    }
+
+    /// What the probe at `init` found out about the store's conditional writes.
+    package struct StoreQuirks: Hashable, Sendable, Codable {
+        /// `If-Match` needs the ETag in quotes (most stores take it without; Ceph RGW 16 and 18 only without).
+        package var quoteIfMatch: Bool
+
+        package init(quoteIfMatch: Bool) { self.quoteIfMatch = quoteIfMatch }
+    }
+
+    package init(id: UUID, created: Timestamp, store: StoreQuirks) {
+        self.id = id
+        self.created = created
+        self.store = store
+        chunking = Chunking()
+    }
+
+    /// Reads and checks `tarn.json`.
+    static func load(from store: any ObjectStore) throws -> RepositoryConfig {
+        let object: StoredObject
+        do {
+            object = try store.get(ObjectKeys.config, range: nil, ifMatch: nil)
+        } catch .notFound {
+            throw RepositoryError.notARepository(location: store.location)
+        }
+        let config: RepositoryConfig = try decodeObject(object.bytes, key: ObjectKeys.config)
+        guard config.format == supportedFormat else {
+            throw RepositoryError.corrupt(object: ObjectKeys.config, reason: "format \(config.format) never existed")
+        }
+        guard config.chunking == Chunking() else {
+            throw RepositoryError.corrupt(object: ObjectKeys.config, reason: "its chunking is not that of format 1")
+        }
+        return config
+    }
+}
+
+/// Decodes a JSON object of the bucket, naming it in the error.
+func decodeObject<Record: Decodable>(_ bytes: [UInt8], key: String) throws(RepositoryError) -> Record {
+    do {
+        return try decodeRecord(Record.self, from: bytes)
+    } catch {
+        switch error {
+        case .unreadable(let reason): throw .corrupt(object: key, reason: reason)
+        case .newerFormat(let found): throw .newerFormat(object: key, found: found, supported: recordFormat)
+        }
+    }
+}
+
+extension Repository {
+    /// What `init` found out about the store, from its `tarn.json`.
+    package static func quirks(of store: any ObjectStore) throws -> RepositoryConfig.StoreQuirks {
+        try RepositoryConfig.load(from: store).store
+    }
+}

@@ -1,0 +1,42 @@
+package import ObjectStorage
+import ProllyTree
+package import Versioning
+
+/// What stops a use case. Cases carry facts; the command line makes the sentences.
+package enum RepositoryError: Error, Sendable {
+    case notARepository(location: String)
+    case alreadyARepository(location: String)
+    /// Written by a Tarn that knows more than this one.
+    case newerFormat(object: String, found: Int, supported: Int)
+    /// The store has no compare-and-swap, so commits could be lost.
+    case unsafeStore(location: String, reason: String)
+    case refNotFound(RefName)
+    case refExists(RefName)
+    case revisionNotFound(String)
+    case ambiguousRevision(String, candidates: [String])
+    case badRevision(RevisionFault)
+    case noParent(CommitID, number: Int)
+    case pathNotFound(path: TreePath, revision: String)
+    case notADirectory(path: TreePath)
+    case isADirectory(path: TreePath)
+    /// The object's bytes are not what its name or its reader promises. Never served.
+    case corrupt(object: String, reason: String)
+    /// An object that a commit needs is gone.
+    case missingObject(object: String, neededBy: String)
+    case conflicts([Conflict], head: CommitID)
+    /// Other writers kept moving the ref; `winner` is who moved it last.
+    case contended(RefName, attempts: Int, winner: String)
+    case nothingToCommit
+    case nothingToMerge(source: String, destination: String)
+    case noCommonHistory(source: String, destination: String)
+    case notFastForward(source: String, destination: String)
+    case localIO(path: String, errno: Int32)
+    case sourceUnusable(path: String, reason: String)
+    case store(StoreError)
+    case interrupted
+}
+
+/// `errno` of the call that just failed on `path`.
+func localFailure(_ path: String) -> RepositoryError {
+    .localIO(path: path, errno: lastErrno())
+}

@@ -1,0 +1,91 @@
+package import BlockCache
+package import ObjectStorage
+package import ProllyTree
+import Synchronization
+
+/// Tree nodes in the bucket, behind a memory cache and the host's disk cache.
+///
+/// `save` queues the upload and returns; `flush` waits for all and throws the first failure. A node that is still on its way
+/// is found by `load`. Loads of one node by several threads may fetch it more than once; the bytes are the same.
+package final class RepositoryNodeStore: NodeStore {
+    private let store: any ObjectStore
+    private let diskCache: BlockCache?
+    private let memory: NodeCache
+    private let uploads: UploadQueue
+    private let pending = Mutex<[NodeID: Node]>([:])
+
+    package init(store: any ObjectStore, diskCache: BlockCache?, memoryLimitBytes: Int, uploadThreads: Int) {
+        self.store = store
+        self.diskCache = diskCache
+        memory = NodeCache(limitBytes: memoryLimitBytes)
+        uploads = UploadQueue(threads: uploadThreads, waiting: uploadThreads * 4)
+    }
+
+    package func load(_ id: NodeID) throws(TreeError) -> Node {
+        if let node = memory[id] ?? pending.withLock({ $0[id] }) { return node }
+        let bytes = try fetch(id)
+        let node = try decode(id, bytes)
+        memory.insert(node)
+        return node
+    }
+
+    /// Reads the node's location part again from the bucket, past every cache: after a repack it names other packs.
+    package func reload(_ id: NodeID) throws(TreeError) -> Node {
+        memory.remove(id)
+        diskCache?.discardObject(cacheKey(id))
+        return try load(id)
+    }
+
+    package func save(_ encoded: EncodedNode) throws(TreeError) {
+        let node: Node
+        do {
+            node = try Node(id: encoded.id, logical: encoded.logical, location: encoded.location)
+        } catch {
+            preconditionFailure("a node just encoded must decode: \(error.reason)")
+        }
+        pending.withLock { $0[encoded.id] = node }
+        uploads.submit { [self] in
+            let object = TwoPartObject.encode(kind: .node, logical: encoded.logical, location: encoded.location)
+            _ = try store.put(ObjectKeys.node(encoded.id), object, .none)
+            diskCache?.discardObject(cacheKey(encoded.id))
+            memory.insert(node)
+            pending.withLock { $0[encoded.id] = nil }
+        }
+    }
+
+    /// Waits until every saved node is in the bucket; throws the first upload that failed.
+    package func flush() throws {
+        try uploads.flush()
+    }
+
+    private func fetch(_ id: NodeID) throws(TreeError) -> [UInt8] {
+        let key = ObjectKeys.node(id)
+        do {
+            guard let diskCache else { return try store.get(key, range: nil, ifMatch: nil).bytes }
+            let cached = try diskCache.object(cacheKey(id)) { bytes in
+                (try? TwoPartObject(decoding: Array(bytes), kind: .node, id: id)) != nil
+            } fetch: { () throws(StoreError) -> [UInt8] in
+                try store.get(key, range: nil, ifMatch: nil).bytes
+            }
+            // What does not verify is not cached; fetched once more, it is decoded and named below.
+            return try cached ?? store.get(key, range: nil, ifMatch: nil).bytes
+        } catch StoreError.notFound {
+            throw .missing(id)
+        } catch {
+            throw .unreadable(id, reason: error)
+        }
+    }
+
+    private func decode(_ id: NodeID, _ bytes: [UInt8]) throws(TreeError) -> Node {
+        do {
+            let object = try TwoPartObject(decoding: bytes, kind: .node, id: id)
+            return try Node(id: id, logical: object.logical, location: object.location)
+        } catch {
+            throw .corrupt(id, reason: error.reason)
+        }
+    }
+
+    private func cacheKey(_ id: NodeID) -> CacheKey {
+        CacheKey(high: id.prefixWord, low: id.secondWord)
+    }
+}

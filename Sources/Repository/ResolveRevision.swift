@@ -1,0 +1,94 @@
+import ObjectStorage
+import ProllyTree
+package import Versioning
+
+/// A revision that was found: its commit, and the ref it was named by, if it was.
+package struct ResolvedRevision: Sendable {
+    package let commitID: CommitID
+    package let commit: Commit
+    package let ref: RefName?
+}
+
+extension Repository {
+    /// Finds what `text` names: a branch, else a tag, else a commit id or a prefix of at least six digits, then the steps
+    /// behind it. Throws `.badRevision`, `.revisionNotFound`, `.ambiguousRevision`, `.noParent`.
+    package func resolve(_ text: String) throws -> ResolvedRevision {
+        let revision: Revision
+        do {
+            revision = try Revision(parsing: text)
+        } catch {
+            throw RepositoryError.badRevision(error)
+        }
+        var (id, ref) = try resolveBase(revision.base, text)
+        for step in revision.steps {
+            switch step {
+            case .at(let date):
+                guard let ref else {
+                    throw RepositoryError.badRevision(
+                        RevisionFault(text: text, reason: "only a branch or tag has a history of dates"))
+                }
+                guard let time = Timestamp(parsing: date, now: now()) else {
+                    throw RepositoryError.badRevision(
+                        RevisionFault(text: text, reason: "'\(date)' is no date; write 2026-01-31, 2026-01-31T12:00Z or '3 days ago'"))
+                }
+                id = try commit(of: ref, at: time, text)
+            case .parent(0): break
+            case .parent(let number): id = try parent(of: id, number)
+            case .ancestor(let count):
+                for _ in 0..<count { id = try parent(of: id, 1) }
+            }
+        }
+        return ResolvedRevision(commitID: id, commit: try commit(id), ref: revision.steps.isEmpty ? ref : nil)
+    }
+
+    private func resolveBase(_ base: String, _ text: String) throws -> (CommitID, RefName?) {
+        for kind in RefName.Kind.allCases {
+            // Text that cannot be a ref's name may still be a commit.
+            guard let name = try? RefName(kind, base) else { continue }
+            if let commit = try readRef(name)?.commit { return (commit, name) }
+        }
+        let digits = base.lowercased()
+        guard digits.utf8.count >= 6, digits.utf8.count <= 64, digits.allSatisfy(\.isHexDigit) else {
+            throw RepositoryError.revisionNotFound(text)
+        }
+        if let id = CommitID(hex: digits) {
+            do {
+                _ = try commit(id)
+                return (id, nil)
+            } catch RepositoryError.missingObject {
+                throw RepositoryError.revisionNotFound(text)
+            }
+        }
+        let page = try store.list(prefix: ObjectKeys.commits + digits, after: nil, limit: 10)
+        let matches = page.objects.compactMap { CommitID(hex: $0.key.dropFirst(ObjectKeys.commits.count)) }
+        guard let match = matches.first else { throw RepositoryError.revisionNotFound(text) }
+        if matches.count > 1 { throw RepositoryError.ambiguousRevision(text, candidates: matches.map(\.hex)) }
+        return (match, nil)
+    }
+
+    private func parent(of id: CommitID, _ number: Int) throws -> CommitID {
+        let parents = try commit(id).parents
+        guard number <= parents.count else { throw RepositoryError.noParent(id, number: number) }
+        return parents[number - 1]
+    }
+
+    /// Where the ref pointed at `time`: the newest movement that is not later.
+    private func commit(of ref: RefName, at time: Timestamp, _ text: String) throws -> CommitID {
+        var found: CommitID?
+        try forEachMovement(of: liveRef(ref).snapshot) { _, movement in
+            guard movement.when <= time else { return true }
+            found = movement.new
+            return false
+        }
+        guard let found else { throw RepositoryError.revisionNotFound(text) }
+        return found
+    }
+
+    /// The entry at a path of a commit. The root always exists.
+    package func entry(at path: TreePath, in commit: Commit, named revision: String) throws -> LocatedEntry {
+        guard let entry = try tree(commit.tree).entry(at: path) else {
+            throw RepositoryError.pathNotFound(path: path, revision: revision)
+        }
+        return entry
+    }
+}

@@ -1,0 +1,3 @@
+import Glibc
+
+func lastErrno() -> Int32 { errno }

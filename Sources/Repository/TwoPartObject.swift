@@ -1,0 +1,100 @@
+import CZstd
+import ProllyTree
+
+/// How tree nodes and block lists are stored: a logical part, whose SHA-256 is the object's id, and a location part, which
+/// is hashed into no id (repacking rewrites it) but carries a checksum of its own.
+///
+/// ```
+/// 0   4   "TARN"
+/// 4   1   format, 1
+/// 5   1   kind: "N" tree node, "L" block list
+/// 6   1   codec of the logical part: 0 raw, 1 zstd
+/// 7   1   codec of the location part
+/// 8   4   logical part, plain bytes        (all numbers little-endian)
+/// 12  4   logical part, stored bytes
+/// 16  4   location part, plain bytes
+/// 20  4   location part, stored bytes
+/// 24  32  SHA-256 of the location part's plain bytes
+/// 56      logical part as stored, then location part as stored
+/// ```
+struct TwoPartObject {
+    enum Kind: UInt8 {
+        case node = 0x4e
+        case blockList = 0x4c
+    }
+
+    let logical: [UInt8]
+    let location: [UInt8]
+
+    private static let magic = Array("TARN".utf8)
+    private static let format: UInt8 = 1
+    private static let headerBytes = 56
+    private static let compressionLevel: Int32 = 3
+
+    static func encode(kind: Kind, logical: [UInt8], location: [UInt8]) -> [UInt8] {
+        let (logicalCodec, storedLogical) = pack(logical)
+        let (locationCodec, storedLocation) = pack(location)
+        var output = magic + [format, kind.rawValue, logicalCodec, locationCodec]
+        for count in [logical.count, storedLogical.count, location.count, storedLocation.count] {
+            withUnsafeBytes(of: UInt32(count).littleEndian) { output.append(contentsOf: $0) }
+        }
+        Identifier<TwoPartObject>(hashing: location).append(to: &output)
+        return output + storedLogical + storedLocation
+    }
+
+    private static func pack(_ plain: [UInt8]) -> (codec: UInt8, stored: [UInt8]) {
+        let packed = plain.withUnsafeBytes { Zstandard.compress($0, level: compressionLevel) }
+        return packed.count < plain.count ? (1, packed) : (0, plain)
+    }
+
+    /// Decodes an object and checks it against the id (the SHA-256 of its logical part) and its own checksum.
+    init<ID>(decoding bytes: [UInt8], kind: Kind, id: Identifier<ID>) throws(DecodingFault) {
+        let result: Result<TwoPartObject, DecodingFault> = bytes.withUnsafeBytes { raw in
+            Result { () throws(DecodingFault) in
+                var reader = ByteReader(raw)
+                guard try reader.bytes(4) == Self.magic else { throw reader.fault("the letters TARN") }
+                guard try reader.byte() == Self.format else { throw reader.fault("object format 1") }
+                guard try reader.byte() == kind.rawValue else { throw reader.fault("an object of kind \(kind)") }
+                let codecs = (try reader.byte(), try reader.byte())
+                var counts: [Int] = []
+                for _ in 0..<4 {
+                    counts.append(Int(UInt32(littleEndian: try reader.raw(4).loadUnaligned(as: UInt32.self))))
+                }
+                let checksum: Identifier<TwoPartObject> = try reader.identifier()
+                let logical = try unpack(&reader, codec: codecs.0, plain: counts[0], stored: counts[1])
+                let location = try unpack(&reader, codec: codecs.1, plain: counts[2], stored: counts[3])
+                guard reader.isAtEnd else { throw reader.fault("the end of the object") }
+                guard Identifier<ID>(hashing: logical) == id else {
+                    throw DecodingFault(reason: "its bytes do not have the SHA-256 that is its name", offset: 0)
+                }
+                guard Identifier(hashing: location) == checksum else {
+                    throw DecodingFault(reason: "its location part does not match its checksum", offset: 24)
+                }
+                return TwoPartObject(logical: logical, location: location)
+            }
+        }
+        self = try result.get()
+    }
+
+    private init(logical: [UInt8], location: [UInt8]) {
+        self.logical = logical
+        self.location = location
+    }
+}
+
+private func unpack(
+    _ reader: inout ByteReader, codec: UInt8, plain: Int, stored: Int
+) throws(DecodingFault) -> [UInt8] {
+    guard plain <= 1 << 30 else { throw reader.fault("a part of at most 1 GiB") }
+    let raw = try reader.raw(stored)
+    switch codec {
+    case 0 where plain == stored: return [UInt8](raw)
+    case 1:
+        // A frame says its own size; do not allocate what a damaged header asks for.
+        guard ZSTD_getFrameContentSize(raw.baseAddress, raw.count) == UInt64(plain),
+            let bytes = Zstandard.decompress(raw, plainBytes: plain)
+        else { throw reader.fault("a zstd frame of \(plain) plain bytes") }
+        return bytes
+    default: throw reader.fault("a known codec with matching sizes")
+    }
+}

@@ -1,0 +1,95 @@
+import CCurl
+import Glibc
+
+/// A fixed number of threads that run blocking jobs, with a bounded queue: `submit` blocks while it is full.
+package final class WorkerPool: Sendable {
+    private struct Queue {
+        var jobs: [@Sendable () -> Void] = []
+        var isClosed = false
+    }
+
+    private let queue: Monitor<Queue>
+    private let limit: Int
+
+    /// - Parameter threads: how many jobs run at once.
+    /// - Parameter limit: how many more may wait before `submit` blocks.
+    package init(threads: Int, limit: Int) {
+        queue = Monitor(Queue())
+        self.limit = limit
+        for _ in 0..<threads {
+            startThread { [queue] in
+                while let job = queue.wait(for: Self.nextJob) { job() }
+            }
+        }
+    }
+
+    private static func nextJob(_ queue: inout Queue) -> (@Sendable () -> Void)?? {
+        if !queue.jobs.isEmpty { return .some(queue.jobs.removeFirst()) }
+        return queue.isClosed ? .some(nil) : nil
+    }
+
+    package func submit(_ job: @escaping @Sendable () -> Void) {
+        queue.wait { state -> Void? in
+            guard state.jobs.count < limit || state.isClosed else { return nil }
+            precondition(!state.isClosed, "no job after close")
+            state.jobs.append(job)
+            return ()
+        }
+    }
+
+    /// Lets the queued jobs finish, then ends the threads. Does not wait, so that the last job may be the one to call it.
+    package func close() {
+        queue.update { $0.isClosed = true }
+    }
+}
+
+/// Runs `body` on a new detached thread with a 1 MiB stack.
+package func startThread(_ body: @escaping @Sendable () -> Void) {
+    final class Start: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    pthread_attr_setstacksize(&attributes, 1 << 20)
+    var thread = pthread_t()
+    let start = Unmanaged.passRetained(Start(body))
+    let failure = pthread_create(&thread, &attributes, { argument in
+        guard let argument else { return nil }
+        Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+        return nil
+    }, start.toOpaque())
+    pthread_attr_destroy(&attributes)
+    precondition(failure == 0, "the system has no thread left: errno \(failure)")
+}
+
+/// Runs `body` for every element on up to `threads` threads of its own and waits for all. After the first error no further
+/// element is begun, and that error is thrown.
+package func concurrently<Element: Sendable>(
+    _ elements: [Element], threads: Int, _ body: @escaping @Sendable (Element) throws -> Void
+) throws {
+    if elements.isEmpty { return }
+    let progress = Monitor(ConcurrentProgress())
+    let threadCount = min(threads, elements.count)
+    progress.update { $0.running = threadCount }
+    for _ in 0..<threadCount {
+        startThread {
+            while let index = progress.update({ state -> Int? in
+                guard state.failure == nil, state.next < elements.count else { return nil }
+                state.next += 1
+                return state.next - 1
+            }) {
+                do { try body(elements[index]) } catch { progress.update { $0.failure = $0.failure ?? error } }
+            }
+            progress.update { $0.running -= 1 }
+        }
+    }
+    if let failure = progress.wait(for: { $0.running == 0 ? .some($0.failure) : nil }) { throw failure }
+}
+
+private struct ConcurrentProgress {
+    var next = 0
+    var running = 0
+    var failure: (any Error)?
+}

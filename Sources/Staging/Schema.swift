@@ -1,0 +1,37 @@
+import GRDB
+
+/// The overlay's tables. `sealed_*` are copies made at a seal, read by the commit under way.
+///
+/// - `node`: what is staged (see `StagedNode`); `base_value`, `base_location` are the base entry as in the tree.
+/// - `name`: what a directory's overlay says of a name: a node, or (`node` null) that the base's entry is gone.
+/// - `range`: staged byte ranges of a file.
+/// - `conflict`: paths that a commit could not merge, and what the user decided.
+enum Schema {
+    static func create(_ database: Database) throws {
+        try database.execute(
+            sql: """
+                CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+                CREATE TABLE IF NOT EXISTS conflict (
+                    path BLOB PRIMARY KEY, theirs BLOB, change INTEGER NOT NULL, reason TEXT NOT NULL, resolution TEXT
+                ) WITHOUT ROWID;
+                """)
+        for prefix in ["", "sealed_"] {
+            try database.execute(
+                sql: """
+                    CREATE TABLE IF NOT EXISTS \(prefix)node (
+                        id INTEGER PRIMARY KEY\(prefix.isEmpty ? " AUTOINCREMENT" : ""), kind INTEGER NOT NULL, mode INTEGER NOT NULL,
+                        seconds INTEGER NOT NULL, nanoseconds INTEGER NOT NULL, user INTEGER, "group" INTEGER,
+                        attributes BLOB, target BLOB, size INTEGER, origin BLOB, base_value BLOB, base_location BLOB,
+                        base_limit INTEGER, data INTEGER, change INTEGER NOT NULL);
+                    CREATE TABLE IF NOT EXISTS \(prefix)name (
+                        parent INTEGER NOT NULL, name BLOB NOT NULL, node INTEGER, PRIMARY KEY (parent, name)) WITHOUT ROWID;
+                    CREATE TABLE IF NOT EXISTS \(prefix)range (
+                        node INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, data INTEGER NOT NULL,
+                        PRIMARY KEY (node, start)) WITHOUT ROWID;
+                    CREATE INDEX IF NOT EXISTS \(prefix)name_node ON \(prefix)name (node);
+                    """)
+        }
+    }
+
+    static let copiedTables = ["node", "name", "range"]
+}

@@ -1,0 +1,88 @@
+package import ProllyTree
+package import Versioning
+
+/// One path that the overlay changes against its base tree.
+package enum StagedChange: Hashable, Sendable {
+    /// The path is this node now. `moved` tells where its content comes from when that is another path of the base.
+    case put(TreePath, StagedNode)
+    /// The path has the base's entry of another path (it lies in a directory that was renamed).
+    case carried(TreePath, from: TreePath, LocatedEntry)
+    case removed(TreePath, LocatedEntry)
+
+    package var path: TreePath {
+        switch self {
+        case .put(let path, _), .carried(let path, _, _), .removed(let path, _): path
+        }
+    }
+}
+
+/// All that an overlay changes, by path.
+///
+/// Cost: proportional to what is staged, and to what lies below directories that were renamed, replaced or removed.
+package func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Store>) throws -> [TreePath: StagedChange] {
+    var walk = OverlayWalk(overlay: overlay, base: base)
+    if let root = try overlay.node(.root) {
+        if root.change > 0 { walk.changes[.root] = .put(.root, root) }
+        try walk.directory(root, at: .root)
+    }
+    return walk.changes
+}
+
+private struct OverlayWalk<Store: NodeStore> {
+    let overlay: Overlay
+    let base: Tree<Store>
+    var changes: [TreePath: StagedChange] = [:]
+
+    init(overlay: Overlay, base: Tree<Store>) {
+        self.overlay = overlay
+        self.base = base
+    }
+
+    mutating func directory(_ node: StagedNode, at path: TreePath) throws {
+        let names = try overlay.names(in: node.id)
+        let isMoved = node.origin != path
+        if isMoved, let origin = node.origin {
+            let decided = Set(names.map(\.name))
+            try base.forEachChild(of: origin) { child, entry in
+                if !decided.contains(child.name) { try carry(child, entry, to: path.appending(child.name)) }
+                return true
+            }
+        }
+        for (name, childID) in names {
+            let childPath = path.appending(name)
+            let replaced = isMoved ? nil : try base.entry(at: childPath)
+            guard let childID, let child = try overlay.node(childID) else {
+                if let replaced { try remove(childPath, replaced) }
+                continue
+            }
+            let staysInPlace = child.origin == childPath
+            if let replaced, !(child.isDirectory && staysInPlace) { try removeContents(childPath, replaced) }
+            if child.change > 0 || !staysInPlace { changes[childPath] = .put(childPath, child) }
+            if child.isDirectory { try directory(child, at: childPath) }
+        }
+    }
+
+    private mutating func carry(_ from: TreePath, _ entry: LocatedEntry, to path: TreePath) throws {
+        changes[path] = .carried(path, from: from, entry)
+        guard entry.entry.isDirectory else { return }
+        try base.forEachDescendant(of: from) { child, entry in
+            guard let rest = child.relative(to: from) else { return true }
+            let target = path.appending(path: rest)
+            changes[target] = .carried(target, from: child, entry)
+            return true
+        }
+    }
+
+    private mutating func remove(_ path: TreePath, _ entry: LocatedEntry) throws {
+        changes[path] = .removed(path, entry)
+        try removeContents(path, entry)
+    }
+
+    private mutating func removeContents(_ path: TreePath, _ entry: LocatedEntry) throws {
+        guard entry.entry.isDirectory else { return }
+        try base.forEachDescendant(of: path) { child, entry in
+            changes[child] = .removed(child, entry)
+            return true
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import FoundationEssentials
+import GRDB
+import ProllyTree
+package import Versioning
+
+/// A conflict that a commit ran into, and what was decided about it.
+package struct StagedConflict: Hashable, Sendable {
+    package let path: TreePath
+    package let reason: String
+    /// The tree value of the other side's entry; `nil` when it deleted the path.
+    package let theirs: [UInt8]?
+    /// The last change when it was found.
+    package let change: Int64
+    package let resolution: Resolution?
+
+    static let rebaseReason = "changed here while the commit before merged another change of it"
+
+    /// Found when a commit moved the base below later changes, not by a merge.
+    package var isFromRebase: Bool { reason == Self.rebaseReason }
+}
+
+extension Workspace {
+    package func conflicts() throws -> [StagedConflict] {
+        try read { try $0.conflicts() }
+    }
+
+    /// Replaces what is recorded by these conflicts, keeping decisions about a path whose other side is still the same.
+    package func record(_ conflicts: [Conflict]) throws {
+        try write { overlay in
+            let known = Dictionary(uniqueKeysWithValues: try overlay.conflicts().map { ($0.path, $0) })
+            let change = try overlay.lastChange()
+            try overlay.execute("DELETE FROM conflict")
+            for conflict in conflicts {
+                let theirs = conflict.theirs?.entry.encoded()
+                let decided = known[conflict.path].flatMap { $0.theirs == theirs ? $0.resolution : nil }
+                try overlay.insert(
+                    StagedConflict(
+                        path: conflict.path, reason: conflict.reason, theirs: theirs, change: change,
+                        resolution: decided))
+            }
+        }
+        try makeDurable()
+    }
+
+    /// Notes the decision for a conflicting path; false when the path has no conflict.
+    package func resolve(_ path: TreePath, _ resolution: Resolution) throws -> Bool {
+        let known = try write { overlay in
+            guard let conflict = try overlay.conflicts().first(where: { $0.path == path }) else { return false }
+            try overlay.insert(
+                StagedConflict(
+                    path: path, reason: conflict.reason, theirs: conflict.theirs, change: conflict.change,
+                    resolution: resolution))
+            return true
+        }
+        try makeDurable()
+        return known
+    }
+}
+
+extension Overlay {
+    package func conflicts() throws -> [StagedConflict] {
+        try rows("SELECT path, reason, theirs, change, resolution FROM conflict ORDER BY path").map { row in
+            do {
+                return StagedConflict(
+                    path: try TreePath(parsing: [UInt8](row[0] as Data)), reason: row[1],
+                    theirs: (row[2] as Data?).map { [UInt8]($0) }, change: row[3],
+                    resolution: (row[4] as String?).flatMap(Resolution.init(rawValue:)))
+            } catch let fault as PathFault {
+                throw WorkspaceError.corrupt(path: "overlay", reason: fault.reason)
+            }
+        }
+    }
+
+    fileprivate func insert(_ conflict: StagedConflict) throws {
+        try execute(
+            "INSERT OR REPLACE INTO conflict (path, reason, theirs, change, resolution) VALUES (?, ?, ?, ?, ?)",
+            [
+                conflict.path.blob, conflict.reason, conflict.theirs.map { Data($0) }, conflict.change,
+                conflict.resolution?.rawValue,
+            ])
+    }
+
+    /// A path that was changed since the seal while others changed it in the new base.
+    func addRebaseConflict(_ path: TreePath, theirs: LocatedEntry?) throws {
+        try insert(
+            StagedConflict(
+                path: path, reason: StagedConflict.rebaseReason,
+                theirs: theirs?.entry.encoded(), change: try lastChange(), resolution: nil))
+    }
+
+    func dropConflicts(before change: Int64) throws {
+        try execute("DELETE FROM conflict WHERE change <= ? AND reason <> ?", [change, StagedConflict.rebaseReason])
+    }
+}
+
+extension TreePath {
+    /// As the database holds it.
+    var blob: Data { Data(bytes) }
+}

@@ -1,0 +1,39 @@
+import GRDB
+import ProllyTree
+package import Versioning
+
+extension Workspace {
+    /// Throws away what is staged at and below these paths; everything when there are none. A path at which nothing is staged is
+    /// passed over. Files that are open keep their bytes until they are closed.
+    package func discard(_ paths: [TreePath]) throws {
+        try write { overlay in
+            if paths.isEmpty || paths.contains(.root) {
+                try overlay.clear()
+                try overlay.forgetConflicts()
+            }
+            for path in paths where !path.isRoot {
+                try overlay.discard(path)
+            }
+            _ = try overlay.nextChange()
+        }
+        try makeDurable()
+    }
+}
+
+extension Overlay {
+    /// Lets the base decide about `path` again. The directories above stay staged, as their own times may have changed.
+    fileprivate func discard(_ path: TreePath) throws {
+        var directory = StagedNodeID.root
+        for name in path.parent?.components ?? [] {
+            guard case .node(let node) = try lookup(directory, name), node.isDirectory else { return }
+            directory = node.id
+        }
+        if case .node(let node) = try lookup(directory, path.name) { try remove(node.id) }
+        try forgetName(directory, path.name)
+        try execute("DELETE FROM conflict WHERE path = ?", [path.blob])
+    }
+
+    fileprivate func forgetConflicts() throws {
+        try execute("DELETE FROM conflict")
+    }
+}

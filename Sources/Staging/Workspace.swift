@@ -1,0 +1,176 @@
+import FoundationEssentials
+import GRDB
+import Glibc
+package import Logging
+import ProllyTree
+import Synchronization
+package import Versioning
+
+/// The staging area of one writable mount: what was changed and not yet committed. Precious.
+///
+/// `overlay.sqlite` (WAL) holds names and attributes, `data/` the staged bytes. Every change is a transaction that survives
+/// the end of the process; `makeDurable` makes all changes so far survive power loss too. One process at a time may change it
+/// (see `WorkspaceLock`), others may read. All calls block; safe from many threads.
+package final class Workspace: Sendable {
+    package let directory: String
+    package let info: WorkspaceInfo
+    private let database: DatabaseQueue
+    private let logger: Logger
+
+    /// Opens the workspace in `directory`; makes it when there is none and `base` says what it begins at.
+    /// Throws `.notThere`, `.belongsElsewhere`, `.newerFormat`, `.database`, `.localIO`.
+    package init(
+        directory: String, info: WorkspaceInfo, base: CommitID?, readOnly: Bool = false, logger: Logger
+    ) throws {
+        self.directory = directory
+        self.logger = logger
+        self.info = try Self.openInfo(directory, info, create: base != nil)
+        let path = directory + "/overlay.sqlite"
+        do {
+            var configuration = Configuration()
+            configuration.busyMode = .timeout(30)
+            configuration.readonly = readOnly
+            configuration.prepareDatabase { database in
+                if !readOnly { try database.execute(sql: "PRAGMA journal_mode = WAL") }
+                try database.execute(sql: "PRAGMA synchronous = NORMAL")
+            }
+            database = try DatabaseQueue(path: path, configuration: configuration)
+            if !readOnly { try prepare(base) }
+        } catch let error as DatabaseError {
+            throw WorkspaceError.database(path: path, reason: error.message ?? error.description)
+        }
+    }
+
+    /// Opens a workspace that exists, whatever it belongs to.
+    package convenience init(openingExisting directory: String, logger: Logger) throws {
+        guard let info = try Self.storedInfo(directory) else { throw WorkspaceError.notThere(directory: directory) }
+        try self.init(directory: directory, info: info, base: nil, logger: logger)
+    }
+
+    /// What `workspace.json` says; `nil` when there is none.
+    private static func storedInfo(_ directory: String) throws -> WorkspaceInfo? {
+        let path = directory + "/workspace.json"
+        guard let data = FileManager.default.contents(atPath: path) else { return nil }
+        do {
+            return try decodeRecord(WorkspaceInfo.self, from: [UInt8](data))
+        } catch .newerFormat(let format) {
+            throw WorkspaceError.newerFormat(directory: directory, found: format)
+        } catch .unreadable(let reason) {
+            throw WorkspaceError.corrupt(path: path, reason: reason)
+        }
+    }
+
+    private static func openInfo(_ directory: String, _ wanted: WorkspaceInfo, create: Bool) throws -> WorkspaceInfo {
+        if let found = try storedInfo(directory) {
+            guard found.repositoryID == wanted.repositoryID, found.branch == wanted.branch else {
+                throw WorkspaceError.belongsElsewhere(
+                    directory: directory, found: "\(found.repositoryLocation) \(found.branch)",
+                    wanted: "\(wanted.repositoryLocation) \(wanted.branch)")
+            }
+            return found
+        }
+        guard create else { throw WorkspaceError.notThere(directory: directory) }
+        do {
+            try FileManager.default.createDirectory(
+                atPath: directory + "/data", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            try Data(encodeRecord(wanted)).write(to: URL(filePath: directory + "/workspace.json"), options: .atomic)
+        } catch {
+            throw WorkspaceError.localIO(path: directory, errno: errno)
+        }
+        return wanted
+    }
+
+    private func prepare(_ base: CommitID?) throws {
+        try database.write { database in
+            try Schema.create(database)
+            let overlay = Overlay(database, sealed: false)
+            if try overlay.meta("base") == nil {
+                guard let base else { throw WorkspaceError.corrupt(path: directory, reason: "it has no base commit") }
+                try overlay.setMeta("base", base.hex)
+                try overlay.resetRoot()
+            }
+        }
+    }
+
+    // MARK: Transactions
+
+    /// Runs `body` in a transaction that is kept when it returns and undone when it throws.
+    package func write<Result>(_ body: (Overlay) throws -> Result) throws -> Result {
+        try mappingErrors { try database.write { try body(Overlay($0, sealed: false)) } }
+    }
+
+    /// Reads the overlay; may be called within `write` of the same thread, and then sees its changes.
+    package func read<Result>(_ body: (Overlay) throws -> Result) throws -> Result {
+        try mappingErrors { try database.unsafeReentrantRead { try body(Overlay($0, sealed: false)) } }
+    }
+
+    /// Reads what is sealed.
+    package func readSealed<Result>(_ body: (Overlay) throws -> Result) throws -> Result {
+        try mappingErrors { try database.unsafeReentrantRead { try body(Overlay($0, sealed: true)) } }
+    }
+
+    private func mappingErrors<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as DatabaseError {
+            if error.resultCode == .SQLITE_FULL {
+                throw WorkspaceError.localIO(path: directory, errno: ENOSPC)
+            }
+            throw WorkspaceError.database(path: directory + "/overlay.sqlite", reason: error.message ?? error.description)
+        }
+    }
+
+    /// All transactions so far are on the disk when this returns (fsync of the write-ahead log).
+    package func makeDurable() throws {
+        let path = directory + "/overlay.sqlite-wal"
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without a log everything was written back to the database, which SQLite syncs itself.
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw WorkspaceError.localIO(path: path, errno: errno) }
+    }
+
+    // MARK: State
+
+    /// The commit that the staged changes are based on.
+    package func base() throws -> CommitID {
+        guard let hex = try read({ try $0.meta("base") }), let id = CommitID(hex: hex) else {
+            throw WorkspaceError.corrupt(path: directory, reason: "it has no base commit")
+        }
+        return id
+    }
+
+    /// Whether nothing is staged. (Also true when what was staged has been undone by hand.)
+    package func isEmpty() throws -> Bool {
+        try read { overlay in
+            guard let root = try overlay.node(.root) else { return true }
+            return try root.change == 0 && overlay.names(in: .root).isEmpty
+        }
+    }
+
+    package func dataPath(_ id: DataFileID) -> String {
+        "\(directory)/data/\(hexEncoded([UInt8(truncatingIfNeeded: id.value)]))/\(id.value)"
+    }
+
+    /// Opens a data file; makes it and its directory when `create`.
+    package func openData(_ id: DataFileID, create: Bool) throws -> Int32 {
+        let path = dataPath(id)
+        let flags = O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0)
+        var descriptor = open(path, flags, 0o600)
+        if descriptor < 0, errno == ENOENT, create {
+            mkdir(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]), 0o700)
+            descriptor = open(path, flags, 0o600)
+        }
+        guard descriptor >= 0 else { throw WorkspaceError.localIO(path: path, errno: errno) }
+        return descriptor
+    }
+}
+
+extension Overlay {
+    /// The root stands for the base's root, with nothing changed.
+    func resetRoot() throws {
+        try update(
+            StagedNode(
+                id: .root, kind: .directory, mode: 0o755, modified: Timestamp(seconds: 0, nanoseconds: 0), origin: .root))
+    }
+}

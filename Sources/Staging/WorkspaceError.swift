@@ -1,0 +1,17 @@
+/// What can go wrong in a workspace.
+package enum WorkspaceError: Error, Hashable, Sendable {
+    /// Another process uses it; `holder` is what that process wrote about itself.
+    case inUse(directory: String, holder: String)
+    /// It belongs to another repository or branch than asked for.
+    case belongsElsewhere(directory: String, found: String, wanted: String)
+    /// Written by a newer Tarn.
+    case newerFormat(directory: String, found: Int)
+    case database(path: String, reason: String)
+    /// A stored record does not decode.
+    case corrupt(path: String, reason: String)
+    case localIO(path: String, errno: Int32)
+    case notThere(directory: String)
+    /// A commit is under way (or broke off) on what is sealed.
+    case alreadySealed
+    case notSealed
+}

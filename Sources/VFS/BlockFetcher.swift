@@ -1,0 +1,86 @@
+import Logging
+import Repository
+import Versioning
+
+/// A block and where it lies.
+struct PlacedBlock: Hashable, Sendable {
+    let block: BlockReference
+    let extent: Extent
+}
+
+/// Brings blocks into the host's cache ahead of the reader, by few large GETs on a bounded number of threads.
+final class BlockFetcher: Sendable {
+    private let blocks: BlockReader
+    private let pool: WorkerPool
+    private let logger: Logger
+    /// Blocks that a prefetch is bringing: a reader waits for it instead of asking again.
+    private let underWay = Monitor<Set<PlacedBlock>>([])
+
+    /// Beyond this many waiting blocks no more are fetched ahead.
+    private static let maximumUnderWay = 2048
+
+    init(blocks: BlockReader, threads: Int, logger: Logger) {
+        self.blocks = blocks
+        self.logger = logger
+        pool = WorkerPool(threads: threads, limit: 256)
+    }
+
+    deinit {
+        pool.close()
+    }
+
+    /// Whether anything can be kept: without a cache there is no use in fetching ahead.
+    var isUseful: Bool { blocks.cache != nil }
+
+    func isLocal(_ placed: PlacedBlock) -> Bool { blocks.isLocal(placed.block, placed.extent) }
+
+    func read(_ placed: PlacedBlock, within: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        underWay.wait { $0.contains(placed) ? nil : () }
+        try blocks.read(placed.block, at: placed.extent, within: within, into: buffer)
+    }
+
+    /// Starts fetching what is not local yet, runs of neighbours by one GET each. Returns at once.
+    func prefetch(_ wanted: [PlacedBlock]) {
+        guard isUseful else { return }
+        let missing = wanted.filter { !blocks.isLocal($0.block, $0.extent) }
+        let started = underWay.update { state -> [PlacedBlock] in
+            guard state.count + missing.count <= Self.maximumUnderWay else { return [] }
+            return missing.filter { state.insert($0).inserted }
+        }
+        for run in Self.runs(started) {
+            pool.submit { [self] in
+                do {
+                    try blocks.prefetch(run.map { ($0.block, $0.extent) })
+                } catch {
+                    // The reader that needs the block meets the error itself.
+                    logger.debug("read-ahead: \(describeFailure(error))")
+                }
+                underWay.update { $0.subtract(run) }
+            }
+        }
+    }
+
+    /// Groups blocks that follow each other in one pack (with at most `maximumGapBytes` between) into runs of up to `maximumRunBytes`.
+    static func runs(_ blocks: [PlacedBlock]) -> [[PlacedBlock]] {
+        var runs: [[PlacedBlock]] = []
+        var current: [PlacedBlock] = []
+        for block in blocks {
+            if let first = current.first, let last = current.last,
+                first.extent.pack == block.extent.pack,
+                block.extent.offset >= last.extent.offset + UInt64(last.extent.storedLength),
+                block.extent.offset - (last.extent.offset + UInt64(last.extent.storedLength)) <= maximumGapBytes,
+                block.extent.offset + UInt64(block.extent.storedLength) - first.extent.offset
+                    <= UInt64(BlockReader.maximumRunBytes / 2)
+            {
+                current.append(block)
+            } else {
+                if !current.isEmpty { runs.append(current) }
+                current = [block]
+            }
+        }
+        if !current.isEmpty { runs.append(current) }
+        return runs
+    }
+
+    private static let maximumGapBytes: UInt64 = 64 << 10
+}

@@ -1,0 +1,108 @@
+import Repository
+import Synchronization
+import Versioning
+
+/// A file that is being read: its blocks, and how far ahead of the reader to fetch.
+final class OpenFile: Sendable {
+    let map: FileMap
+    private let fetcher: BlockFetcher
+    private let pattern = Mutex(AccessPattern())
+
+    init(map: FileMap, fetcher: BlockFetcher) {
+        self.map = map
+        self.fetcher = fetcher
+    }
+
+    /// One block, less than the smallest cut: it shares its pack with its neighbours in the directory.
+    var isSmall: Bool { map.list.blocks.count == 1 && map.sizeBytes < UInt64(Chunker.minimumBytes) }
+
+    /// Fills `buffer` from `offset`; answers how many bytes there were (0 at or past the end).
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        guard offset < map.sizeBytes else { return 0 }
+        let count = Int(min(UInt64(buffer.count), map.sizeBytes - offset))
+        var index = map.blockIndex(at: offset)
+        readAhead(from: index, at: offset, count: count)
+        var done = 0
+        while done < count {
+            let within = Int(offset + UInt64(done) - map.starts[index])
+            let part = min(count - done, Int(map.list.blocks[index].length) - within)
+            try fetcher.read(
+                placed(index), within: within, into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + part]))
+            done += part
+            index += 1
+        }
+        return count
+    }
+
+    private func placed(_ index: Int) -> PlacedBlock {
+        PlacedBlock(block: map.list.blocks[index], extent: map.list.extents[index])
+    }
+
+    /// Sequential reading fetches ever further ahead, up to `maximumWindow` blocks; a jump begins anew.
+    private func readAhead(from index: Int, at offset: UInt64, count: Int) {
+        guard map.list.blocks.count > 1, fetcher.isUseful else { return }
+        let next = pattern.withLock { pattern in pattern.advance(index, offset, count) }
+        guard let next else { return }
+        let end = min(next.upperBound, map.list.blocks.count)
+        guard next.lowerBound < end else { return }
+        fetcher.prefetch((next.lowerBound..<end).map(placed))
+    }
+}
+
+/// Tells sequential reading from jumping about.
+private struct AccessPattern {
+    private var expectedOffset: UInt64 = 0
+    private var window = 0
+    private var fetchedTo = 0
+
+    private static let firstWindow = 2
+    private static let maximumWindow = 32
+    /// The kernel's own read-ahead makes requests arrive a little out of order.
+    private static let slackBytes: UInt64 = 1 << 20
+
+    /// Blocks to fetch now, for a read that begins in block `index`.
+    mutating func advance(_ index: Int, _ offset: UInt64, _ count: Int) -> Range<Int>? {
+        let isSequential =
+            offset <= expectedOffset + Self.slackBytes && offset + Self.slackBytes >= expectedOffset
+        expectedOffset = max(isSequential ? expectedOffset : 0, offset + UInt64(count))
+        guard isSequential else {
+            window = 0
+            fetchedTo = 0
+            return nil
+        }
+        // Ask again only when half of the last window is used up.
+        guard index + window / 2 >= fetchedTo else { return nil }
+        window = window == 0 ? Self.firstWindow : min(window * 2, Self.maximumWindow)
+        let start = max(fetchedTo, index)
+        fetchedTo = index + window
+        return start < fetchedTo ? start..<fetchedTo : nil
+    }
+}
+
+/// Files read lately, by number, so that each read need not find the file anew.
+final class OpenFileTable: Sendable {
+    private let repository: Repository
+    private let fetcher: BlockFetcher
+    private let files = Mutex<[UInt64: OpenFile]>([:])
+    private static let limit = 1024
+
+    init(repository: Repository, fetcher: BlockFetcher) {
+        self.repository = repository
+        self.fetcher = fetcher
+    }
+
+    func file(_ number: UInt64, _ entry: () throws -> LocatedEntry) throws -> OpenFile {
+        if let file = files.withLock({ $0[number] }) { return file }
+        let located = try entry()
+        guard located.entry.file != nil else {
+            throw located.entry.isDirectory ? VFSError.isADirectory : VFSError.invalidArgument
+        }
+        let file = OpenFile(map: try repository.lists.map(of: located), fetcher: fetcher)
+        return files.withLock { files in
+            if let other = files[number] { return other }
+            if files.count >= Self.limit { files.removeAll(keepingCapacity: true) }
+            files[number] = file
+            return file
+        }
+    }
+}

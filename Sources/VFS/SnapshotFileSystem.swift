@@ -1,0 +1,255 @@
+package import Logging
+import ProllyTree
+package import Repository
+import Synchronization
+import Versioning
+
+/// Immutable commits as a file system: one commit at the root, or the whole repository as `branches/`, `tags/`, `commits/`.
+///
+/// A node id is the commit's slot (24 bits; 0 for a mount of one commit) and, in the low 40 bits, 1 + the entry's rank in its
+/// tree. Slot 0 of a repository mount holds the directories above the commits.
+package final class SnapshotFileSystem: ReadOnlyFileSystem {
+    private let repository: Repository
+    private let logger: Logger
+    private let fetcher: BlockFetcher
+    private let slots = Mutex(Slots())
+    /// The directories above the commits; `nil` when one commit is the root.
+    private let directory: RefDirectory?
+    /// What `user.tarn.mount` answers: tells the command line where it is.
+    private let mountDescription: [UInt8]
+
+    private struct Slots {
+        var views: [SnapshotView] = []
+        var byCommit: [CommitID: Int] = [:]
+    }
+
+    private static let rankBits: UInt64 = 40
+    private static let maximumSlots = 1 << 24
+    /// An immutable tree never changes; a day is as good as for ever and fits every kernel's arithmetic.
+    private static let immutableSeconds = 86_400.0
+    private static let refSeconds = 1.0
+
+    /// - Parameter commit: the commit to show, or `nil` for the whole repository.
+    package init(
+        repository: Repository, commit: ResolvedRevision?, mountDescription: String, readThreads: Int, logger: Logger
+    ) {
+        self.repository = repository
+        self.logger = logger
+        self.mountDescription = Array(mountDescription.utf8)
+        fetcher = BlockFetcher(blocks: repository.blocks, threads: readThreads, logger: logger)
+        directory = commit == nil ? RefDirectory(repository: repository) : nil
+        if let commit { _ = slot(commit.commitID, commit.commit) }
+    }
+
+    package var traits: FileSystemTraits {
+        FileSystemTraits(isReadOnly: true, timeoutSeconds: Self.immutableSeconds, needsNoOpen: directory == nil)
+    }
+
+    package func entryTimeoutSeconds(in parent: InodeNumber) -> Double {
+        place(parent).isAboveCommits ? Self.refSeconds : Self.immutableSeconds
+    }
+
+    // MARK: Numbers
+
+    private enum Place {
+        case above(UInt64)
+        case inside(SnapshotView, slot: Int, rank: UInt64)
+
+        var isAboveCommits: Bool {
+            if case .above = self { return true }
+            return false
+        }
+    }
+
+    private func place(_ inode: InodeNumber) -> Place {
+        let slot = Int(inode.value >> Self.rankBits)
+        let low = inode.value & (1 << Self.rankBits - 1)
+        if slot == 0, directory != nil { return .above(low) }
+        return slots.withLock { slots in
+            let index = directory == nil ? slot : slot - 1
+            guard index < slots.views.count, low > 0 else { return .above(UInt64.max) }
+            return .inside(slots.views[index], slot: slot, rank: low - 1)
+        }
+    }
+
+    /// The slot that shows a commit, a new one if needed.
+    private func slot(_ id: CommitID, _ commit: Commit) -> Int {
+        slots.withLock { slots in
+            let first = directory == nil ? 0 : 1
+            if let known = slots.byCommit[id] { return known + first }
+            precondition(slots.views.count < Self.maximumSlots, "more commits than one mount can show")
+            slots.views.append(SnapshotView(id, commit, repository: repository, fetcher: fetcher))
+            slots.byCommit[id] = slots.views.count - 1
+            return slots.views.count - 1 + first
+        }
+    }
+
+    private func inode(slot: Int, rank: UInt64) -> InodeNumber {
+        InodeNumber(UInt64(slot) << Self.rankBits | (rank + 1))
+    }
+
+    // MARK: Names and attributes
+
+    package func lookup(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) -> FileAttributes {
+        try reportingFailures(logger, "lookup of \(printableName(name))") {
+            switch place(parent) {
+            case .above(let node):
+                guard let child = try directory?.child(of: node, name) else { throw VFSError.notFound }
+                return try attributes(child)
+            case .inside(let view, let slot, let rank):
+                let found = try view.child(of: rank, name)
+                return FileAttributes(found.located.entry, inode: inode(slot: slot, rank: found.rank))
+            }
+        }
+    }
+
+    private func attributes(_ node: RefDirectory.Node) throws -> FileAttributes {
+        switch node {
+        case .directory(let number):
+            return FileAttributes(
+                inode: InodeNumber(number), kind: .directory, mode: 0o555, sizeBytes: 0,
+                modified: repository.config.created, owner: nil)
+        case .commit(let id):
+            let commit = try repository.commit(id)
+            let slot = slot(id, commit)
+            return try attributes(of: inode(slot: slot, rank: 0))
+        }
+    }
+
+    package func forget(_ inode: InodeNumber, count: UInt64) {}
+
+    package func attributes(_ inode: InodeNumber) throws(VFSError) -> FileAttributes {
+        try reportingFailures(logger, "stat of inode \(inode.value)") { try attributes(of: inode) }
+    }
+
+    private func attributes(of inode: InodeNumber) throws -> FileAttributes {
+        switch place(inode) {
+        case .above(let node):
+            guard directory?.exists(node) == true else { throw VFSError.staleHandle }
+            return try attributes(.directory(node))
+        case .inside(let view, _, let rank):
+            return FileAttributes(try view.entry(rank).located.entry, inode: inode)
+        }
+    }
+
+    package func readLink(_ inode: InodeNumber) throws(VFSError) -> [UInt8] {
+        try reportingFailures(logger, "readlink of inode \(inode.value)") {
+            guard case .inside(let view, _, let rank) = place(inode),
+                case .symlink(let target) = try view.entry(rank).located.entry.kind
+            else { throw VFSError.invalidArgument }
+            return target
+        }
+    }
+
+    // MARK: Directories
+
+    package func openDirectory(_ inode: InodeNumber) throws(VFSError) -> HandleNumber { .none }
+    package func releaseDirectory(_ inode: InodeNumber, _ handle: HandleNumber) {}
+
+    private static let dotCookie: UInt64 = 1
+    private static let dotDotCookie: UInt64 = 2
+    private static let firstChildCookie: UInt64 = 3
+
+    /// Cookies: 1 after `.`, 2 after `..`, 3 + rank after a child; the same in every listing of the commit.
+    package func readDirectory(
+        _ inode: InodeNumber, _ handle: HandleNumber, after cookie: UInt64, countsAsLookup: Bool,
+        _ body: (DirectoryEntry) -> Bool
+    ) throws(VFSError) {
+        try reportingFailures(logger, "listing of inode \(inode.value)") {
+            let own = try attributes(of: inode)
+            guard own.kind == .directory else { throw VFSError.notADirectory }
+            if cookie < Self.dotCookie {
+                if !body(DirectoryEntry(name: Array(".".utf8), attributes: own, cookie: Self.dotCookie)) { return }
+            }
+            if cookie < Self.dotDotCookie {
+                if !body(DirectoryEntry(name: Array("..".utf8), attributes: own, cookie: Self.dotDotCookie)) { return }
+            }
+            switch place(inode) {
+            case .above(let node):
+                let children = try directory?.children(of: node) ?? []
+                for (index, child) in children.enumerated() {
+                    let next = Self.firstChildCookie + UInt64(index)
+                    if next <= cookie { continue }
+                    let entry = DirectoryEntry(name: child.name, attributes: try attributes(child.node), cookie: next)
+                    if !body(entry) { return }
+                }
+            case .inside(let view, let slot, let rank):
+                let from = cookie >= Self.firstChildCookie ? cookie - Self.firstChildCookie + 1 : nil
+                try view.forEachChild(of: rank, from: from) { found, name in
+                    let attributes = FileAttributes(
+                        found.located.entry, inode: self.inode(slot: slot, rank: found.rank))
+                    return body(
+                        DirectoryEntry(name: name, attributes: attributes, cookie: Self.firstChildCookie + found.rank))
+                }
+            }
+        }
+    }
+
+    // MARK: Files
+
+    package func open(_ inode: InodeNumber, forWriting: Bool, truncating: Bool) throws(VFSError) -> HandleNumber {
+        if forWriting || truncating { throw .readOnly }
+        return .none
+    }
+
+    package func release(_ inode: InodeNumber, _ handle: HandleNumber) {}
+
+    package func read(
+        _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(VFSError) -> Int {
+        guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
+        return try reportingFailures(logger, "reading \(name(of: inode))") {
+            try view.read(rank, at: offset, into: buffer)
+        }
+    }
+
+    /// For log lines.
+    private func name(of inode: InodeNumber) -> String {
+        guard case .inside(let view, _, let rank) = place(inode), let found = try? view.entry(rank) else {
+            return "inode \(inode.value)"
+        }
+        return "\(found.path) of commit \(view.commitID)"
+    }
+
+    // MARK: Extended attributes
+
+    package func attributeNames(_ inode: InodeNumber) throws(VFSError) -> [[UInt8]] {
+        guard case .inside(let view, _, let rank) = place(inode) else { return [] }
+        return try reportingFailures(logger, "attributes of inode \(inode.value)") {
+            try view.entry(rank).located.entry.attributes.map(\.name)
+        }
+    }
+
+    package func attribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
+        if name.elementsEqual(TarnAttribute.mount.utf8) { return mountDescription }
+        guard case .inside(let view, _, let rank) = place(inode) else { throw .noAttribute }
+        return try reportingFailures(logger, "attributes of inode \(inode.value)") {
+            if name.elementsEqual(TarnAttribute.commit.utf8) { return Array(view.commitID.hex.utf8) }
+            return try entryAttribute(view.entry(rank).located.entry, name)
+        }
+    }
+
+    package func statistics() throws(VFSError) -> VolumeStatistics {
+        let counts = slots.withLock { $0.views.first?.commit.counts } ?? Commit.Counts()
+        return VolumeStatistics(
+            totalBytes: counts.bytes, freeBytes: 0, files: counts.files + counts.directories, freeFiles: 0)
+    }
+}
+
+/// Extended attributes that Tarn answers itself. They are not listed, so that copying tools do not carry them along.
+enum TarnAttribute {
+    /// The commit's id, on everything in it.
+    static let commit = "user.tarn.commit"
+    /// The content id, on files.
+    static let content = "user.tarn.content"
+    /// What is mounted, as JSON, on everything.
+    static let mount = "user.tarn.mount"
+    static let prefix = "user.tarn."
+}
+
+/// A stored attribute, or the content id of a file.
+func entryAttribute(_ entry: Entry, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
+    if name.elementsEqual(TarnAttribute.content.utf8), let file = entry.file { return Array(file.contentID.hex.utf8) }
+    guard let attribute = entry.attributes.first(where: { $0.name == name }) else { throw .noAttribute }
+    return attribute.value
+}

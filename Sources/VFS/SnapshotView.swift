@@ -1,0 +1,88 @@
+import ProllyTree
+import Repository
+import Synchronization
+import Versioning
+
+/// One commit's tree as files. An entry's number is its rank in the tree (0 is the root), so nothing has to be remembered for the
+/// files that the kernel knows, however many they are, and numbers are the same in every mount of the commit.
+final class SnapshotView: Sendable {
+    let commitID: CommitID
+    let commit: Commit
+    private let repository: Repository
+    private let tree: Repository.SnapshotTree
+    private let recent = Mutex(RecentEntries())
+    private let openFiles: OpenFileTable
+    private let neighbours: NeighbourReadAhead
+
+    init(_ commitID: CommitID, _ commit: Commit, repository: Repository, fetcher: BlockFetcher) {
+        self.commitID = commitID
+        self.commit = commit
+        self.repository = repository
+        tree = repository.tree(commit.tree)
+        openFiles = OpenFileTable(repository: repository, fetcher: fetcher)
+        neighbours = NeighbourReadAhead(tree: tree, fetcher: fetcher)
+    }
+
+    /// An entry with its place.
+    struct Found {
+        let rank: UInt64
+        let path: TreePath
+        let located: LocatedEntry
+    }
+
+    func entry(_ rank: UInt64) throws -> Found {
+        if let found = recent.withLock({ $0[rank] }) { return found }
+        guard let item = try tree.item(atRank: rank) else { throw VFSError.notFound }
+        return try remember(item, rank)
+    }
+
+    func child(of parent: UInt64, _ name: [UInt8]) throws -> Found {
+        let directory = try entry(parent)
+        guard directory.located.entry.isDirectory else { throw VFSError.notADirectory }
+        if name.count > TreePath.maximumNameBytes { throw VFSError.nameTooLong }
+        guard let (item, rank) = try tree.find(directory.path.appending(name).key) else { throw VFSError.notFound }
+        return try remember(item, rank)
+    }
+
+    private func remember(_ item: Item, _ rank: UInt64) throws -> Found {
+        let found = Found(rank: rank, path: try TreePath(itemKey: item.key), located: try LocatedEntry(item: item))
+        recent.withLock { $0[rank] = found }
+        return found
+    }
+
+    /// Children of a directory in order of names, from the one of rank `from` (`nil`: the first), until `body` answers false.
+    func forEachChild(of directory: UInt64, from: UInt64?, _ body: (Found, _ name: [UInt8]) -> Bool) throws {
+        let parent = try entry(directory)
+        guard parent.located.entry.isDirectory else { throw VFSError.notADirectory }
+        let keys = parent.path.childKeys
+        var rank = try from ?? tree.rank(of: keys.from)
+        var cursor = try Cursor(tree, fromRank: rank)
+        while let item = try cursor.next(), item.key.starts(with: keys.from) {
+            let name = Array(item.key[keys.from.count...])
+            let found = Found(rank: rank, path: parent.path.appending(name), located: try LocatedEntry(item: item))
+            if !body(found, name) { return }
+            rank += 1
+        }
+    }
+
+    /// Reads from a file; answers how many bytes there were.
+    func read(_ rank: UInt64, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let file = try openFiles.file(rank) { try self.entry(rank).located }
+        if file.isSmall { neighbours.willRead(file.map, rank: rank) }
+        return try file.read(at: offset, into: buffer)
+    }
+}
+
+/// Entries that were asked for lately: a lookup is followed by getattr and reads of the same file.
+private struct RecentEntries {
+    private var entries: [UInt64: SnapshotView.Found] = [:]
+    private static let limit = 4096
+
+    subscript(_ rank: UInt64) -> SnapshotView.Found? {
+        get { entries[rank] }
+        set {
+            if entries.count >= Self.limit { entries.removeAll(keepingCapacity: true) }
+            entries[rank] = newValue
+        }
+    }
+}

@@ -1,0 +1,186 @@
+import FoundationEssentials
+package import ProllyTree
+
+/// A commit: one tree, whole, with its history. Stored as canonical JSON (keys sorted, no white space) so that an auditor
+/// needs no tool of ours; its id is the SHA-256 of exactly those bytes.
+package struct Commit: Hashable, Sendable, Codable {
+    package var format = 1
+    package var tree: NodeID
+    package var parents: [CommitID]
+    /// `Name <email>`.
+    package var author: String
+    package var committer: String
+    package var time: Timestamp
+    package var message: String
+    package var metadata: [String: String]
+    /// 1 + the largest generation of the parents; 1 without parents.
+    package var generation: UInt64
+    package var counts: Counts
+
+    package struct Counts: Hashable, Sendable, Codable {
+        /// Files and symbolic links.
+        package var files: UInt64
+        package var directories: UInt64
+        /// Sum of the files' sizes.
+        package var bytes: UInt64
+
+        package init(files: UInt64 = 0, directories: UInt64 = 0, bytes: UInt64 = 0) {
+            self.files = files
+            self.directories = directories
+            self.bytes = bytes
+        }
+    }
+
+    package init(
+        tree: NodeID, parents: [CommitID], author: String, committer: String, time: Timestamp, message: String,
+        metadata: [String: String], generation: UInt64, counts: Counts
+    ) {
+        self.tree = tree
+        self.parents = parents
+        self.author = author
+        self.committer = committer
+        self.time = time
+        self.message = message
+        self.metadata = metadata
+        self.generation = generation
+        self.counts = counts
+    }
+}
+
+extension Commit.Counts {
+    /// The counts after an entry came (+1) or went (-1).
+    package mutating func add(_ entry: Entry?, sign: Int64) {
+        guard let entry else { return }
+        func moved(_ value: UInt64, by amount: UInt64) -> UInt64 {
+            sign > 0 ? value &+ amount : value >= amount ? value - amount : 0
+        }
+        if entry.isDirectory {
+            directories = moved(directories, by: 1)
+        } else {
+            files = moved(files, by: 1)
+            if case .file(let content) = entry.kind { bytes = moved(bytes, by: content.sizeBytes) }
+        }
+    }
+}
+
+/// What a ref object holds.
+package struct RefState: Hashable, Sendable, Codable {
+    package var format = 1
+    /// Where the ref points; `nil` when it is deleted (a tombstone: ref objects are never removed).
+    package var commit: CommitID?
+    /// The newest movement of this ref's chain.
+    package var movement: MovementID
+    /// Fresh and random in every write: tells a writer whose reply was lost that it was its own write that won, and makes
+    /// every version of the object differ, so that a stale ETag never matches again.
+    package var writeID: String
+
+    package init(commit: CommitID?, movement: MovementID, writeID: String) {
+        self.commit = commit
+        self.movement = movement
+        self.writeID = writeID
+    }
+}
+
+/// One recorded change of a ref. Each names the one before, so the newest proves the whole chain.
+package struct Movement: Hashable, Sendable, Codable {
+    package enum Operation: String, Sendable, Codable {
+        case create, commit, `import`, merge, fastForward = "fast-forward", delete, reset, revert
+        case cherryPick = "cherry-pick"
+    }
+
+    package var format = 1
+    /// `heads/<branch>` or `tags/<tag>`.
+    package var ref: String
+    package var old: CommitID?
+    package var new: CommitID?
+    package var who: String
+    package var when: Timestamp
+    package var operation: Operation
+    package var why: String
+    package var previous: MovementID?
+
+    package init(
+        ref: String, old: CommitID?, new: CommitID?, who: String, when: Timestamp, operation: Operation, why: String,
+        previous: MovementID?
+    ) {
+        self.ref = ref
+        self.old = old
+        self.new = new
+        self.who = who
+        self.when = when
+        self.operation = operation
+        self.why = why
+        self.previous = previous
+    }
+}
+
+/// Why a JSON record was refused.
+package enum RecordFault: Error, Hashable, Sendable {
+    case unreadable(reason: String)
+    /// Written by a newer Tarn.
+    case newerFormat(Int)
+}
+
+/// The highest format of commits, refs and movements that this version reads.
+package let recordFormat = 1
+
+/// The record's canonical bytes.
+package func encodeRecord(_ record: some Encodable) -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    guard let data = try? encoder.encode(record) else {
+        preconditionFailure("records hold only strings and numbers, which always encode")
+    }
+    return [UInt8](data)
+}
+
+package func decodeRecord<Record: Decodable>(
+    _ type: Record.Type, from bytes: [UInt8]
+) throws(RecordFault) -> Record {
+    let data = Data(bytes)
+    do {
+        let format = try JSONDecoder().decode(Versioned.self, from: data).format
+        if format > recordFormat { throw RecordFault.newerFormat(format) }
+        return try JSONDecoder().decode(type, from: data)
+    } catch let fault as RecordFault {
+        throw fault
+    } catch {
+        throw .unreadable(reason: describe(error))
+    }
+}
+
+private struct Versioned: Decodable {
+    let format: Int
+}
+
+/// One line that says what a JSON decoder disliked, and where.
+private func describe(_ error: any Error) -> String {
+    guard let error = error as? DecodingError else { return "not valid JSON" }
+    func place(_ context: DecodingError.Context) -> String {
+        context.codingPath.map(\.stringValue).joined(separator: ".")
+    }
+    return switch error {
+    case .keyNotFound(let key, _): "the field '\(key.stringValue)' is missing"
+    case .typeMismatch(_, let context), .valueNotFound(_, let context):
+        "the field '\(place(context))' has the wrong type"
+    case .dataCorrupted(let context):
+        context.codingPath.isEmpty ? "not valid JSON" : "the field '\(place(context))': \(context.debugDescription)"
+    @unknown default: "not valid JSON"
+    }
+}
+
+extension Identifier: Codable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let id = Identifier(hex: text) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a SHA-256 in hexadecimal")
+        }
+        self = id
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(hex)
+    }
+}

@@ -1,0 +1,169 @@
+import ProllyTree
+
+/// A path in a tree: components joined by `/`, no leading or trailing `/`; empty for the root. Names are any bytes but `/` and NUL.
+package struct TreePath: Hashable, Sendable {
+    package let bytes: [UInt8]
+
+    package static let root = TreePath(unchecked: [])
+    package static let maximumNameBytes = 255
+    private static let slash = UInt8(ascii: "/")
+
+    private init(unchecked bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// Takes a path as a person writes it: leading, trailing and doubled `/` and `.` components are dropped.
+    /// Throws on `..`, NUL and names over 255 bytes.
+    package init(parsing text: some Collection<UInt8>) throws(PathFault) {
+        var path = TreePath.root
+        for component in text.split(separator: Self.slash) where !component.elementsEqual(".".utf8) {
+            path = try path.appending(checking: Array(component))
+        }
+        self = path
+    }
+
+    package init(parsing text: String) throws(PathFault) {
+        try self.init(parsing: Array(text.utf8))
+    }
+
+    package var isRoot: Bool { bytes.isEmpty }
+
+    /// The last component; empty for the root.
+    package var name: [UInt8] {
+        guard let cut = bytes.lastIndex(of: Self.slash) else { return bytes }
+        return Array(bytes[(cut + 1)...])
+    }
+
+    /// The path without its last component; `nil` for the root.
+    package var parent: TreePath? {
+        if isRoot { return nil }
+        guard let cut = bytes.lastIndex(of: Self.slash) else { return .root }
+        return TreePath(unchecked: Array(bytes[..<cut]))
+    }
+
+    package var components: [[UInt8]] {
+        bytes.split(separator: Self.slash).map(Array.init)
+    }
+
+    /// This path with one more component, which is known to be a valid name.
+    package func appending(_ name: [UInt8]) -> TreePath {
+        isRoot ? TreePath(unchecked: name) : TreePath(unchecked: bytes + [Self.slash] + name)
+    }
+
+    package func appending(checking name: [UInt8]) throws(PathFault) -> TreePath {
+        if let reason = Self.fault(inName: name) { throw PathFault(path: bytes + [Self.slash] + name, reason: reason) }
+        return appending(name)
+    }
+
+    /// This path below `prefix`: `a` appending `b/c` is `a/b/c`.
+    package func appending(path: TreePath) -> TreePath {
+        path.isRoot ? self : appending(path.bytes)
+    }
+
+    package func isInside(_ directory: TreePath) -> Bool {
+        directory.isRoot ? !isRoot : bytes.count > directory.bytes.count + 1
+            && bytes[directory.bytes.count] == Self.slash && bytes.starts(with: directory.bytes)
+    }
+
+    /// The rest of this path below `directory`; `nil` when it is not inside. A path is at the root of itself.
+    package func relative(to directory: TreePath) -> TreePath? {
+        if self == directory { return .root }
+        guard isInside(directory) else { return nil }
+        return directory.isRoot ? self : TreePath(unchecked: Array(bytes[(directory.bytes.count + 1)...]))
+    }
+
+    /// Why these bytes cannot be a name; `nil` when they can.
+    package static func fault(inName name: [UInt8]) -> String? {
+        if name.isEmpty { return "a name is empty" }
+        if name.count > maximumNameBytes { return "a name is longer than \(maximumNameBytes) bytes" }
+        if name == [UInt8(ascii: ".")] || name == Array("..".utf8) { return "'.' and '..' are no names" }
+        if name.contains(0) || name.contains(slash) { return "a name holds NUL or '/'" }
+        return nil
+    }
+}
+
+package struct PathFault: Error, Hashable, Sendable {
+    package let path: [UInt8]
+    package let reason: String
+}
+
+/// Keys of the tree: the parent's path, NUL, the name. The root's own entry has the empty key.
+///
+/// One directory's children are the contiguous range of keys that begin with its path and NUL, and everything deeper the
+/// range of those that begin with its path and `/`.
+extension TreePath {
+    package var key: [UInt8] {
+        guard let parent else { return [] }
+        return parent.bytes + [0] + name
+    }
+
+    package init(key: [UInt8]) throws(PathFault) {
+        if key.isEmpty {
+            self = .root
+            return
+        }
+        guard let cut = key.firstIndex(of: 0) else { throw PathFault(path: key, reason: "a key without NUL") }
+        let name = Array(key[(cut + 1)...])
+        if let reason = Self.fault(inName: name) { throw PathFault(path: key, reason: reason) }
+        self = TreePath(unchecked: Array(key[..<cut])).appending(name)
+    }
+
+    /// Keys of the children: `from` ≤ key < `to`.
+    package var childKeys: (from: [UInt8], to: [UInt8]) {
+        (bytes + [0], bytes + [1])
+    }
+
+    /// Keys of everything below the children. (For the root: every path that has a `/`, and so every non-empty parent.)
+    package var deeperKeys: (from: [UInt8], to: [UInt8]?) {
+        isRoot ? ([1], nil) : (bytes + [Self.slash], bytes + [Self.slash + 1])
+    }
+}
+
+extension TreePath: Comparable {
+    /// Order of a walk that lists a directory before what is in it: by component, each by bytes.
+    package static func < (left: TreePath, right: TreePath) -> Bool {
+        let shared = zip(left.bytes, right.bytes).first { $0 != $1 }
+        guard let (leftByte, rightByte) = shared else { return left.bytes.count < right.bytes.count }
+        if leftByte == slash { return true }
+        if rightByte == slash { return false }
+        return leftByte < rightByte
+    }
+}
+
+extension TreePath: CustomStringConvertible {
+    /// For people: valid UTF-8 as it is, control characters and invalid bytes as `\xNN`.
+    package var description: String { isRoot ? "." : printableName(bytes) }
+}
+
+/// `bytes` as text that a terminal can show: control characters, backslashes and invalid UTF-8 become `\xNN`.
+package func printableName(_ bytes: [UInt8]) -> String {
+    if let text = String(validating: bytes, as: UTF8.self), !text.unicodeScalars.contains(where: isControl) { return text }
+    var result = ""
+    var decoder = UTF8()
+    var iterator = bytes.makeIterator()
+    var consumed = 0
+    decoding: while true {
+        switch decoder.decode(&iterator) {
+        case .scalarValue(let scalar):
+            let width = UTF8.width(scalar)
+            if isControl(scalar) {
+                result += bytes[consumed..<consumed + width].map { "\\x" + hexEncoded([$0]) }.joined()
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
+            consumed += width
+        case .error:
+            result += "\\x" + hexEncoded([bytes[consumed]])
+            consumed += 1
+            decoder = UTF8()
+            iterator = Array(bytes[consumed...]).makeIterator()
+        case .emptyInput:
+            break decoding
+        }
+    }
+    return result
+}
+
+private func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.value < 0x20 || scalar.value == 0x7f || (0x80..<0xa0).contains(scalar.value)
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import ProllyTree
+import Repository
+import Staging
+import Versioning
+
+struct CommitCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "commit", abstract: "Publish what is staged, in one atomic step.",
+        discussion: """
+            Writers may go on meanwhile: what they write after the commit began is staged for the next one. If others have committed to \
+            the branch, their changes are merged with yours; a path that both changed is a conflict: nothing is published, your changes \
+            stay staged, and the exit code is 3. Decide with 'tarn resolve' (or edit the file), then commit again.
+            """)
+
+    @Option(name: .shortAndLong, help: "What this is.") var message: String
+    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata: [String] = []
+    @OptionGroup var arguments: WorkspaceArguments
+    @OptionGroup var author: AuthorArguments
+    @OptionGroup var json: JSONArguments
+
+    func run() throws {
+        let info = CommitInfo(author: try author.resolve(), message: message, metadata: try parseMetadata(metadata))
+        let open = try OpenWorkspace(arguments)
+        let lock = try CommitLock(open.workspace)
+        let committed: StagedCommit
+        let line = Monitor(ProgressLine())
+        let report: @Sendable (Int, UInt64) -> Void = { files, bytes in
+            line.update { $0.show("\(count(files, "file")), \(humanSize(bytes)) uploaded") }
+        }
+        defer { line.update { $0.clear() } }
+        if let mount = open.liveMount {
+            committed = try open.repository.commitStaged(open.workspace, info, holder: mount, progress: report)
+        } else {
+            let holder = LocalHolder(workspace: open.workspace, repository: open.repository)
+            committed = try open.repository.commitStaged(open.workspace, info, holder: holder, progress: report)
+        }
+        withExtendedLifetime(lock) {}
+        line.update { $0.clear() }
+        try show(committed, branch: open.workspace.info.branch)
+    }
+
+    private func show(_ committed: StagedCommit, branch: String) throws {
+        struct Result: Encodable {
+            let commit: String
+            let branch: String
+            let changedPaths: Int
+            let uploadedBytes: UInt64
+            let laterConflicts: [JSONPath]
+        }
+        let result = Result(
+            commit: committed.published.commitID.hex, branch: branch, changedPaths: committed.changedPaths,
+            uploadedBytes: committed.uploadedBytes, laterConflicts: committed.laterConflicts.map(JSONPath.init))
+        try json.output.show(result) {
+            var text = """
+                \(result.commit)
+                Committed \(count(result.changedPaths, "path")) to \(branch); uploaded \(humanSize(result.uploadedBytes)).
+                """
+            for path in committed.laterConflicts {
+                text += "\nC  \(path)  (changed here since, and by others: decide with 'tarn resolve' before the next commit)"
+            }
+            return text
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import ArgumentParser
+import ProllyTree
+import Repository
+import Versioning
+
+struct CommitJSON: Encodable {
+    let id: String
+    let commit: Commit
+}
+
+struct Log: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show the commits behind a revision, newest first.")
+
+    @Argument(help: "Where to begin (default: the mounted revision, else main).") var revision: String?
+    @Option(help: ArgumentHelp("Only commits that changed this path or something below it.", valueName: "path")) var path: String?
+    @Option(help: ArgumentHelp("Only commits since then: 2026-01-31, '3 days ago'.", valueName: "date")) var since: String?
+    @Option(name: [.customShort("n"), .customLong("limit")], help: ArgumentHelp("At most so many.", valueName: "count")) var limit: Int?
+    @Flag(help: "One line a commit.") var oneline = false
+    @OptionGroup var repository: RepositoryArguments
+    @OptionGroup var json: JSONArguments
+
+    func run() throws {
+        let repository = try repository.open()
+        let start = try repository.resolve(revision ?? currentRevision()).commitID
+        let filter = try path.map { try TreePath(parsing: $0) }
+        let earliest = try since.map { text in
+            guard let time = Timestamp(parsing: text, now: now()) else {
+                throw CommandFailure(message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", code: .usage)
+            }
+            return time
+        }
+        var found: [CommitJSON] = []
+        try repository.forEachAncestor(of: start) { id, commit in
+            if let limit, found.count >= limit { return false }
+            if let earliest, commit.time < earliest { return true }
+            if let filter, try !repository.touches(filter, commit) { return true }
+            found.append(CommitJSON(id: id.hex, commit: commit))
+            return true
+        }
+        let output = json.output
+        try output.show(found) {
+            found.map { oneline ? lineText($0, output) : commitText($0, output) }.joined(separator: oneline ? "\n" : "\n\n")
+        }
+    }
+
+    private func lineText(_ found: CommitJSON, _ output: Output) -> String {
+        let subject = found.commit.message.split(separator: "\n").first.map(String.init) ?? ""
+        return "\(output.paint(String(found.id.prefix(12)), .yellow))  \(found.commit.time.rfc3339.prefix(10))  \(subject)"
+    }
+}
+
+func commitText(_ found: CommitJSON, _ output: Output) -> String {
+    let commit = found.commit
+    var lines = [output.paint("commit \(found.id)", .yellow)]
+    if commit.parents.count > 1 { lines.append("Merge:   " + commit.parents.map { String($0.hex.prefix(12)) }.joined(separator: " ")) }
+    lines.append("Author:  \(commit.author)")
+    lines.append("Date:    \(commit.time.rfc3339)")
+    lines.append("Tree:    \(commit.tree.hex)")
+    let counts = commit.counts
+    lines.append("Holds:   \(count(Int(counts.files), "file")), \(humanSize(counts.bytes))")
+    for (key, value) in commit.metadata.sorted(by: { $0.key < $1.key }) { lines.append("Meta:    \(key)=\(value)") }
+    lines.append("")
+    lines += commit.message.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }
+    return lines.joined(separator: "\n")
+}
+
+struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show a commit and what it changed.")
+
+    @Argument(help: "The commit.") var revision: String
+    @OptionGroup var repository: RepositoryArguments
+    @OptionGroup var json: JSONArguments
+
+    func run() throws {
+        let repository = try repository.open()
+        let found = try repository.resolve(revision)
+        let lines = summarize(try repository.changes(in: found.commit))
+        struct Result: Encodable {
+            let id: String
+            let commit: Commit
+            let changes: [ChangeJSON]
+        }
+        let output = json.output
+        try output.show(
+            Result(id: found.commitID.hex, commit: found.commit, changes: lines.map(ChangeJSON.init))
+        ) {
+            commitText(CommitJSON(id: found.commitID.hex, commit: found.commit), output) + "\n\n"
+                + lines.map { changeText($0, output) }.joined(separator: "\n")
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import ArgumentParser
+import Glibc
+import ProllyTree
+import Repository
+import Versioning
+
+struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Copy a local directory into a branch, as one commit.",
+        discussion: """
+            Everything a directory holds is kept: names in any bytes, empty files and directories, symbolic links, modes, times to the \
+            nanosecond, holes. Sockets, pipes and devices are named and left out. Hard links become files of their own that share \
+            storage. What the branch has and SRC has not stays, unless --delete. Bytes that the branch holds already are not uploaded \
+            again; an import that was interrupted goes on where it stopped when it is run again.
+            """)
+
+    @Argument(help: "The directory.") var source: String
+    @Option(help: "The branch.") var branch: String = Repository.defaultBranch
+    @Option(name: .customLong("to"), help: ArgumentHelp("Where in the tree.", valueName: "path")) var destination: String = ""
+    @Option(name: .shortAndLong, help: "What this is.") var message: String
+    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata: [String] = []
+    @Flag(name: .customLong("delete"), help: "Remove what is below --to but not in SRC.") var removesOthers = false
+    @Flag(name: .customLong("owners"), help: "Record user and group ids.") var keepsOwners = false
+    @OptionGroup var repository: RepositoryArguments
+    @OptionGroup var author: AuthorArguments
+    @OptionGroup var json: JSONArguments
+
+    func run() throws {
+        let info = CommitInfo(
+            author: try author.resolve(), message: message, metadata: try parseMetadata(metadata))
+        let repository = try repository.open()
+        var options = ImportOptions()
+        options.destination = try TreePath(parsing: destination)
+        options.removesOthers = removesOthers
+        options.keepsOwners = keepsOwners
+        let progress = ImportProgress()
+        let display = ImportDisplay(progress)
+        let published: Published
+        do {
+            published = try repository.importDirectory(
+                source, into: .branch(branch), info, options: options, progress: progress)
+            display.stop()
+        } catch {
+            display.stop()
+            throw error
+        }
+        let counts = progress.current
+        for (path, reason) in counts.skipped { writeError("tarn: left out \(path): \(reason)") }
+        try show(published, counts, display.seconds)
+    }
+
+    private func show(_ published: Published, _ counts: ImportProgress.Counts, _ seconds: Double) throws {
+        struct Result: Encodable {
+            let commit: String
+            let files: Int
+            let directories: Int
+            let bytes: UInt64
+            let uploadedBytes: UInt64
+            let reusedBytes: UInt64
+            let seconds: Double
+            let skipped: [String]
+        }
+        let result = Result(
+            commit: published.commitID.hex, files: counts.files, directories: counts.directories, bytes: counts.bytes,
+            uploadedBytes: counts.uploadedBytes, reusedBytes: counts.reusedBytes, seconds: seconds,
+            skipped: counts.skipped.map { "\($0.path)" })
+        try json.output.show(result) {
+            """
+            \(result.commit)
+            Imported \(count(counts.files, "file")) (\(humanSize(counts.bytes))) in \(oneDecimal(seconds)) s; \
+            uploaded \(humanSize(counts.uploadedBytes)), reused \(humanSize(counts.reusedBytes)).
+            """
+        }
+    }
+}
+
+func parseMetadata(_ pairs: [String]) throws -> [String: String] {
+    var metadata: [String: String] = [:]
+    for pair in pairs {
+        guard let cut = pair.firstIndex(of: "="), cut != pair.startIndex else {
+            throw CommandFailure(message: "'\(pair)' is no metadata", hint: "Write --meta key=value", code: .usage)
+        }
+        metadata[String(pair[..<cut])] = String(pair[pair.index(after: cut)...])
+    }
+    return metadata
+}
+
+/// Shows files, bytes, rate and time left while an import runs.
+private final class ImportDisplay {
+    private let start = ContinuousClock.now
+    private let finished = Monitor(false)
+
+    init(_ progress: ImportProgress) {
+        let start = start
+        startThread { [finished] in
+            let line = ProgressLine()
+            while !finished.update({ $0 }) {
+                line.show(Self.text(progress.current, (ContinuousClock.now - start).inSeconds))
+                sleepMilliseconds(200)
+            }
+            line.clear()
+            finished.update { $0 = false }
+        }
+    }
+
+    func stop() {
+        finished.update { $0 = true }
+        finished.wait { $0 ? nil : () }
+    }
+
+    var seconds: Double { (ContinuousClock.now - start).inSeconds }
+
+    private static func text(_ counts: ImportProgress.Counts, _ seconds: Double) -> String {
+        let rate = seconds > 0 ? Double(counts.bytes) / seconds : 0
+        var text = "\(counts.files)/\(counts.totalFiles) files  \(humanSize(counts.bytes))/\(humanSize(counts.totalBytes))"
+        text += "  \(humanSize(UInt64(rate)))/s"
+        if counts.isTotalKnown, rate > 0, counts.totalBytes > counts.bytes {
+            text += "  \(Int(Double(counts.totalBytes - counts.bytes) / rate) + 1) s left"
+        }
+        return text
+    }
+}
+
+extension Duration {
+    var inSeconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}

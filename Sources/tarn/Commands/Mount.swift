@@ -1,0 +1,234 @@
+import ArgumentParser
+import FUSEServer
+import Glibc
+import Logging
+import ObjectStorage
+import ProllyTree
+import Repository
+import Staging
+import VFS
+import Versioning
+
+struct Mount: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show a commit, a branch or the whole repository as a directory tree.",
+        discussion: """
+            Without --ref, DIR has branches/, tags/ and commits/<id>/. With --ref it is that commit, read-only: it does not move when \
+            the branch does. With --write, --ref must be a branch, and what is written is staged in a workspace that survives unmount \
+            and restart; see 'tarn status' and 'tarn commit'.
+
+            The command returns when the mount is up and leaves a process behind; 'tarn umount DIR' ends it. \
+            With -f it stays, and ends by SIGTERM or ^C. The log of a mount in the background is \
+            ~/.local/state/tarn/log/<process id>.log.
+
+            Options for -o, separated by commas:
+              allow_other      other users may look (needs root or user_allow_other in /etc/fuse.conf)
+              workspace=NAME   a second writable mount of one branch needs a workspace of its own
+            """)
+
+    @Argument(help: "The repository.") var repo: String
+    @Argument(help: "An empty directory.") var directory: String
+    @Option(name: .customLong("ref"), help: ArgumentHelp("The branch, tag or commit to show.", valueName: "rev")) var revision: String?
+    @Flag(help: "Let the branch be changed; changes are staged until you commit.") var write = false
+    @Option(name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "options")) var options: [String] = []
+    @Flag(name: [.customShort("f"), .long], help: "Stay in the foreground.") var foreground = false
+    @Option(name: .customLong("cache-size"), help: ArgumentHelp("The most that the block cache takes on disk: 512M, 10G.", valueName: "size"))
+    var cacheSize: String = "10G"
+    @Option(name: .customLong("ready-descriptor"), help: .hidden) var readyDescriptor: Int32?
+    @OptionGroup var store: StoreArguments
+
+    func run() throws {
+        let parsed = try MountOptions(options)
+        let mountPoint = try checkMountPoint()
+        guard !write || revision != nil else {
+            throw CommandFailure(message: "--write needs --ref BRANCH", code: .usage)
+        }
+        if foreground || readyDescriptor != nil {
+            try serve(mountPoint, parsed)
+        } else {
+            try Daemon.spawn()
+        }
+    }
+
+    /// The mount point's absolute path. It must be an empty directory, and FUSE must be there.
+    private func checkMountPoint() throws -> String {
+        guard let resolved = realpath(directory, nil) else {
+            throw CommandFailure(
+                message: "the mount point \(directory) does not exist", hint: "Make it first: mkdir \(directory)",
+                code: .notFound)
+        }
+        defer { free(resolved) }
+        let path = String(cString: resolved)
+        guard let stream = opendir(path) else {
+            throw CommandFailure(message: "the mount point \(directory) cannot be used: \(String(cString: strerror(errno)))")
+        }
+        defer { closedir(stream) }
+        if MountDescription.of(path: path)?.mountPoint == path {
+            throw CommandFailure(message: "\(directory) is mounted already", hint: "Unmount it: tarn umount \(directory)")
+        }
+        var names = 0
+        while readdir(stream) != nil { names += 1 }
+        guard names <= 2 else {
+            throw CommandFailure(message: "the mount point \(directory) is not empty", hint: "Choose an empty directory")
+        }
+        guard access("/dev/fuse", R_OK | W_OK) == 0 else {
+            throw CommandFailure(message: "/dev/fuse cannot be used: \(String(cString: strerror(errno)))", hint: "Load the fuse module: modprobe fuse")
+        }
+        guard Self.hasFusermount() else {
+            throw CommandFailure(message: "fusermount3 is not installed", hint: "Install it: apt install fuse3")
+        }
+        return path
+    }
+
+    private static func hasFusermount() -> Bool {
+        (environment("PATH") ?? "/usr/bin:/bin").split(separator: ":").contains {
+            access("\($0)/fusermount3", X_OK) == 0
+        }
+    }
+
+    private func serve(_ mountPoint: String, _ options: MountOptions) throws {
+        let logger = store.logger()
+        let limit = try parseSize(cacheSize)
+        let repository = try store.openRepository(repo, cacheLimitBytes: limit)
+        let resolved = try revision.map { try repository.resolve($0) }
+        let served: Served =
+            if write, let resolved { try serveBranch(repository, resolved, mountPoint, options, logger) } else {
+                try serveCommit(repository, resolved, mountPoint, logger)
+            }
+        var serverOptions = FUSEServer.Options(source: "tarn#\(repository.store.location)")
+        serverOptions.allowsOthers = options.allowsOthers
+        defer { served.end() }
+        try FUSEServer.run(served.fileSystem, at: mountPoint, serverOptions, logger: logger) {
+            if let readyDescriptor { Daemon.reportReady(readyDescriptor) }
+            logger.notice("mounted \(repository.store.location) \(revision ?? "") at \(mountPoint)")
+        }
+    }
+
+    private struct Served {
+        let fileSystem: any FileSystem
+        let end: () -> Void
+    }
+
+    private func serveCommit(
+        _ repository: Repository, _ resolved: ResolvedRevision?, _ mountPoint: String, _ logger: Logger
+    ) throws -> Served {
+        let description = describe(repository, mountPoint)
+        return Served(
+            fileSystem: SnapshotFileSystem(
+                repository: repository, commit: resolved, mountDescription: description.json,
+                readThreads: repository.ioThreads, logger: logger), end: {})
+    }
+
+    private func serveBranch(
+        _ repository: Repository, _ resolved: ResolvedRevision, _ mountPoint: String, _ options: MountOptions,
+        _ logger: Logger
+    ) throws -> Served {
+        guard let branch = resolved.ref, branch.kind == .branch else {
+            throw CommandFailure(
+                message: "'\(revision ?? "")' is no branch, so it cannot be written to",
+                hint: "Make a branch from it: tarn branch create NAME --from \(revision ?? "REV")", code: .usage)
+        }
+        let directory = HostDirectories.workspace(repository.config.id, options.workspace ?? branch.name)
+        try makeDirectories(directory)
+        let socket = HostDirectories.runtime() + "/\(getpid()).sock"
+        let description = describe(repository, mountPoint, workspace: directory, socket: socket)
+        let lock = try WorkspaceLock(directory: directory, holder: description.json)
+        let info = WorkspaceInfo(
+            repositoryID: repository.config.id, repositoryLocation: repository.store.location, branch: branch.name)
+        let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
+        try prepare(workspace, repository, head: resolved)
+        let fileSystem = try WorkspaceFileSystem(
+            repository: repository, workspace: workspace, mountDescription: description.json,
+            readThreads: repository.ioThreads, logger: logger)
+        let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
+        control.start()
+        let saver = PeriodicSaver(fileSystem)
+        return Served(fileSystem: fileSystem) {
+            saver.stop()
+            control.stop()
+            do {
+                try fileSystem.flushAll()
+                try workspace.makeDurable()
+            } catch {
+                logger.error("saving staged changes: \(describeFailure(error))")
+            }
+            withExtendedLifetime(lock) {}
+        }
+    }
+
+    /// Finishes a commit that broke off, and begins at the branch's head when nothing is staged.
+    private func prepare(_ workspace: Workspace, _ repository: Repository, head: ResolvedRevision) throws {
+        if let committing = try? CommitLock(workspace) {
+            try repository.recoverSeal(workspace, LocalHolder(workspace: workspace, repository: repository))
+            withExtendedLifetime(committing) {}
+        }
+        if try workspace.isEmpty(), try workspace.sealState() == nil { try workspace.moveBase(to: head.commitID) }
+    }
+
+    private func describe(
+        _ repository: Repository, _ mountPoint: String, workspace: String? = nil, socket: String? = nil
+    ) -> MountDescription {
+        MountDescription(
+            repository: repository.store.location, endpoint: store.endpoint ?? environment("AWS_ENDPOINT_URL_S3") ?? environment("AWS_ENDPOINT_URL"),
+            region: store.region ?? environment("AWS_REGION") ?? environment("AWS_DEFAULT_REGION"), mountPoint: mountPoint, revision: revision,
+            workspace: workspace, socket: socket)
+    }
+}
+
+/// What `-o` says.
+struct MountOptions {
+    var allowsOthers = false
+    var workspace: String?
+
+    init(_ lists: [String]) throws {
+        for option in lists.flatMap({ $0.split(separator: ",") }) {
+            switch option {
+            case "allow_other": allowsOthers = true
+            case _ where option.hasPrefix("workspace="):
+                let name = String(option.dropFirst("workspace=".count))
+                _ = try RefName.branch(name)
+                workspace = name
+            default:
+                throw CommandFailure(
+                    message: "'\(option)' is no mount option", hint: "See 'tarn mount --help'", code: .usage)
+            }
+        }
+    }
+}
+
+/// `512M`, `10G`, `1T`, or bytes; powers of 1,024.
+func parseSize(_ text: String) throws -> UInt64 {
+    let digits = text.prefix { $0.isNumber }
+    let units: [String: UInt64] = ["": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
+    guard let value = UInt64(digits), let unit = units[text.dropFirst(digits.count).uppercased()],
+        value <= UInt64.max / unit, value * unit >= 16 << 20
+    else {
+        throw CommandFailure(
+            message: "'\(text)' is no cache size", hint: "Write 512M or 10G; at least 16M", code: .usage)
+    }
+    return value * unit
+}
+
+/// Notes written ranges in the workspace every few seconds, so that a killed mount loses little that was never fsynced.
+private final class PeriodicSaver: Sendable {
+    private let isStopped = Monitor(false)
+    private static let intervalMilliseconds = 5000
+
+    init(_ fileSystem: WorkspaceFileSystem) {
+        startThread { [isStopped] in
+            var waited = 0
+            while !isStopped.update({ $0 }) {
+                sleepMilliseconds(100)
+                waited += 100
+                if waited >= Self.intervalMilliseconds {
+                    fileSystem.persistPeriodically()
+                    waited = 0
+                }
+            }
+        }
+    }
+
+    func stop() {
+        isStopped.update { $0 = true }
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import ProllyTree
+import Repository
+import Staging
+import Versioning
+
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what is staged in a writable mount.",
+        discussion: "A: added, M: modified, D: deleted, R: renamed, a: mode or attributes only. Conflicts of the last commit are marked C.")
+
+    @OptionGroup var arguments: WorkspaceArguments
+    @OptionGroup var json: JSONArguments
+
+    func run() throws {
+        let open = try OpenWorkspace(arguments)
+        try open.flush()
+        let lines = try open.repository.stagedLines(open.workspace)
+        let conflicts = try open.workspace.conflicts().filter { $0.resolution == nil }
+        let base = try open.workspace.base()
+        struct Result: Encodable {
+            let branch: String
+            let base: String
+            let workspace: String
+            let changes: [ChangeJSON]
+            let conflicts: [ConflictJSON]
+        }
+        struct ConflictJSON: Encodable {
+            let path: JSONPath
+            let reason: String
+        }
+        let result = Result(
+            branch: open.workspace.info.branch, base: base.hex, workspace: open.workspace.directory,
+            changes: lines.map(ChangeJSON.init), conflicts: conflicts.map { ConflictJSON(path: JSONPath($0.path), reason: $0.reason) })
+        let output = json.output
+        try output.show(result) {
+            var text = ["On branch \(result.branch), based on \(base.hex.prefix(12))"]
+            if lines.isEmpty { text.append("Nothing is staged.") }
+            text += lines.map { changeText($0, output) }
+            if !conflicts.isEmpty {
+                text.append("\nConflicts of the last commit (tarn resolve PATH --ours|--theirs|--base, or edit the file, then commit):")
+                text += conflicts.map { output.paint("C  \($0.path)  (\($0.reason))", .red) }
+            }
+            return text.joined(separator: "\n")
+        }
+    }
+}
+
+struct ChangeJSON: Encodable {
+    let change: String
+    let path: JSONPath
+    let from: JSONPath?
+    let isDirectory: Bool
+    let oldSizeBytes: UInt64?
+    let newSizeBytes: UInt64?
+
+    init(_ line: ChangeLine) {
+        change = line.kind.rawValue
+        path = JSONPath(line.path)
+        from = line.from.map(JSONPath.init)
+        isDirectory = line.isDirectory
+        oldSizeBytes = line.oldSizeBytes
+        newSizeBytes = line.newSizeBytes
+    }
+}
+
+/// One change on one line: letter, path, size.
+func changeText(_ line: ChangeLine, _ output: Output) -> String {
+    let path = "\(line.path)\(line.isDirectory ? "/" : "")"
+    let sizes =
+        switch (line.oldSizeBytes, line.newSizeBytes) {
+        case _ where line.isDirectory: ""
+        case (nil, .some(let size)): "  \(humanSize(size))"
+        case (.some(let old), .some(let new)) where old != new: "  \(humanSize(old)) → \(humanSize(new))"
+        default: ""
+        }
+    return switch line.kind {
+    case .added: output.paint("A  \(path)\(sizes)", .green)
+    case .modified: output.paint("M  \(path)\(sizes)", .yellow)
+    case .attributes: output.paint("a  \(path)", .yellow)
+    case .deleted: output.paint("D  \(path)", .red)
+    case .renamed: output.paint("R  \(line.from.map { "\($0)" } ?? "") → \(path)", .blue)
+    }
+}

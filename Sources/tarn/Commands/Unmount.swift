@@ -1,0 +1,56 @@
+import ArgumentParser
+import Glibc
+import Repository
+
+struct Unmount: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "umount", abstract: "End a mount and wait until it has ended.",
+        discussion: "Staged changes stay in the workspace and are there again at the next mount.")
+
+    @Argument(help: "The mount point.") var directory: String
+    @Flag(name: .shortAndLong, help: "Detach it now, even if files are open.") var lazy = false
+
+    private static let waitMilliseconds = 120_000
+
+    func run() throws {
+        let path = realpath(directory, nil).map { pointer in
+            defer { free(pointer) }
+            return String(cString: pointer)
+        } ?? normalized(directory.hasPrefix("/") ? directory : (currentDirectory() ?? "") + "/" + directory)
+        let mount = MountDescription.of(path: path)
+        guard mount?.mountPoint == path || Self.isDeadMount(path) else {
+            throw CommandFailure(message: "nothing of Tarn's is mounted at \(directory)", code: .notFound)
+        }
+        try unmount(path)
+        guard let process = mount?.processID else { return }
+        for _ in 0..<Self.waitMilliseconds / 20 {
+            if kill(process, 0) != 0 { return }
+            sleepMilliseconds(20)
+        }
+        throw CommandFailure(message: "process \(process) of the mount has not ended yet", hint: "It may still be saving; look at its log")
+    }
+
+    /// The server is gone, and only the mount point is left (ENOTCONN).
+    private static func isDeadMount(_ path: String) -> Bool {
+        var info = stat()
+        return stat(path, &info) != 0 && errno == ENOTCONN
+    }
+
+    private func unmount(_ path: String) throws {
+        let words = ["fusermount3", "-u"] + (lazy ? ["-z"] : []) + ["--", path]
+        var pointers = words.map { strdup($0) }
+        pointers.append(nil)
+        defer { for pointer in pointers { free(pointer) } }
+        var child = pid_t()
+        guard posix_spawnp(&child, "fusermount3", nil, nil, pointers, environ) == 0 else {
+            throw CommandFailure(message: "fusermount3 is not installed", hint: "Install it: apt install fuse3")
+        }
+        var status: Int32 = 0
+        waitpid(child, &status, 0)
+        guard status == 0 else {
+            throw CommandFailure(
+                message: "\(directory) was not unmounted",
+                hint: "If it is busy, close the files and shells in it, or use --lazy")
+        }
+    }
+}

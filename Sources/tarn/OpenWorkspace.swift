@@ -1,0 +1,85 @@
+import ArgumentParser
+import Glibc
+import ObjectStorage
+import Repository
+import Staging
+import Versioning
+
+struct WorkspaceArguments: ParsableArguments {
+    @OptionGroup var repository: RepositoryArguments
+
+    @Option(help: ArgumentHelp("The workspace, when you are not in its mount (named after its branch unless mounted with -o workspace=NAME).", valueName: "name"))
+    var workspace: String?
+}
+
+/// A workspace, and who holds it: a live mount, or this process.
+struct OpenWorkspace {
+    let repository: Repository
+    let workspace: Workspace
+    let mount: MountDescription?
+    /// Set when a mount is live.
+    let liveMount: MountHolder?
+    /// Held while no mount is live.
+    private let lock: WorkspaceLock?
+
+    init(_ arguments: WorkspaceArguments) throws {
+        let mount = MountDescription.ofCurrentDirectory()
+        let directory: String
+        if arguments.workspace == nil, let mount {
+            guard let mounted = mount.workspace else {
+                throw CommandFailure(
+                    message: "the mount at \(mount.mountPoint) is read-only; nothing is staged in it",
+                    hint: "Mount the branch with --write")
+            }
+            directory = mounted
+            repository = try arguments.repository.open(mount)
+        } else {
+            repository = try arguments.repository.open()
+            directory = HostDirectories.workspace(
+                repository.config.id, arguments.workspace ?? Repository.defaultBranch)
+        }
+        guard access(directory, F_OK) == 0 else {
+            throw CommandFailure(
+                message: "there is no workspace at \(directory)",
+                hint: "Go into the writable mount, or name its workspace with --workspace", code: .notFound)
+        }
+        let (lock, live) = try Self.hold(directory)
+        self.lock = lock
+        self.mount = live ?? mount
+        liveMount = live?.socket.map { MountHolder(socket: $0) }
+        workspace = try Workspace(openingExisting: directory, logger: repository.logger)
+        guard workspace.info.repositoryID == repository.config.id else {
+            throw WorkspaceError.belongsElsewhere(
+                directory: directory, found: workspace.info.repositoryLocation, wanted: repository.store.location)
+        }
+    }
+
+    /// Takes the workspace for this process, or answers the live mount that holds it.
+    private static func hold(_ directory: String) throws -> (WorkspaceLock?, MountDescription?) {
+        let command = CommandLine.arguments.dropFirst().joined(separator: " ")
+        let result = Result { () throws(WorkspaceError) in
+            try WorkspaceLock(directory: directory, holder: "process \(getpid()) (tarn \(command))")
+        }
+        switch result {
+        case .success(let lock): return (lock, nil)
+        case .failure(.inUse(_, let holder)):
+            if let live = MountDescription(json: Array(holder.utf8)), live.socket != nil { return (nil, live) }
+            throw WorkspaceError.inUse(directory: directory, holder: holder)
+        case .failure(let error): throw error
+        }
+    }
+
+    /// Makes sure that what a live mount holds in memory is in the workspace.
+    func flush() throws {
+        try liveMount?.flush()
+    }
+
+    func path(_ text: String) throws -> TreePath {
+        if let mount, MountDescription.of(path: ".")?.workspace == mount.workspace { return try mount.treePath(text) }
+        return try TreePath(parsing: text)
+    }
+
+    func discard(_ paths: [TreePath]) throws {
+        if let liveMount { try liveMount.discard(paths) } else { try workspace.discard(paths) }
+    }
+}

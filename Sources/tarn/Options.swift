@@ -1,0 +1,149 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import Logging
+import ObjectStorage
+import Repository
+import Versioning
+
+struct StoreArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("S3 endpoint, if not AWS (default: $AWS_ENDPOINT_URL_S3, $AWS_ENDPOINT_URL).", valueName: "url"))
+    var endpoint: String?
+
+    @Option(help: ArgumentHelp("S3 region (default: $AWS_REGION, the profile's).", valueName: "name"))
+    var region: String?
+
+    @Option(help: ArgumentHelp("Seconds until a store that does not answer is given up.", valueName: "seconds"))
+    var timeout: Double = 60
+
+    @Option(name: .customLong("cache-dir"), help: ArgumentHelp("Where the block cache lies (default: $TARN_CACHE_DIR, ~/.cache/tarn).", valueName: "dir"))
+    var cacheDirectory: String?
+
+    @Flag(name: .shortAndLong, help: "Say more on stderr.")
+    var verbose = false
+}
+
+struct RepositoryArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("The repository: a directory, file://… or s3://bucket[/prefix] (default: $TARN_REPO, the mount you are in).", valueName: "repo"))
+    var repo: String?
+
+    @OptionGroup var store: StoreArguments
+}
+
+struct JSONArguments: ParsableArguments {
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    var output: Output { Output(json: json) }
+}
+
+struct AuthorArguments: ParsableArguments {
+    @Option(help: ArgumentHelp("Who you are: 'Name <email>' (default: $TARN_AUTHOR, git's user.name and user.email).", valueName: "author"))
+    var author: String?
+
+    /// Throws when nobody can be found: an audit trail needs a name.
+    func resolve() throws -> String {
+        if let author = author ?? environment("TARN_AUTHOR") { return author }
+        let name = environment("GIT_AUTHOR_NAME") ?? gitConfig("user.name")
+        let email = environment("GIT_AUTHOR_EMAIL") ?? gitConfig("user.email")
+        if let name, let email { return "\(name) <\(email)>" }
+        throw CommandFailure(
+            message: "who are you?",
+            hint: "Set TARN_AUTHOR='Name <email>', give --author, or set git's user.name and user.email", code: .usage)
+    }
+}
+
+/// An environment variable that is set and not empty.
+func environment(_ name: String) -> String? {
+    guard let value = getenv(name) else { return nil }
+    let text = String(cString: value)
+    return text.isEmpty ? nil : text
+}
+
+/// A value of git's configuration; `nil` without git or without a value.
+private func gitConfig(_ key: String) -> String? {
+    guard let pipe = popen("git config --get \(key) 2>/dev/null", "r") else { return nil }
+    defer { pclose(pipe) }
+    var buffer = [CChar](repeating: 0, count: 512)
+    guard fgets(&buffer, Int32(buffer.count), pipe) != nil else { return nil }
+    let line = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let value = line.split(separator: "\n").first.map(String.init) ?? ""
+    return value.isEmpty ? nil : value
+}
+
+/// Directories on this host: `TARN_STATE_DIR` and `TARN_CACHE_DIR`, else as the XDG base directory specification says.
+enum HostDirectories {
+    static func state() -> String {
+        environment("TARN_STATE_DIR") ?? (environment("XDG_STATE_HOME") ?? home() + "/.local/state") + "/tarn"
+    }
+
+    static func cache() -> String {
+        environment("TARN_CACHE_DIR") ?? (environment("XDG_CACHE_HOME") ?? home() + "/.cache") + "/tarn"
+    }
+
+    /// For sockets, whose paths must be short.
+    static func runtime() -> String {
+        environment("XDG_RUNTIME_DIR").map { $0 + "/tarn" } ?? "/tmp/tarn-\(getuid())"
+    }
+
+    static func home() -> String { environment("HOME") ?? "/" }
+
+    static func workspace(_ repository: UUID, _ name: String) -> String {
+        let escaped = name.split(separator: "/", omittingEmptySubsequences: false).joined(separator: "%2F")
+        return "\(state())/workspaces/\(repository.uuidString.lowercased())/\(escaped)"
+    }
+}
+
+func makeLogger(verbose: Bool) -> Logger {
+    var logger = Logger(label: "tarn", factory: { StreamLogHandler.standardError(label: $0) })
+    logger.logLevel = verbose ? .debug : .notice
+    return logger
+}
+
+extension StoreArguments {
+    func logger() -> Logger { makeLogger(verbose: verbose) }
+
+    func open(_ location: String, cacheLimitBytes: UInt64? = nil, creating: Bool = false) throws -> any ObjectStore {
+        try openStore(StoreLocation.parse(location), options: storeOptions(quoteIfMatch: false, creating: creating))
+    }
+
+    func storeOptions(quoteIfMatch: Bool, creating: Bool = false) -> StoreOptions {
+        var options = StoreOptions()
+        options.endpoint = endpoint
+        options.region = region
+        options.timeoutSeconds = timeout
+        options.quirks = S3Quirks(quoteIfMatch: quoteIfMatch)
+        options.create = creating
+        return options
+    }
+
+    /// Opens the repository at `location`, with the store's quirks that `init` found.
+    func openRepository(_ location: String, cacheLimitBytes: UInt64? = nil, usesCache: Bool = true) throws -> Repository {
+        var options = Repository.Options()
+        options.cacheDirectory = usesCache ? (cacheDirectory ?? HostDirectories.cache()) : nil
+        if let cacheLimitBytes { options.cacheLimitBytes = cacheLimitBytes }
+        let parsed = try StoreLocation.parse(location)
+        let first = try openStore(parsed, options: storeOptions(quoteIfMatch: false))
+        let quirks = try Repository.quirks(of: first)
+        let store = quirks.quoteIfMatch ? try openStore(parsed, options: storeOptions(quoteIfMatch: true)) : first
+        return try Repository(opening: store, options: options, logger: logger())
+    }
+}
+
+extension RepositoryArguments {
+    /// The repository that the arguments, the environment or the current directory name.
+    func open() throws -> Repository {
+        if let location = repo ?? environment("TARN_REPO") { return try store.openRepository(location) }
+        if let mount = MountDescription.ofCurrentDirectory() { return try open(mount) }
+        throw CommandFailure(
+            message: "which repository?", hint: "Give --repo, set TARN_REPO, or go into a mounted tree", code: .usage)
+    }
+
+    /// The mounted repository, reached as the mount reaches it.
+    func open(_ mount: MountDescription) throws -> Repository {
+        var arguments = store
+        arguments.endpoint = arguments.endpoint ?? mount.endpoint
+        arguments.region = arguments.region ?? mount.region
+        return try arguments.openRepository(mount.repository)
+    }
+}

@@ -1,0 +1,107 @@
+import FoundationEssentials
+import Glibc
+import Versioning
+
+/// Where output goes: for people on a terminal, plain otherwise, or JSON.
+struct Output {
+    let isJSON: Bool
+    /// Colours: only on a terminal that wants them.
+    let isColoured: Bool
+
+    init(json: Bool) {
+        isJSON = json
+        isColoured = !json && isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
+    }
+
+    /// Prints `value` as JSON, or what `text` says.
+    func show(_ value: some Encodable, text: () -> String) throws {
+        if isJSON {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(value), as: UTF8.self))
+        } else {
+            let text = text()
+            if !text.isEmpty { print(text) }
+        }
+    }
+
+    enum Colour: String {
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+        case blue = "34"
+    }
+
+    func paint(_ text: String, _ colour: Colour) -> String {
+        isColoured ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
+    }
+}
+
+/// `1.5 GiB`, `12 KiB`, `7 B`.
+func humanSize(_ bytes: UInt64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+    var value = Double(bytes)
+    var unit = 0
+    while value >= 1024, unit < units.count - 1 {
+        value /= 1024
+        unit += 1
+    }
+    if unit == 0 { return "\(bytes) B" }
+    return "\(oneDecimal(value)) \(units[unit])"
+}
+
+func oneDecimal(_ value: Double) -> String {
+    let tenths = Int((value * 10).rounded())
+    return "\(tenths / 10).\(tenths % 10)"
+}
+
+func count(_ number: Int, _ noun: String) -> String {
+    "\(number) \(noun)\(number == 1 ? "" : "s")"
+}
+
+/// Columns aligned by padding all but the last.
+func table(_ rows: [[String]]) -> String {
+    var widths: [Int] = []
+    for row in rows {
+        for (index, cell) in row.enumerated() {
+            if index == widths.count { widths.append(0) }
+            widths[index] = max(widths[index], cell.count)
+        }
+    }
+    return rows.map { row in
+        row.enumerated().map { index, cell in
+            index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count + 2)
+        }.joined()
+    }.joined(separator: "\n")
+}
+
+/// A path in JSON: text, and the exact bytes in hexadecimal when they are not valid UTF-8.
+struct JSONPath: Encodable {
+    let path: String
+    let pathHex: String?
+
+    init(_ path: TreePath) {
+        self.path = String(decoding: path.bytes, as: UTF8.self)
+        pathHex = String(validating: path.bytes, as: UTF8.self) == nil
+            ? path.bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() : nil
+    }
+}
+
+/// One line on the terminal that is rewritten while work goes on; nothing when stderr is no terminal.
+final class ProgressLine {
+    private let isShown = isatty(STDERR_FILENO) == 1
+    private var lastWidth = 0
+
+    func show(_ text: String) {
+        guard isShown else { return }
+        let padding = String(repeating: " ", count: max(0, lastWidth - text.count))
+        printError("\r\(text)\(padding)")
+        lastWidth = text.count
+    }
+
+    func clear() {
+        guard isShown, lastWidth > 0 else { return }
+        printError("\r\(String(repeating: " ", count: lastWidth))\r")
+        lastWidth = 0
+    }
+}

@@ -1,0 +1,79 @@
+import ArgumentParser
+import Glibc
+
+@main
+struct Tarn: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tarn",
+        abstract: "Version control for a data lake, mounted as a filesystem.",
+        discussion: """
+            A repository is a directory or a prefix in S3-compatible storage. Mount any commit, tag or branch as an ordinary directory \
+            tree; what you write to a mounted branch is staged until you commit it.
+
+              tarn init ./lake                      make a repository (or s3://bucket/prefix)
+              tarn import ./data -m "First load"    copy a directory into it, as one commit
+              tarn mount ./lake ./main --ref main   look at it
+              tarn branch create work               a branch costs nothing
+              tarn mount ./lake ./work --ref work --write
+              cd work; …; tarn status; tarn commit -m "Clean the names"
+              tarn merge work --into main -m "Publish"
+
+            Which repository: --repo, else $TARN_REPO, else the mount that the current directory lies in. 'tarn -C DIR …' acts \
+            from DIR. A revision is a branch, a tag, a commit id or a unique prefix of 6 digits or more, then ~N, ^N or \
+            @{date}: main~2, v1^2, main@{2026-01-31}, main@{3 days ago}. REV:path names a path in it.
+
+            Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 refused, 5 not found.
+            """,
+        version: tarnVersion,
+        groupedSubcommands: [
+            CommandGroup(name: "Repositories", subcommands: [Init.self, Import.self, Export.self]),
+            CommandGroup(name: "Mounts", subcommands: [Mount.self, Unmount.self, CacheCommand.self]),
+            CommandGroup(
+                name: "Staged changes",
+                subcommands: [Status.self, Diff.self, CommitCommand.self, Discard.self, Resolve.self]),
+            CommandGroup(name: "Branches and tags", subcommands: [Branch.self, Tag.self, Merge.self]),
+            CommandGroup(
+                name: "History and contents", subcommands: [Log.self, Show.self, List.self, Cat.self, StatCommand.self]),
+            CommandGroup(name: "Trust", subcommands: [Fsck.self, Audit.self]),
+        ])
+
+    static func main() {
+        signal(SIGPIPE, SIG_IGN)
+        var arguments = Array(CommandLine.arguments.dropFirst())
+        while arguments.first == "-C" {
+            guard arguments.count >= 2 else { fail("'-C' needs a directory", code: .usage) }
+            guard chdir(arguments[1]) == 0 else {
+                fail("cannot go to \(arguments[1]): \(String(cString: strerror(errno)))", code: .failed)
+            }
+            arguments.removeFirst(2)
+        }
+        do {
+            var command = try parseAsRoot(arguments)
+            try command.run()
+        } catch {
+            finish(error)
+        }
+    }
+
+    /// Ends the process as `error` asks: usage errors as 2, our own by `describe`.
+    private static func finish(_ error: any Error) -> Never {
+        if let description = describe(error) {
+            fail(description.message, hint: description.hint, code: description.code)
+        }
+        let code = Tarn.exitCode(for: error)
+        let text = Tarn.fullMessage(for: error)
+        if code == .success {
+            print(text)
+            endProcess(0)
+        }
+        if !text.isEmpty { writeError(text) }
+        endProcess(code == .validationFailure ? Code.usage.rawValue : code.rawValue)
+    }
+}
+
+let tarnVersion = "0.1.0"
+
+private func endProcess(_ code: Int32) -> Never {
+    fflush(nil)
+    exit(code)
+}
