@@ -12,8 +12,8 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+func library(_ name: String, _ dependencies: [Target.Dependency] = [], _ settings: [SwiftSetting] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -43,7 +43,8 @@ let package = Package(
 
         library("ProllyTree", [crypto]),
         library("Versioning", ["ProllyTree", crypto]),
-        library("ObjectStorage", ["CCurl", crypto, logging]),
+        // Its tests look inside (@testable), also in the release build that CI tests.
+        library("ObjectStorage", ["CCurl", crypto, logging], [.unsafeFlags(["-enable-testing"])]),
         library("BlockCache", [logging]),
         library("Staging", ["Versioning", "ProllyTree", grdb, logging]),
         library(
@@ -59,6 +60,7 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        tests("EndToEndTests", []),
         tests("ObjectStorageTests", ["ObjectStorage"]),
         tests("BlockCacheTests", ["BlockCache"]),
     ]

@@ -3,8 +3,8 @@ import Glibc
 import VFS
 import Versioning
 
-// libfuse's callbacks: each takes the C arguments apart, asks the file system, and answers. They run on libfuse's threads
-// and are plain functions: a closure could inherit an actor's isolation and trap on a foreign thread.
+// libfuse's callbacks: each takes the C arguments apart, asks the file system, and answers. They run on libfuse's
+// threads and are plain functions: a closure could inherit an actor's isolation and trap on a foreign thread.
 
 typealias Request = fuse_req_t?
 typealias FileInfo = UnsafeMutablePointer<fuse_file_info>?

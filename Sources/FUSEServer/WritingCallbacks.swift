@@ -66,7 +66,8 @@ func onRename(
     _ request: Request, _ parent: fuse_ino_t, _ name: Name, _ newParent: fuse_ino_t, _ newName: Name, _ flags: UInt32
 ) {
     serve(request) { fileSystem, _ throws(VFSError) in
-        // RENAME_NOREPLACE is 1; RENAME_EXCHANGE (2) and RENAME_WHITEOUT (4) are not supported: EINVAL, as rename(2) says.
+        // RENAME_NOREPLACE is 1; RENAME_EXCHANGE (2) and RENAME_WHITEOUT (4) are not supported: EINVAL, as rename(2)
+        // says.
         guard flags & ~1 == 0 else { throw .invalidArgument }
         try fileSystem.rename(
             InodeNumber(parent), bytes(name), to: InodeNumber(newParent), bytes(newName), replacing: flags & 1 == 0)

@@ -4,7 +4,8 @@ import Foundation
 /// `credential_process`), container, instance metadata. The first source that is configured decides: if it fails, that
 /// is the error, and no other is asked.
 ///
-/// All that is outside comes in through `settings` and the three functions, so that the chain can be tested without a machine.
+/// All that is outside comes in through `settings` and the three functions, so that the chain can be tested without a
+/// machine.
 struct CredentialChain: Sendable {
     typealias Fetch = @Sendable (HTTPRequest) throws(HTTPFailure) -> HTTPResponse
 

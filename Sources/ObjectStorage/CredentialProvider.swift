@@ -3,7 +3,8 @@ import Synchronization
 
 /// Credentials that are good now: found once, kept, and renewed five minutes before they expire.
 ///
-/// One thread renews; the others go on with the old credentials while these are valid, and wait for it when they are not.
+/// One thread renews; the others go on with the old credentials while these are valid, and wait for it when they are
+/// not.
 final class CredentialProvider: Sendable {
     static let renewBeforeSeconds: Int64 = 300
     /// After a failed renewal of credentials that still hold.

@@ -4,8 +4,8 @@ import Synchronization
 /// An upload's parts, each written once, straight into the place it will have in the object.
 ///
 /// The place of a part follows from the part size, which is known as soon as part 1 or any two parts have arrived. A
-/// part that comes first with another number may be the short last one; it waits in a file of its own and is the only part
-/// that is ever copied.
+/// part that comes first with another number may be the short last one; it waits in a file of its own and is the only
+/// part that is ever copied.
 final class StagedUpload: Sendable {
     let key: String
     private let store: DirectoryStore

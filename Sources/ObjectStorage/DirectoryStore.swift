@@ -7,12 +7,12 @@ import Synchronization
 /// directory is fsynced; new directories are fsynced in their parents. Files are never changed in place, so an open
 /// file is one version for as long as it is read.
 ///
-/// **Compare-and-swap.** Every write and delete of a key holds an exclusive `flock` on one of 64 lock files while it looks
-/// at the current version and renames. The lock goes with the process that held it.
+/// **Compare-and-swap.** Every write and delete of a key holds an exclusive `flock` on one of 64 lock files while it
+/// looks at the current version and renames. The lock goes with the process that held it.
 ///
 /// **ETag** = modification time in nanoseconds, inode and size. The lock's holder sets the time, and sets it later than
-/// the version it replaces, so a version never returns, whatever the clock does and whatever the bytes are. It costs one
-/// `fstat`, however large the object. A filesystem that drops the time's last digits is refused at the first write.
+/// the version it replaces, so a version never returns, whatever the clock does and whatever the bytes are. It costs
+/// one `fstat`, however large the object. A filesystem that drops the time's last digits is refused at the first write.
 ///
 /// **Limits.** Keys `d` and `d/x` cannot both exist, a component has at most 255 bytes, and the first component is not
 /// `.tarn-tmp`. A symbolic link in a key's last component is no object. Several hosts on one network filesystem

@@ -2,7 +2,8 @@ import Crypto
 import Foundation
 import Synchronization
 
-/// An object store in memory, for tests. As strict as S3: ETags are MD5s, so a body written again gives its old ETag again.
+/// An object store in memory, for tests. As strict as S3: ETags are MD5s, so a body written again gives its old ETag
+/// again.
 package final class MemoryStore: ObjectStore {
     package let location: String
     /// Behaves like the stores that ignore `If-Match` and `If-None-Match`, for tests of the probe.

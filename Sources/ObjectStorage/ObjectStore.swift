@@ -17,14 +17,15 @@ package protocol ObjectStore: Sendable {
     /// Size, version and age of an object without its bytes. Throws `.notFound`.
     func head(_ key: String) throws(StoreError) -> ObjectInfo
 
-    /// Writes a whole object atomically: readers see the old bytes or the new, and after the return the new ones survive
-    /// a crash of the store. Throws `.preconditionFailed` when `condition` does not hold (also on a lost race).
+    /// Writes a whole object atomically: readers see the old bytes or the new, and after the return the new ones
+    /// survive a crash of the store. Throws `.preconditionFailed` when `condition` does not hold (also on a lost race).
     func put(_ key: String, _ body: [UInt8], _ condition: WriteCondition) throws(StoreError) -> ETag
 
     /// Removes an object; one that is not there is no error.
     func delete(_ key: String) throws(StoreError)
 
-    /// Up to `limit` (1...1,000) objects whose key begins with `prefix`, in ascending byte order of keys, beginning after the key `after`.
+    /// Up to `limit` (1...1,000) objects whose key begins with `prefix`, in ascending byte order of keys, beginning
+    /// after the key `after`.
     func list(prefix: String, after: String?, limit: Int) throws(StoreError) -> ObjectPage
 
     /// Begins an object that arrives in parts. It is not visible before `completeUpload`.

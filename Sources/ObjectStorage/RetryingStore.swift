@@ -1,17 +1,18 @@
 import Logging
 
-/// Tries again what may pass: `.unavailable` and `.badAnswer` of the store underneath, up to `policy`. After the last try
-/// the error is `.unavailable` with the number of attempts and the last reason. All other errors go up at once.
+/// Tries again what may pass: `.unavailable` and `.badAnswer` of the store underneath, up to `policy`. After the last
+/// try the error is `.unavailable` with the number of attempts and the last reason. All other errors go up at once.
 ///
 /// **Conditional puts.** A try whose outcome is unknown (timeout, reset, 5xx) may have been carried out. It is made
-/// again with the same condition, so nothing is overwritten; but if the first try had in fact won, the second is refused
-/// by what the first wrote. `.preconditionFailed` of a conditional put therefore means "the key does not hold what you
-/// named", and whoever needs to know who won reads the object back and looks for a write id of its own. The same holds
-/// after `.unavailable`. (libcurl, too, may resend once on a fresh connection when a kept one turns out to be closed.)
+/// again with the same condition, so nothing is overwritten; but if the first try had in fact won, the second is
+/// refused by what the first wrote. `.preconditionFailed` of a conditional put therefore means "the key does not hold
+/// what you named", and whoever needs to know who won reads the object back and looks for a write id of its own. The
+/// same holds after `.unavailable`. (libcurl, too, may resend once on a fresh connection when a kept one turns out to
+/// be closed.)
 ///
 /// **Completing an upload** whose reply was lost finds no upload at the next try. It has succeeded if the key holds
-/// an object made of just these parts, which its ETag tells: the MD5 of their MD5s, or (encrypted buckets) the same number of
-/// parts. Multipart uploads go to keys that are written once.
+/// an object made of just these parts, which its ETag tells: the MD5 of their MD5s, or (encrypted buckets) the same
+/// number of parts. Multipart uploads go to keys that are written once.
 package final class RetryingStore: ObjectStore {
     package let base: any ObjectStore
     package let policy: RetryPolicy

@@ -2,8 +2,8 @@ import Synchronization
 
 /// An object store in an S3 bucket, or below a prefix of one.
 ///
-/// Every call is one try: what may be tried again is thrown as `.unavailable` or `.badAnswer` (see `RetryingStore`). Only
-/// what the server refused without acting on it is sent again from here, once each: after a wrong clock, a
+/// Every call is one try: what may be tried again is thrown as `.unavailable` or `.badAnswer` (see `RetryingStore`).
+/// Only what the server refused without acting on it is sent again from here, once each: after a wrong clock, a
 /// wrong region, or expired credentials.
 package final class S3Store: ObjectStore {
     package let location: String

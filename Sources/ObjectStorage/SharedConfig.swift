@@ -39,7 +39,8 @@ struct SharedConfig: Sendable {
                 sections.append((trimmed(String(line[line.index(after: line.startIndex)..<end])), [:]))
                 continue
             }
-            // An indented line belongs to the nested setting above it (`s3 =` and its like), of which none is used here.
+            // An indented line belongs to the nested setting above it (`s3 =` and its like), of which none is used
+            // here.
             let isNested = raw.first == " " || raw.first == "\t"
             guard !isNested, !sections.isEmpty, let equals = line.firstIndex(of: "=") else { continue }
             let name = trimmed(String(line[..<equals])).lowercased()

@@ -17,8 +17,8 @@ struct XMLElement: Hashable, Sendable {
     }
 }
 
-/// Reads the small subset of XML that S3 and STS answer with: elements, text, the five entities and numeric ones, CDATA.
-/// Attributes, comments and processing instructions are skipped; a DOCTYPE, wrong nesting, a stray entity or a
+/// Reads the small subset of XML that S3 and STS answer with: elements, text, the five entities and numeric ones,
+/// CDATA. Attributes, comments and processing instructions are skipped; a DOCTYPE, wrong nesting, a stray entity or a
 /// depth over 32 is garbage and gives `nil`. Linear in the input.
 struct XMLScanner {
     static let maximumDepth = 32

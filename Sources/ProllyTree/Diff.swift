@@ -7,8 +7,8 @@ package struct Change: Hashable, Sendable {
 }
 
 extension Tree {
-    /// Calls `body` for every key whose value differs between `self` (old) and `other` (new), in ascending order, until it
-    /// answers false. Loads only nodes that are not shared, so the cost follows the difference, not the trees.
+    /// Calls `body` for every key whose value differs between `self` (old) and `other` (new), in ascending order, until
+    /// it answers false. Loads only nodes that are not shared, so the cost follows the difference, not the trees.
     package func diff(to other: Tree, _ body: (Change) throws -> Bool) throws {
         var old = try DiffSide(self)
         var new = try DiffSide(other)

@@ -59,8 +59,8 @@ private struct LevelRewrite<Store: NodeStore> {
         builder = LevelBuilder(level: level, store: tree.store)
     }
 
-    /// Runs from the node that the first edit falls into until a new node ends where an old one did and no edit falls into
-    /// the next old node: from there on the old nodes stand. Then jumps to the node of the next edit.
+    /// Runs from the node that the first edit falls into until a new node ends where an old one did and no edit falls
+    /// into the next old node: from there on the old nodes stand. Then jumps to the node of the next edit.
     mutating func apply(_ edits: [LevelEdit]) throws(TreeError) {
         var next = 0
         var place = try LevelCursor(tree, level: level, atNodeFor: edits[0].key)

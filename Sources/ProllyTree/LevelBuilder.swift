@@ -54,7 +54,8 @@ struct LevelBuilder<Store: NodeStore> {
     private mutating func endNode() throws(TreeError) {
         let encoded = encodeNode(level: level, pending)
         try store.save(encoded)
-        nodes.append(ChildReference(lastKey: pending[pending.count - 1].key, id: encoded.id, itemCount: pendingItemCount))
+        nodes.append(
+            ChildReference(lastKey: pending[pending.count - 1].key, id: encoded.id, itemCount: pendingItemCount))
         pending.removeAll(keepingCapacity: true)
         pendingItemCount = 0
     }

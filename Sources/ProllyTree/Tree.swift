@@ -1,6 +1,7 @@
 /// An ordered map of bytes with a content hash: a prolly tree (Merkle search tree with content-defined node ends).
 ///
-/// A value: the root's id and where nodes are loaded from. Equal maps have equal roots in every store and after any history.
+/// A value: the root's id and where nodes are loaded from. Equal maps have equal roots in every store and after any
+/// history.
 package struct Tree<Store: NodeStore>: Sendable {
     package let root: NodeID
     package let store: Store
@@ -18,7 +19,8 @@ package struct Tree<Store: NodeStore>: Sendable {
     /// The item with this key, and its rank: how many items are before it.
     package func find(_ key: [UInt8]) throws(TreeError) -> (item: Item, rank: UInt64)? {
         let place = try locate(key)
-        guard let node = place.node, place.index < node.count, node.withKey(place.index, { $0.elementsEqual(key) }) else {
+        guard let node = place.node, place.index < node.count, node.withKey(place.index, { $0.elementsEqual(key) })
+        else {
             return nil
         }
         return (node.item(place.index), place.rank)
@@ -49,7 +51,8 @@ package struct Tree<Store: NodeStore>: Sendable {
         return node.item(Int(rest))
     }
 
-    /// The leaf and index of the first key not below `key` (the index may be one past the leaf's end, at the tree's end).
+    /// The leaf and index of the first key not below `key` (the index may be one past the leaf's end, at the tree's
+    /// end).
     private func locate(_ key: [UInt8]) throws(TreeError) -> (node: Node?, index: Int, rank: UInt64) {
         var node = try store.load(root)
         var before: UInt64 = 0

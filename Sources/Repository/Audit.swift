@@ -19,9 +19,10 @@ package struct AuditReport: Sendable {
 }
 
 extension Repository {
-    /// Verifies every ref's chain of movements and the commits they name: each object has the SHA-256 that names it, each
-    /// movement begins where the one before ended, times do not run backwards, the first creates, and the ref agrees with the last.
-    /// Deleted refs are included. Reads commits and movements only; needs nothing but the bucket or a copy of it.
+    /// Verifies every ref's chain of movements and the commits they name: each object has the SHA-256 that names it,
+    /// each movement begins where the one before ended, times do not run backwards, the first creates, and the ref
+    /// agrees with the last. Deleted refs are included. Reads commits and movements only; needs nothing but the bucket
+    /// or a copy of it.
     package func verifyAudit() throws -> AuditReport {
         var report = AuditReport()
         var commits: Set<CommitID> = []
@@ -99,7 +100,8 @@ extension Repository {
 
     /// The movements of all refs (also deleted ones), newest first.
     package func auditLog(ref: RefName?) throws -> [(id: MovementID, movement: Movement)] {
-        let names = try ref.map { [$0] }
+        let names =
+            try ref.map { [$0] }
             ?? RefName.Kind.allCases.flatMap { kind in
                 try listKeys(ObjectKeys.refs(kind)).compactMap { ObjectKeys.refName(kind, key: $0.key) }
             }

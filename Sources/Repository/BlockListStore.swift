@@ -80,7 +80,8 @@ package final class BlockListStore: Sendable {
         let map = try cached ?? load(id)
         guard map.sizeBytes == sizeBytes else {
             throw RepositoryError.corrupt(
-                object: ObjectKeys.list(id), reason: "its blocks are \(map.sizeBytes) bytes, the entry says \(sizeBytes)")
+                object: ObjectKeys.list(id),
+                reason: "its blocks are \(map.sizeBytes) bytes, the entry says \(sizeBytes)")
         }
         return map
     }

@@ -3,7 +3,8 @@ import ObjectStorage
 import ProllyTree
 package import Versioning
 
-/// Reads blocks: from the host's cache, else by a ranged GET of their pack. Nothing leaves that does not have its SHA-256.
+/// Reads blocks: from the host's cache, else by a ranged GET of their pack. Nothing leaves that does not have its
+/// SHA-256.
 package final class BlockReader: Sendable {
     private let store: any ObjectStore
     package let cache: BlockCache?
@@ -28,7 +29,9 @@ package final class BlockReader: Sendable {
         }
         guard let cache else {
             let bytes = try fetch(block, extent)
-            bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[within..<within + buffer.count])) }
+            bytes.withUnsafeBytes {
+                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[within..<within + buffer.count]))
+            }
             return
         }
         let outcome = try cache.read(address(block, extent), within: within, into: buffer) { bytes in
@@ -88,11 +91,12 @@ package final class BlockReader: Sendable {
     private func plain(
         _ stored: UnsafeRawBufferPointer, _ block: BlockReference, _ extent: Extent
     ) throws -> [UInt8] {
-        let bytes: [UInt8]? = switch extent.codec {
-        case .raw: stored.count == Int(block.length) ? Array(stored) : nil
-        case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))
-        case .zeros: nil
-        }
+        let bytes: [UInt8]? =
+            switch extent.codec {
+            case .raw: stored.count == Int(block.length) ? Array(stored) : nil
+            case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))
+            case .zeros: nil
+            }
         guard let bytes, BlockID(hashing: bytes) == block.id else {
             throw RepositoryError.corrupt(
                 object: ObjectKeys.pack(extent.pack),

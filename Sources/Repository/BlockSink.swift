@@ -3,8 +3,8 @@ import Versioning
 
 /// Takes prepared blocks in order and decides for each: known already, or into which pack.
 ///
-/// What counts as known is only what a reachable commit references or what this very session has uploaded, never what a HEAD
-/// finds in the bucket: that may be about to be collected. Owned by one consumer at a time.
+/// What counts as known is only what a reachable commit references or what this very session has uploaded, never what a
+/// HEAD finds in the bucket: that may be about to be collected. Owned by one consumer at a time.
 final class BlockSink {
     private let repository: Repository
     private let uploads: UploadQueue

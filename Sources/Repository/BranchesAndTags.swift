@@ -13,8 +13,8 @@ extension Repository {
         }
     }
 
-    /// Deletes a branch or tag: writes a tombstone that keeps its movements. Throws `.refNotFound`, and `.contended` when the
-    /// ref was moved meanwhile (then nothing is deleted, so that no commit is lost unseen).
+    /// Deletes a branch or tag: writes a tombstone that keeps its movements. Throws `.refNotFound`, and `.contended`
+    /// when the ref was moved meanwhile (then nothing is deleted, so that no commit is lost unseen).
     package func deleteRef(_ name: RefName, who: String, why: String) throws -> CommitID {
         let (snapshot, commit) = try liveRef(name)
         do {

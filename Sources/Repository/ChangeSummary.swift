@@ -17,7 +17,8 @@ package struct ChangeLine: Hashable, Sendable {
     package let newSizeBytes: UInt64?
 }
 
-/// The lines for changes between two trees. A file that went and one of the same content that came are one rename.
+/// The lines for changes between two trees. A file that went and one of the same content that came are one rename; a
+/// directory of which only the time moved (because names in it came or went) is not listed.
 package func summarize(_ changes: [PathChange]) -> [ChangeLine] {
     var lines: [ChangeLine] = []
     var added: [PathChange] = []
@@ -31,7 +32,10 @@ package func summarize(_ changes: [PathChange]) -> [ChangeLine] {
             } else {
                 lines.append(ChangeLine(.deleted, change))
             }
-        default: lines.append(ChangeLine(change.isAttributesOnly ? .attributes : .modified, change))
+        case (.some(let old), .some(let new)):
+            if old.isDirectory, old.differsOnlyInTime(from: new) { continue }
+            lines.append(ChangeLine(change.isAttributesOnly ? .attributes : .modified, change))
+        case (nil, nil): continue
         }
     }
     for change in added {
@@ -55,8 +59,8 @@ extension ChangeLine {
 }
 
 extension Repository {
-    /// What is staged in a workspace, as lines. A directory of which only the time moved (because names in it came or went)
-    /// is not listed.
+    /// What is staged in a workspace, as lines. A directory of which only the time moved (because names in it came or
+    /// went) is not listed.
     package func stagedLines(_ workspace: Workspace) throws -> [ChangeLine] {
         let base = tree(try commit(workspace.base()).tree)
         let staged = try workspace.read { try stagedChanges($0, base: base) }
@@ -68,7 +72,9 @@ extension Repository {
             case .carried(let path, let from, let located):
                 movedAway.insert(from)
                 // What lies in a renamed directory is told by the directory's own line.
-                if case .put(_, let parent)? = path.parent.flatMap({ staged[$0] }), parent.origin == from.parent { continue }
+                if case .put(_, let parent)? = path.parent.flatMap({ staged[$0] }), parent.origin == from.parent {
+                    continue
+                }
                 if case .carried? = path.parent.flatMap({ staged[$0] }) { continue }
                 lines.append(
                     ChangeLine(
@@ -82,8 +88,12 @@ extension Repository {
                     (kind, from) = (.renamed, origin)
                     movedAway.insert(origin)
                 } else if let old {
-                    if old.isDirectory, node.isDirectory, old.mode == node.mode, old.attributes == node.attributes { continue }
-                    let sameContent = node.content?.isUnchanged ?? (node.isDirectory == old.isDirectory && node.content == nil && old.file == nil)
+                    if old.isDirectory, node.isDirectory, old.differsOnlyInTime(from: node.entry(kind: .directory)) {
+                        continue
+                    }
+                    let sameContent =
+                        node.content?.isUnchanged
+                        ?? (node.isDirectory == old.isDirectory && node.content == nil && old.file == nil)
                     kind = sameContent && node.origin == path ? .attributes : .modified
                 } else {
                     kind = .added

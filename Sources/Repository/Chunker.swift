@@ -1,13 +1,14 @@
 import Crypto
 
-/// Cuts bytes into content-defined blocks: FastCDC with normalised chunking (Xia et al., USENIX ATC 2016), gear hash over a
-/// 64-byte window. Where a block ends depends only on the bytes since it began, so equal runs of bytes are cut alike
-/// wherever they stand. Part of the format: docs/FORMAT.md, "Blocks".
+/// Cuts bytes into content-defined blocks: FastCDC with normalised chunking (Xia et al., USENIX ATC 2016), gear hash
+/// over a 64-byte window. Where a block ends depends only on the bytes since it began, so equal runs of bytes are cut
+/// alike wherever they stand. Part of the format: docs/FORMAT.md, "Blocks".
 package enum Chunker {
     package static let minimumBytes = 256 << 10
     package static let averageBytes = 1 << 20
     package static let maximumBytes = 4 << 20
-    /// Up to the average size a cut needs this many zero bits at the hash's top, beyond it fewer: sizes stay near the average.
+    /// Up to the average size a cut needs this many zero bits at the hash's top, beyond it fewer: sizes stay near the
+    /// average.
     static let strictBits: UInt64 = 22
     static let looseBits: UInt64 = 18
 
@@ -18,8 +19,8 @@ package enum Chunker {
         return hasher.finalize().prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    /// The length of the block that begins at the start of `bytes`. `bytes` reaches to the end of the file or holds at least
-    /// `maximumBytes`; it is not empty.
+    /// The length of the block that begins at the start of `bytes`. `bytes` reaches to the end of the file or holds at
+    /// least `maximumBytes`; it is not empty.
     package static func cut(_ bytes: UnsafeRawBufferPointer) -> Int {
         if bytes.count <= minimumBytes { return bytes.count }
         let end = min(bytes.count, maximumBytes)

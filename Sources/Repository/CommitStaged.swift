@@ -4,7 +4,8 @@ package import Staging
 import Synchronization
 package import Versioning
 
-/// What a commit needs of whoever holds the workspace: a live mount (through its control socket) or this process itself.
+/// What a commit needs of whoever holds the workspace: a live mount (through its control socket) or this process
+/// itself.
 package protocol StagingHolder {
     /// Makes everything written so far part of a seal.
     func seal() throws
@@ -28,12 +29,13 @@ extension Repository {
     /// 1. Finish or give up what an earlier commit that broke off left sealed.
     /// 2. Seal: writers go on in the next generation.
     /// 3. Upload the sealed files' blocks and build the tree on the workspace's base.
-    /// 4. Merge onto the branch's head (again, if it moves); conflicts not resolved yet give the seal up and are thrown.
+    /// 4. Merge onto the branch's head (again, if it moves); conflicts not resolved yet give the seal up and are
+    /// thrown.
     /// 5. Note the commit in the workspace, then move the branch by one compare-and-swap.
     /// 6. Rebase the workspace: what is committed is no longer staged.
     ///
-    /// A crash before the compare-and-swap leaves everything staged; after it, step 1 of the next commit finds the commit in the
-    /// branch's history and does step 6. Throws `.nothingToCommit`, `.conflicts`, `.contended`.
+    /// A crash before the compare-and-swap leaves everything staged; after it, step 1 of the next commit finds the
+    /// commit in the branch's history and does step 6. Throws `.nothingToCommit`, `.conflicts`, `.contended`.
     package func commitStaged(
         _ workspace: Workspace, _ info: CommitInfo, holder: some StagingHolder,
         progress: @escaping @Sendable (_ files: Int, _ bytes: UInt64) -> Void = { _, _ in }
@@ -73,7 +75,8 @@ extension Repository {
         }
     }
 
-    /// Gives the seal up after a failure, unless the commit may have been published all the same: then the next commit finds out.
+    /// Gives the seal up after a failure, unless the commit may have been published all the same: then the next commit
+    /// finds out.
     private func abandon(_ workspace: Workspace, _ holder: some StagingHolder, after error: any Error) throws {
         guard let state = try workspace.sealState() else { return }
         switch error {
@@ -107,8 +110,8 @@ extension Repository {
 
     // MARK: Conflicts
 
-    /// What the user decided about a conflict, as long as the other side is still what it was then. A path that was staged anew after
-    /// the conflict was found counts as decided: the user has edited it.
+    /// What the user decided about a conflict, as long as the other side is still what it was then. A path that was
+    /// staged anew after the conflict was found counts as decided: the user has edited it.
     private func decide(
         _ conflict: Conflict, _ decisions: [StagedConflict], _ staged: [TreePath: StagedChange]
     ) -> Resolution? {
@@ -125,7 +128,9 @@ extension Repository {
         _ decisions: [StagedConflict], _ staged: [TreePath: StagedChange], _ result: MergeResult
     ) -> [Conflict] {
         decisions.filter { known in
-            guard known.isFromRebase, known.resolution == nil, case .put(_, let node) = staged[known.path] else { return false }
+            guard known.isFromRebase, known.resolution == nil, case .put(_, let node) = staged[known.path] else {
+                return false
+            }
             return node.change <= known.change
         }.map { Conflict(path: $0.path, base: nil, ours: nil, theirs: nil, reason: $0.reason) }
     }
@@ -139,7 +144,8 @@ extension Repository {
     ) throws -> ([Edit], UInt64) {
         let output = Mutex<(edits: [Edit], files: Int, uploaded: UInt64)>(([], 0, 0))
         let known = try knownBlocks(in: base, limit: Self.maximumKnownForCommit)
-        let ingest = FileIngest<(TreePath, StagedNode)>(repository: self, known: known) { [lists] _, token, list, totals in
+        let ingest = FileIngest<(TreePath, StagedNode)>(repository: self, known: known) {
+            [lists] _, token, list, totals in
             let (path, node) = token
             if FileContent.needsList(list) { lists.save(list) }
             let entry = node.entry(kind: .file(FileContent(list)))

@@ -22,9 +22,9 @@ struct ScannedPath: Sendable {
     var attributes: [ExtendedAttribute] = []
 }
 
-/// Walks a local directory and hands out what is in it in the order of tree keys (all children of one directory together,
-/// directories in the byte order of their paths), holding only the directories still to be read. Symbolic links are
-/// not followed. Names are bytes.
+/// Walks a local directory and hands out what is in it in the order of tree keys (all children of one directory
+/// together, directories in the byte order of their paths), holding only the directories still to be read. Symbolic
+/// links are not followed. Names are bytes.
 struct DirectoryScanner {
     private let root: [UInt8]
     /// Directories still to be read, a heap with the smallest path first.

@@ -3,8 +3,9 @@ import ProllyTree
 package import Versioning
 
 extension Repository {
-    /// Writes the tree below `path` of a commit into the local directory `destination`, which must not exist or be empty; a
-    /// single file becomes a file of that name. Contents are verified; modes, times, links, holes and attributes are restored.
+    /// Writes the tree below `path` of a commit into the local directory `destination`, which must not exist or be
+    /// empty; a single file becomes a file of that name. Contents are verified; modes, times, links, holes and
+    /// attributes are restored.
     ///
     /// - Parameter report: called with each path when it is written; from several threads.
     package func export(
@@ -75,12 +76,15 @@ extension Repository {
             var done = 0
             while done < bytes.count {
                 let count = bytes.withUnsafeBytes {
-                    pwrite(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset) + off_t(done))
+                    pwrite(
+                        descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset) + off_t(done))
                 }
                 if count > 0 { done += count } else if lastErrno() != EINTR { throw localFailure(printableName(path)) }
             }
         }
-        guard ftruncate(descriptor, off_t(located.entry.sizeBytes)) == 0 else { throw localFailure(printableName(path)) }
+        guard ftruncate(descriptor, off_t(located.entry.sizeBytes)) == 0 else {
+            throw localFailure(printableName(path))
+        }
     }
 
     /// Calls `body` with a file's blocks in order, verified; `nil` bytes stand for zeros.
@@ -98,9 +102,12 @@ extension Repository {
                 throw localFailure(printableName(path))
             }
         }
-        if case .symlink = entry.kind {} else {
+        if case .symlink = entry.kind {
+        } else {
             try setUserAttributes(entry.attributes, on: path)
-            guard withCPath(path, { chmod($0, mode_t(entry.mode)) }) == 0 else { throw localFailure(printableName(path)) }
+            guard withCPath(path, { chmod($0, mode_t(entry.mode)) }) == 0 else {
+                throw localFailure(printableName(path))
+            }
         }
         let time = entry.modified.timespec
         guard withCPath(path, { utimensat(AT_FDCWD, $0, [time, time], AT_SYMLINK_NOFOLLOW) }) == 0 else {

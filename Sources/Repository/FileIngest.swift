@@ -3,8 +3,9 @@ import ProllyTree
 import Synchronization
 import Versioning
 
-/// Takes files in, in order: cuts, hashes and compresses on workers, then places the blocks in packs in the order in which the
-/// files were added. Small files travel in batches; a large file's blocks are spread over the workers and get packs of their own.
+/// Takes files in, in order: cuts, hashes and compresses on workers, then places the blocks in packs in the order in
+/// which the files were added. Small files travel in batches; a large file's blocks are spread over the workers and get
+/// packs of their own.
 ///
 /// `Token` says which file a result belongs to. One thread adds; memory is bounded by the pipeline's limit.
 final class FileIngest<Token: Sendable>: Sendable {
@@ -61,8 +62,8 @@ final class FileIngest<Token: Sendable>: Sendable {
     private static var workers: Int { max(2, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
     /// - Parameter known: blocks that a reachable tree references; they are not uploaded again.
-    /// - Parameter complete: called with each file, in order, never by two threads at once. Its blocks may still be on their
-    ///   way to the bucket: `settle` waits for them.
+    /// - Parameter complete: called with each file, in order, never by two threads at once. Its blocks may still be on
+    ///   their way to the bucket: `settle` waits for them.
     init(
         repository: Repository, known: sending [BlockID: Extent],
         complete: @escaping Completion
@@ -75,8 +76,8 @@ final class FileIngest<Token: Sendable>: Sendable {
         pipeline.withLock { $0 = started }
     }
 
-    /// Adds a file of `sizeBytes`. `isNew` says that none of its blocks is expected to exist yet: then a large one gets packs of
-    /// its own. A small file's producer runs later on a worker, a large one's now on this thread.
+    /// Adds a file of `sizeBytes`. `isNew` says that none of its blocks is expected to exist yet: then a large one gets
+    /// packs of its own. A small file's producer runs later on a worker, a large one's now on this thread.
     func add(sizeBytes: UInt64, isNew: Bool = true, _ producer: @escaping Producer) throws {
         guard sizeBytes < Self.largeFileBytes else {
             try submitBatch()
@@ -103,7 +104,8 @@ final class FileIngest<Token: Sendable>: Sendable {
         pipeline.withLock { $0?.cancel() }
     }
 
-    /// Ends the pack under way and waits until everything placed so far is in the bucket. Only from `complete` or after `finish`.
+    /// Ends the pack under way and waits until everything placed so far is in the bucket. Only from `complete` or after
+    /// `finish`.
     func settle() throws {
         try sink.withLock { try $0.finish() }
     }

@@ -50,15 +50,16 @@ package func readFully(
         if count > 0 {
             done += count
         } else if count == 0 {
-            throw RepositoryError.sourceUnusable(path: printableName(path), reason: "it became shorter while it was read")
+            throw RepositoryError.sourceUnusable(
+                path: printableName(path), reason: "it became shorter while it was read")
         } else if lastErrno() != EINTR {
             throw localFailure(printableName(path))
         }
     }
 }
 
-/// Cuts `source` from `start` into blocks and hands each one's bytes to `body` (`nil` for zeros of that length that need not
-/// be read), until `body` answers false or the end. Holds one window of 16 MiB.
+/// Cuts `source` from `start` into blocks and hands each one's bytes to `body` (`nil` for zeros of that length that
+/// need not be read), until `body` answers false or the end. Holds one window of 16 MiB.
 func cutBlocks(
     _ source: some ByteSource, from start: UInt64 = 0,
     _ body: (_ offset: UInt64, _ length: Int, UnsafeRawBufferPointer?) throws -> Bool

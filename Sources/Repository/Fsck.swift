@@ -27,8 +27,9 @@ package struct FsckReport: Sendable {
 }
 
 extension Repository {
-    /// Checks everything that refs reach: chains, commits, tree nodes, block lists, and that each pack exists and is long enough; with
-    /// `data`, reads and hashes every block. Shared nodes and blocks are checked once. Goes past the caches.
+    /// Checks everything that refs reach: chains, commits, tree nodes, block lists, and that each pack exists and is
+    /// long enough; with `data`, reads and hashes every block. Shared nodes and blocks are checked once. Goes past the
+    /// caches.
     package func fsck(
         data: Bool, progress: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> FsckReport {
@@ -91,7 +92,8 @@ private struct FsckRun {
                 order.append(id)
                 for parent in commit.parents where seen.insert(parent).inserted { queue.append(parent) }
             } catch let error as RepositoryError {
-                report.damage.append(Damage(object: ObjectKeys.commit(id), reason: Repository.reason(error), commit: id))
+                report.damage.append(
+                    Damage(object: ObjectKeys.commit(id), reason: Repository.reason(error), commit: id))
             }
         }
         report.commits = order.count
@@ -151,7 +153,9 @@ private struct FsckRun {
                     list = try repository.lists.reload(id).list
                 } catch let error as RepositoryError {
                     report.damage.append(
-                        Damage(object: ObjectKeys.list(id), reason: Repository.reason(error), paths: [path], commit: commit))
+                        Damage(
+                            object: ObjectKeys.list(id), reason: Repository.reason(error), paths: [path], commit: commit
+                        ))
                     return
                 }
             } else {
@@ -181,9 +185,12 @@ private struct FsckRun {
 
     mutating func data(_ progress: @escaping @Sendable (String) -> Void) throws {
         let wanted = blocks.filter { badPacks[$0.key.pack] == nil && badBlocks[$0.key] == nil }
-            .sorted { ($0.key.pack.high, $0.key.pack.low, $0.key.offset) < ($1.key.pack.high, $1.key.pack.low, $1.key.offset) }
+            .sorted {
+                ($0.key.pack.high, $0.key.pack.low, $0.key.offset) < ($1.key.pack.high, $1.key.pack.low, $1.key.offset)
+            }
         let found = Mutex<(bad: [Extent: String], bytes: UInt64, count: Int)>(([:], 0, 0))
-        try concurrently(wanted.map { ($0.key, $0.value.block) }, threads: repository.ioThreads) { [repository] extent, block in
+        try concurrently(wanted.map { ($0.key, $0.value.block) }, threads: repository.ioThreads) {
+            [repository] extent, block in
             var reason: String?
             do {
                 _ = try repository.blocks.fetch(block, extent)

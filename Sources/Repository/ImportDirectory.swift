@@ -43,7 +43,8 @@ extension Repository {
     /// Imports a local directory into `branch` as one commit, reading, hashing and uploading in parallel.
     ///
     /// 1. Scan in key order; read, cut, hash and compress on workers; place the blocks in that same order.
-    /// 2. Apply the entries to the branch's tree (again on a newer head if the branch moves; a path changed there since the
+    /// 2. Apply the entries to the branch's tree (again on a newer head if the branch moves; a path changed there since
+    /// the
     ///    import began is a conflict).
     /// 3. Commit.
     ///
@@ -151,7 +152,8 @@ private final class ImportSession: Sendable {
             defer { known = [:] }
             return known
         }
-        let ingest = FileIngest<ScannedPath>(repository: repository, known: known) { [self] ingest, path, list, totals in
+        let ingest = FileIngest<ScannedPath>(repository: repository, known: known) {
+            [self] ingest, path, list, totals in
             try take(path, list, totals, from: ingest)
         }
         do {

@@ -14,7 +14,8 @@ extension Repository {
     /// 3. Write the empty tree and the first commit.
     /// 4. Create `main`.
     ///
-    /// Throws `.unsafeStore`, `.alreadyARepository`. When it was interrupted after step 2, running it again finishes it.
+    /// Throws `.unsafeStore`, `.alreadyARepository`. When it was interrupted after step 2, running it again finishes
+    /// it.
     package static func create(
         in store: any ObjectStore, quirks: RepositoryConfig.StoreQuirks, author: String, options: Options = Options(),
         logger: Logger

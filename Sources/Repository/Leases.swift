@@ -37,7 +37,8 @@ extension Repository {
         let present = now()
         return try listKeys(Self.leasePrefix).compactMap { object in
             do {
-                let lease: Lease = try decodeObject(store.get(object.key, range: nil, ifMatch: nil).bytes, key: object.key)
+                let lease: Lease = try decodeObject(
+                    store.get(object.key, range: nil, ifMatch: nil).bytes, key: object.key)
                 return lease.expires > present ? (String(object.key.dropFirst(Self.leasePrefix.count)), lease) : nil
             } catch StoreError.notFound {
                 return nil

@@ -1,7 +1,7 @@
 /// Runs jobs on several threads and consumes their results one at a time, in the order of submission.
 ///
-/// `submit` blocks while `limit` jobs are unfinished, which bounds the memory that their inputs and results hold. The first
-/// error of a job or of `consume` stops the pipeline: later jobs are skipped and `submit` or `finish` throws it.
+/// `submit` blocks while `limit` jobs are unfinished, which bounds the memory that their inputs and results hold. The
+/// first error of a job or of `consume` stops the pipeline: later jobs are skipped and `submit` or `finish` throws it.
 final class OrderedPipeline<Output: Sendable>: Sendable {
     private struct State {
         var submitted = 0

@@ -2,12 +2,14 @@ import ObjectStorage
 import Synchronization
 import Versioning
 
-/// Writes blocks back to back into packs, uploading as they fill. Not thread-safe: one owner appends in order; the uploads
-/// themselves run on the shared I/O pool, many at a time. A pack is visible in the store only once `finish` has returned.
+/// Writes blocks back to back into packs, uploading as they fill. Not thread-safe: one owner appends in order; the
+/// uploads themselves run on the shared I/O pool, many at a time. A pack is visible in the store only once `finish` has
+/// returned.
 package final class PackWriter {
     /// A pack of small files ends at about this size.
     package static let targetBytes: UInt64 = 64 << 20
-    /// A large file goes on in a new pack after this many bytes: 10,000 parts of 8 MiB are what S3 allows in one object.
+    /// A large file goes on in a new pack after this many bytes: 10,000 parts of 8 MiB are what S3 allows in one
+    /// object.
     package static let maximumBytes: UInt64 = 64 << 30
     static let partBytes = 8 << 20
 

@@ -12,7 +12,9 @@ struct PreparedBlock: Sendable {
     init(_ plain: UnsafeRawBufferPointer) {
         let length = UInt32(plain.count)
         if ZeroBlocks.isZero(plain) {
-            self.init(reference: BlockReference(id: ZeroBlocks.id(length: plain.count), length: length), codec: .zeros, stored: [])
+            self.init(
+                reference: BlockReference(id: ZeroBlocks.id(length: plain.count), length: length), codec: .zeros,
+                stored: [])
             return
         }
         let reference = BlockReference(id: BlockID(hashing: plain), length: length)
@@ -32,6 +34,7 @@ struct PreparedBlock: Sendable {
     /// A block of zeros, made without reading any.
     static func zeros(length: Int) -> PreparedBlock {
         PreparedBlock(
-            reference: BlockReference(id: ZeroBlocks.id(length: length), length: UInt32(length)), codec: .zeros, stored: [])
+            reference: BlockReference(id: ZeroBlocks.id(length: length), length: UInt32(length)), codec: .zeros,
+            stored: [])
     }
 }

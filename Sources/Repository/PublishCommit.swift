@@ -26,8 +26,8 @@ package struct Published: Sendable {
 extension Repository {
     static let maximumPublishAttempts = 60
 
-    /// Moves a branch to a new commit that `prepare` makes from the branch's head, again on the newer head as often as somebody
-    /// else moves the branch first (at most `maximumPublishAttempts` times, with a growing random pause).
+    /// Moves a branch to a new commit that `prepare` makes from the branch's head, again on the newer head as often as
+    /// somebody else moves the branch first (at most `maximumPublishAttempts` times, with a growing random pause).
     ///
     /// - Parameter prepare: uploads everything the commit needs and answers it; called on each new head.
     /// - Parameter beforeMove: called when the commit is in the bucket, just before the compare-and-swap.

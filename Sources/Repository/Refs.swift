@@ -32,7 +32,8 @@ extension Repository {
         let state: RefState = try decodeObject(object.bytes, key: key)
         let movement = try movement(state.movement)
         guard movement.ref == name.qualified, movement.new == state.commit else {
-            throw RepositoryError.corrupt(object: key, reason: "it does not agree with its newest movement \(state.movement)")
+            throw RepositoryError.corrupt(
+                object: key, reason: "it does not agree with its newest movement \(state.movement)")
         }
         return RefSnapshot(name: name, state: state, movement: movement, etag: object.etag)
     }
@@ -71,14 +72,15 @@ extension Repository {
     /// Moves a ref by one compare-and-swap: writes the movement, then the ref on condition that it still is `current`
     /// (`nil`: that it never was). Throws `RefMoveFailure.moved` when somebody else was first.
     ///
-    /// A reply that is lost is no failure: when the condition fails, the ref's chain of movements tells whether it was our
-    /// own write that won (docs/design/003).
+    /// A reply that is lost is no failure: when the condition fails, the ref's chain of movements tells whether it was
+    /// our own write that won (docs/design/003).
     func moveRef(
         _ name: RefName, from current: RefSnapshot?, to commit: CommitID?, _ operation: Movement.Operation, who: String,
         why: String
     ) throws -> RefSnapshot {
         let movement = Movement(
-            ref: name.qualified, old: current?.commit, new: commit, who: who, when: now(), operation: operation, why: why,
+            ref: name.qualified, old: current?.commit, new: commit, who: who, when: now(), operation: operation,
+            why: why,
             previous: current?.state.movement)
         let movementID = try saveMovement(movement)
         let state = RefState(commit: commit, movement: movementID, writeID: randomHex())

@@ -4,7 +4,6 @@ import Glibc
 package import Logging
 package import ObjectStorage
 package import ProllyTree
-
 package import Versioning
 
 /// An opened repository: the store, its nodes and blocks. The use cases are extensions, one file each.

@@ -5,8 +5,9 @@ import Synchronization
 
 /// Tree nodes in the bucket, behind a memory cache and the host's disk cache.
 ///
-/// `save` queues the upload and returns; `flush` waits for all and throws the first failure. A node that is still on its way
-/// is found by `load`. Loads of one node by several threads may fetch it more than once; the bytes are the same.
+/// `save` queues the upload and returns; `flush` waits for all and throws the first failure. A node that is still on
+/// its way is found by `load`. Loads of one node by several threads may fetch it more than once; the bytes are the
+/// same.
 package final class RepositoryNodeStore: NodeStore {
     private let store: any ObjectStore
     private let diskCache: BlockCache?

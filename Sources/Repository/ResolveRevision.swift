@@ -10,8 +10,8 @@ package struct ResolvedRevision: Sendable {
 }
 
 extension Repository {
-    /// Finds what `text` names: a branch, else a tag, else a commit id or a prefix of at least six digits, then the steps
-    /// behind it. Throws `.badRevision`, `.revisionNotFound`, `.ambiguousRevision`, `.noParent`.
+    /// Finds what `text` names: a branch, else a tag, else a commit id or a prefix of at least six digits, then the
+    /// steps behind it. Throws `.badRevision`, `.revisionNotFound`, `.ambiguousRevision`, `.noParent`.
     package func resolve(_ text: String) throws -> ResolvedRevision {
         let revision: Revision
         do {
@@ -29,7 +29,9 @@ extension Repository {
                 }
                 guard let time = Timestamp(parsing: date, now: now()) else {
                     throw RepositoryError.badRevision(
-                        RevisionFault(text: text, reason: "'\(date)' is no date; write 2026-01-31, 2026-01-31T12:00Z or '3 days ago'"))
+                        RevisionFault(
+                            text: text,
+                            reason: "'\(date)' is no date; write 2026-01-31, 2026-01-31T12:00Z or '3 days ago'"))
                 }
                 id = try commit(of: ref, at: time, text)
             case .parent(0): break

@@ -77,8 +77,8 @@ final class StagedFileSource: ByteSource {
 
     // MARK: Cutting
 
-    /// Hands out the file's blocks in order. Blocks of the base that no staged byte touches are taken over unread; around an edit
-    /// cutting runs until it meets an old boundary, so that equal bytes are always cut alike.
+    /// Hands out the file's blocks in order. Blocks of the base that no staged byte touches are taken over unread;
+    /// around an edit cutting runs until it meets an old boundary, so that equal bytes are always cut alike.
     func emitBlocks<Token>(_ emit: (FileIngest<Token>.Run) throws -> Void) throws {
         guard let base, !base.list.blocks.isEmpty else {
             try cutWhole(self, emit)
@@ -109,8 +109,8 @@ final class StagedFileSource: ByteSource {
         return offset
     }
 
-    /// Whether a block of the base begins at `offset` and would be cut here just as it was: none of its bytes is staged, and
-    /// it does not end where only the old file's end cut it.
+    /// Whether a block of the base begins at `offset` and would be cut here just as it was: none of its bytes is
+    /// staged, and it does not end where only the old file's end cut it.
     private func isReusable(_ base: FileMap, at offset: UInt64) -> Bool {
         guard offset < min(base.sizeBytes, sizeBytes) else { return false }
         let index = base.blockIndex(at: offset)

@@ -1,8 +1,8 @@
 import CZstd
 import ProllyTree
 
-/// How tree nodes and block lists are stored: a logical part, whose SHA-256 is the object's id, and a location part, which
-/// is hashed into no id (repacking rewrites it) but carries a checksum of its own.
+/// How tree nodes and block lists are stored: a logical part, whose SHA-256 is the object's id, and a location part,
+/// which is hashed into no id (repacking rewrites it) but carries a checksum of its own.
 ///
 /// ```
 /// 0   4   "TARN"

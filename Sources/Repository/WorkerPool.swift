@@ -37,7 +37,8 @@ package final class WorkerPool: Sendable {
         }
     }
 
-    /// Lets the queued jobs finish, then ends the threads. Does not wait, so that the last job may be the one to call it.
+    /// Lets the queued jobs finish, then ends the threads. Does not wait, so that the last job may be the one to call
+    /// it.
     package func close() {
         queue.update { $0.isClosed = true }
     }
@@ -55,17 +56,19 @@ package func startThread(_ body: @escaping @Sendable () -> Void) {
     pthread_attr_setstacksize(&attributes, 1 << 20)
     var thread = pthread_t()
     let start = Unmanaged.passRetained(Start(body))
-    let failure = pthread_create(&thread, &attributes, { argument in
-        guard let argument else { return nil }
-        Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
-        return nil
-    }, start.toOpaque())
+    let failure = pthread_create(
+        &thread, &attributes,
+        { argument in
+            guard let argument else { return nil }
+            Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+            return nil
+        }, start.toOpaque())
     pthread_attr_destroy(&attributes)
     precondition(failure == 0, "the system has no thread left: errno \(failure)")
 }
 
-/// Runs `body` for every element on up to `threads` threads of its own and waits for all. After the first error no further
-/// element is begun, and that error is thrown.
+/// Runs `body` for every element on up to `threads` threads of its own and waits for all. After the first error no
+/// further element is begun, and that error is thrown.
 package func concurrently<Element: Sendable>(
     _ elements: [Element], threads: Int, _ body: @escaping @Sendable (Element) throws -> Void
 ) throws {

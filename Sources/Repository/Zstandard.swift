@@ -22,8 +22,8 @@ enum Zstandard {
         }
     }
 
-    /// The smaller form of a block: `nil` when zstd saves less than a tenth (then raw bytes are worth more: they can be read
-    /// in part and handed on without a copy). Incompressible data is told from a sample.
+    /// The smaller form of a block: `nil` when zstd saves less than a tenth (then raw bytes are worth more: they can be
+    /// read in part and handed on without a copy). Incompressible data is told from a sample.
     static func compressIfWorthIt(_ plain: UnsafeRawBufferPointer) -> [UInt8]? {
         if plain.count < minimumBytes { return nil }
         if plain.count > 4 * sampleBytes {

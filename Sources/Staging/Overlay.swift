@@ -33,7 +33,8 @@ package struct Overlay {
     }
 
     package func lookup(_ parent: StagedNodeID, _ name: [UInt8]) throws -> StagedName {
-        let statement = try database.cachedStatement(sql: "SELECT node FROM \(prefix)name WHERE parent = ? AND name = ?")
+        let statement = try database.cachedStatement(
+            sql: "SELECT node FROM \(prefix)name WHERE parent = ? AND name = ?")
         guard let row = try Row.fetchOne(statement, arguments: [parent.value, blob(name)]) else { return .untouched }
         guard let id: Int64 = row[0] else { return .removed }
         guard let node = try node(StagedNodeID(id)) else {
@@ -147,7 +148,8 @@ package struct Overlay {
         }
         return StagedNode(
             id: id, kind: kind, mode: UInt16(truncatingIfNeeded: row["mode"] as Int64),
-            modified: Timestamp(seconds: row["seconds"], nanoseconds: UInt32(truncatingIfNeeded: row["nanoseconds"] as Int64)),
+            modified: Timestamp(
+                seconds: row["seconds"], nanoseconds: UInt32(truncatingIfNeeded: row["nanoseconds"] as Int64)),
             owner: owner, attributes: try decodeAttributes(bytes(row["attributes"])),
             origin: try (row["origin"] as Data?).map { origin in
                 do throws(PathFault) {
@@ -238,7 +240,8 @@ private func decodeAttributes(_ bytes: [UInt8]) throws -> [ExtendedAttribute] {
         var attributes: [ExtendedAttribute] = []
         while !reader.isAtEnd {
             let name = try reader.bytes(try reader.count(limit: raw.count))
-            attributes.append(ExtendedAttribute(name: name, value: try reader.bytes(try reader.count(limit: raw.count))))
+            attributes.append(
+                ExtendedAttribute(name: name, value: try reader.bytes(try reader.count(limit: raw.count))))
         }
         return attributes
     }
@@ -254,8 +257,10 @@ extension Overlay {
     }
 
     func namelessNodes() throws -> [StagedNodeID] {
-        try rows("SELECT id FROM \(prefix)node WHERE id <> 1 AND id NOT IN (SELECT node FROM \(prefix)name WHERE node IS NOT NULL)")
-            .map { StagedNodeID($0[0]) }
+        try rows(
+            "SELECT id FROM \(prefix)node WHERE id <> 1 AND id NOT IN (SELECT node FROM \(prefix)name WHERE node IS NOT NULL)"
+        )
+        .map { StagedNodeID($0[0]) }
     }
 
     /// Numbers of all data files that a current or sealed range, or a write target, refers to.

@@ -23,7 +23,8 @@ package struct DataFileID: Hashable, Sendable {
     }
 }
 
-/// One node of the overlay: something new, or a copy of something in the base tree whose attributes, content or children changed.
+/// One node of the overlay: something new, or a copy of something in the base tree whose attributes, content or
+/// children changed.
 package struct StagedNode: Hashable, Sendable {
     package enum Kind: Hashable, Sendable {
         case file(StagedContent)

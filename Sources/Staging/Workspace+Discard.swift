@@ -3,8 +3,8 @@ import ProllyTree
 package import Versioning
 
 extension Workspace {
-    /// Throws away what is staged at and below these paths; everything when there are none. A path at which nothing is staged is
-    /// passed over. Files that are open keep their bytes until they are closed.
+    /// Throws away what is staged at and below these paths; everything when there are none. A path at which nothing is
+    /// staged is passed over. Files that are open keep their bytes until they are closed.
     package func discard(_ paths: [TreePath]) throws {
         try write { overlay in
             if paths.isEmpty || paths.contains(.root) {

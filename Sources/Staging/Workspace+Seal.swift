@@ -6,9 +6,9 @@ package import Versioning
 
 /// Sealing: a commit works on a copy of the overlay while writers go on in the current one.
 ///
-/// A seal copies the tables (data files are not copied: they become read-only, because every file's next write begins a new
-/// one). When the commit is published, `rebase` drops from the current overlay what the commit holds; when it failed,
-/// `abandonSeal` drops the copy. Either way nothing written meanwhile is lost.
+/// A seal copies the tables (data files are not copied: they become read-only, because every file's next write begins a
+/// new one). When the commit is published, `rebase` drops from the current overlay what the commit holds; when it
+/// failed, `abandonSeal` drops the copy. Either way nothing written meanwhile is lost.
 extension Workspace {
     /// What is sealed; `nil` when nothing is.
     package func sealState() throws -> SealState? {
@@ -18,8 +18,8 @@ extension Workspace {
         }
     }
 
-    /// Seals what is staged. The caller sees to it that everything written so far is in the overlay. The seal is durable
-    /// when this returns. Throws `.alreadySealed`.
+    /// Seals what is staged. The caller sees to it that everything written so far is in the overlay. The seal is
+    /// durable when this returns. Throws `.alreadySealed`.
     package func seal() throws -> SealState {
         let state = try write { overlay in
             guard try overlay.metaNumber("sealed") == nil else { throw WorkspaceError.alreadySealed }
@@ -32,8 +32,8 @@ extension Workspace {
         return state
     }
 
-    /// Notes, durably, which commit is about to be published from the seal, so that a crash just after the publication is
-    /// recognised.
+    /// Notes, durably, which commit is about to be published from the seal, so that a crash just after the publication
+    /// is recognised.
     package func recordSealedCommit(_ commit: CommitID) throws {
         try write { overlay in
             guard try overlay.metaNumber("sealed") != nil else { throw WorkspaceError.notSealed }
@@ -48,11 +48,12 @@ extension Workspace {
         try removeUnusedData()
     }
 
-    /// Makes `commit`, which was published from the seal, the new base. What the commit holds is no longer staged; what was
-    /// written since the seal is.
+    /// Makes `commit`, which was published from the seal, the new base. What the commit holds is no longer staged; what
+    /// was written since the seal is.
     ///
     /// - Parameter entry: the entry of a path in the new base.
-    /// - Returns: paths that were changed both since the seal and by others in the new base; each is a conflict to resolve.
+    /// - Returns: paths that were changed both since the seal and by others in the new base; each is a conflict to
+    ///   resolve.
     @discardableResult
     package func rebase(
         to commit: CommitID, entry: @escaping (TreePath) throws -> LocatedEntry?
@@ -79,8 +80,8 @@ extension Workspace {
         return conflicts
     }
 
-    /// Deletes nodes that no name leads to (files that were unlinked while open when the process ended) and data files that
-    /// nothing refers to. Call when nothing is open.
+    /// Deletes nodes that no name leads to (files that were unlinked while open when the process ended) and data files
+    /// that nothing refers to. Call when nothing is open.
     package func removeOrphans() throws {
         try write { overlay in
             for id in try overlay.namelessNodes() { try overlay.remove(id) }

@@ -8,9 +8,9 @@ package import Versioning
 
 /// The staging area of one writable mount: what was changed and not yet committed. Precious.
 ///
-/// `overlay.sqlite` (WAL) holds names and attributes, `data/` the staged bytes. Every change is a transaction that survives
-/// the end of the process; `makeDurable` makes all changes so far survive power loss too. One process at a time may change it
-/// (see `WorkspaceLock`), others may read. All calls block; safe from many threads.
+/// `overlay.sqlite` (WAL) holds names and attributes, `data/` the staged bytes. Every change is a transaction that
+/// survives the end of the process; `makeDurable` makes all changes so far survive power loss too. One process at a
+/// time may change it (see `WorkspaceLock`), others may read. All calls block; safe from many threads.
 package final class Workspace: Sendable {
     package let directory: String
     package let info: WorkspaceInfo
@@ -116,7 +116,8 @@ package final class Workspace: Sendable {
             if error.resultCode == .SQLITE_FULL {
                 throw WorkspaceError.localIO(path: directory, errno: ENOSPC)
             }
-            throw WorkspaceError.database(path: directory + "/overlay.sqlite", reason: error.message ?? error.description)
+            throw WorkspaceError.database(
+                path: directory + "/overlay.sqlite", reason: error.message ?? error.description)
         }
     }
 
@@ -171,6 +172,7 @@ extension Overlay {
     func resetRoot() throws {
         try update(
             StagedNode(
-                id: .root, kind: .directory, mode: 0o755, modified: Timestamp(seconds: 0, nanoseconds: 0), origin: .root))
+                id: .root, kind: .directory, mode: 0o755, modified: Timestamp(seconds: 0, nanoseconds: 0), origin: .root
+            ))
     }
 }

@@ -60,7 +60,8 @@ final class BlockFetcher: Sendable {
         }
     }
 
-    /// Groups blocks that follow each other in one pack (with at most `maximumGapBytes` between) into runs of up to `maximumRunBytes`.
+    /// Groups blocks that follow each other in one pack (with at most `maximumGapBytes` between) into runs of up to
+    /// `maximumRunBytes`.
     static func runs(_ blocks: [PlacedBlock]) -> [[PlacedBlock]] {
         var runs: [[PlacedBlock]] = []
         var current: [PlacedBlock] = []

@@ -3,7 +3,8 @@ package import Versioning
 /// Why a file system call failed, in its own words; FUSEServer maps them to errno.
 package enum VFSError: Error, Hashable, Sendable {
     case notFound, exists, notADirectory, isADirectory, notEmpty, readOnly, notPermitted, notSupported, invalidArgument
-    case nameTooLong, noAttribute, attributeBufferTooSmall, noSpace, fileTooLarge, staleHandle, crossDevice, tooManyLinks
+    case nameTooLong, noAttribute, attributeBufferTooSmall, noSpace, fileTooLarge, staleHandle, crossDevice,
+        tooManyLinks
     case interrupted
     /// The store, a cache or the workspace failed, or bytes were wrong. The reason is in the log.
     case inputOutput
@@ -126,8 +127,8 @@ package struct FileSystemTraits: Sendable {
 
 /// A mounted tree, in FUSE's verbs. Calls block, come from any number of threads at once and may need the store.
 ///
-/// Two kinds implement it: `SnapshotFileSystem` (commits, immutable) and `WorkspaceFileSystem` (a branch with staged changes).
-/// Names are single components that the kernel has checked for `/` and NUL.
+/// Two kinds implement it: `SnapshotFileSystem` (commits, immutable) and `WorkspaceFileSystem` (a branch with staged
+/// changes). Names are single components that the kernel has checked for `/` and NUL.
 package protocol FileSystem: Sendable {
     var traits: FileSystemTraits { get }
 
@@ -141,8 +142,8 @@ package protocol FileSystem: Sendable {
 
     func openDirectory(_ inode: InodeNumber) throws(VFSError) -> HandleNumber
     func releaseDirectory(_ inode: InodeNumber, _ handle: HandleNumber)
-    /// Hands entries after `cookie` (0: from the start) to `body` until it answers false. `countsAsLookup`: each entry handed out
-    /// and taken is a reference that the kernel will `forget`.
+    /// Hands entries after `cookie` (0: from the start) to `body` until it answers false. `countsAsLookup`: each entry
+    /// handed out and taken is a reference that the kernel will `forget`.
     func readDirectory(
         _ inode: InodeNumber, _ handle: HandleNumber, after cookie: UInt64, countsAsLookup: Bool,
         _ body: (DirectoryEntry) -> Bool

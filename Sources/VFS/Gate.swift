@@ -1,6 +1,7 @@
 import Repository
 
-/// Lets many changes in at once, or one sealer alone. A sealer that waits keeps new changes out, so it is never starved.
+/// Lets many changes in at once, or one sealer alone. A sealer that waits keeps new changes out, so it is never
+/// starved.
 final class Gate: Sendable {
     private struct State {
         var inside = 0

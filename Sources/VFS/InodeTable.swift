@@ -4,7 +4,8 @@ import Staging
 import Synchronization
 import Versioning
 
-/// The inodes of a writable mount and the commit below its staged changes. Used under one lock (`WorkspaceFileSystem.table`).
+/// The inodes of a writable mount and the commit below its staged changes. Used under one lock
+/// (`WorkspaceFileSystem.table`).
 struct InodeTable {
     private(set) var inodes: [InodeNumber: WorkspaceInode] = [:]
     private var places: [InodeNumber: WorkspaceInode.Place] = [:]

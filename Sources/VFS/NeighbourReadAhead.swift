@@ -3,8 +3,9 @@ import Repository
 import Synchronization
 import Versioning
 
-/// Read-ahead across small files: they lie in a pack in the order of their paths, so a reader that walks a directory is served by
-/// one GET for many. The window grows while misses go forward through a pack and falls back to the one file otherwise.
+/// Read-ahead across small files: they lie in a pack in the order of their paths, so a reader that walks a directory is
+/// served by one GET for many. The window grows while misses go forward through a pack and falls back to the one file
+/// otherwise.
 final class NeighbourReadAhead: Sendable {
     private struct State {
         var pack: PackID?
@@ -32,9 +33,14 @@ final class NeighbourReadAhead: Sendable {
         guard fetcher.isUseful, !fetcher.isLocal(first) else { return }
         let window = state.withLock { state -> Int in
             let start = first.extent.offset
-            let goesOn = state.pack == first.extent.pack && start + Self.nearBytes >= state.end && start <= state.end + Self.nearBytes
-            let isNextPack = state.pack != nil && state.pack != first.extent.pack && start == 0 && state.windowBytes > Self.firstWindowBytes
-            state.windowBytes = goesOn ? min(state.windowBytes * 2, Self.maximumWindowBytes) : isNextPack ? state.windowBytes : 0
+            let goesOn =
+                state.pack == first.extent.pack && start + Self.nearBytes >= state.end
+                && start <= state.end + Self.nearBytes
+            let isNextPack =
+                state.pack != nil && state.pack != first.extent.pack && start == 0
+                && state.windowBytes > Self.firstWindowBytes
+            state.windowBytes =
+                goesOn ? min(state.windowBytes * 2, Self.maximumWindowBytes) : isNextPack ? state.windowBytes : 0
             let window = state.windowBytes
             state.pack = first.extent.pack
             state.end = start + UInt64(max(window, Int(first.extent.storedLength)))

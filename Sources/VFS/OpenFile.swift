@@ -27,7 +27,8 @@ final class OpenFile: Sendable {
             let within = Int(offset + UInt64(done) - map.starts[index])
             let part = min(count - done, Int(map.list.blocks[index].length) - within)
             try fetcher.read(
-                placed(index), within: within, into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + part]))
+                placed(index), within: within, into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + part])
+            )
             done += part
             index += 1
         }

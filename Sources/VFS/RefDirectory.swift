@@ -90,7 +90,9 @@ final class RefDirectory: Sendable {
             let rest = snapshot.name.name.dropFirst(prefix.count)
             if let slash = rest.firstIndex(of: "/") {
                 let name = String(rest[..<slash])
-                if children[name] == nil { children[name] = .directory(number(.refs(kind, prefix: prefix + name + "/"))) }
+                if children[name] == nil {
+                    children[name] = .directory(number(.refs(kind, prefix: prefix + name + "/")))
+                }
             } else {
                 children[String(rest)] = .commit(commit)
             }

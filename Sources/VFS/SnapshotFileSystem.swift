@@ -4,10 +4,11 @@ package import Repository
 import Synchronization
 import Versioning
 
-/// Immutable commits as a file system: one commit at the root, or the whole repository as `branches/`, `tags/`, `commits/`.
+/// Immutable commits as a file system: one commit at the root, or the whole repository as `branches/`, `tags/`,
+/// `commits/`.
 ///
-/// A node id is the commit's slot (24 bits; 0 for a mount of one commit) and, in the low 40 bits, 1 + the entry's rank in its
-/// tree. Slot 0 of a repository mount holds the directories above the commits.
+/// A node id is the commit's slot (24 bits; 0 for a mount of one commit) and, in the low 40 bits, 1 + the entry's rank
+/// in its tree. Slot 0 of a repository mount holds the directories above the commits.
 package final class SnapshotFileSystem: ReadOnlyFileSystem {
     private let repository: Repository
     private let logger: Logger

@@ -3,8 +3,9 @@ import Repository
 import Synchronization
 import Versioning
 
-/// One commit's tree as files. An entry's number is its rank in the tree (0 is the root), so nothing has to be remembered for the
-/// files that the kernel knows, however many they are, and numbers are the same in every mount of the commit.
+/// One commit's tree as files. An entry's number is its rank in the tree (0 is the root), so nothing has to be
+/// remembered for the files that the kernel knows, however many they are, and numbers are the same in every mount of
+/// the commit.
 final class SnapshotView: Sendable {
     let commitID: CommitID
     let commit: Commit
@@ -50,7 +51,8 @@ final class SnapshotView: Sendable {
         return found
     }
 
-    /// Children of a directory in order of names, from the one of rank `from` (`nil`: the first), until `body` answers false.
+    /// Children of a directory in order of names, from the one of rank `from` (`nil`: the first), until `body` answers
+    /// false.
     func forEachChild(of directory: UInt64, from: UInt64?, _ body: (Found, _ name: [UInt8]) -> Bool) throws {
         let parent = try entry(directory)
         guard parent.located.entry.isDirectory else { throw VFSError.notADirectory }

@@ -4,7 +4,8 @@ import Staging
 import Synchronization
 import Versioning
 
-/// Listings under way: a directory is read once when it is opened or rewound, so that cookies stay true while it changes.
+/// Listings under way: a directory is read once when it is opened or rewound, so that cookies stay true while it
+/// changes.
 struct DirectoryListings {
     private var open: [HandleNumber: [DirectoryEntry]] = [:]
     private var next: UInt64 = 1
@@ -59,7 +60,9 @@ extension WorkspaceFileSystem {
         if let node = directory.node {
             try workspace.read { overlay in
                 for (name, child) in try overlay.names(in: node.id) {
-                    children[name] = try child.flatMap(overlay.node).map { Backing.staged($0).attributes(Self.unknownInode) }
+                    children[name] = try child.flatMap(overlay.node).map {
+                        Backing.staged($0).attributes(Self.unknownInode)
+                    }
                 }
             }
         }

@@ -44,7 +44,8 @@ extension WorkspaceFileSystem {
                     do {
                         try transaction { try $0.remove(node.id) }
                     } catch {
-                        logger.warning("an unlinked file stays in the workspace until the next mount: \(describeFailure(error))")
+                        logger.warning(
+                            "an unlinked file stays in the workspace until the next mount: \(describeFailure(error))")
                     }
                 }
                 table.removeIfUnused(file)
@@ -82,7 +83,8 @@ extension WorkspaceFileSystem {
             case .data(let data):
                 let descriptor = try descriptor(file, data, create: false)
                 try readFully(
-                    descriptor.number, at: offset + UInt64(done), into: piece, path: Array(workspace.dataPath(data).utf8))
+                    descriptor.number, at: offset + UInt64(done), into: piece,
+                    path: Array(workspace.dataPath(data).utf8))
             case .base:
                 guard let base = content.base else { preconditionFailure("a base piece has a base") }
                 _ = try baseFile(file, base).read(at: offset + UInt64(done), into: piece)

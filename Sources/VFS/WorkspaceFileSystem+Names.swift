@@ -112,7 +112,8 @@ extension WorkspaceFileSystem {
 
     // MARK: Steps
 
-    /// Runs one change of names as one transaction. When it fails half-way the inodes are read again, as the overlay is then.
+    /// Runs one change of names as one transaction. When it fails half-way the inodes are read again, as the overlay is
+    /// then.
     private func changing<Result>(
         _ operation: String, _ parent: InodeNumber, _ name: [UInt8],
         _ body: (inout InodeTable, Overlay) throws -> Result

@@ -8,8 +8,9 @@ import Versioning
 
 /// A branch with staged changes as a file system: the workspace's overlay over the tree of its base commit.
 ///
-/// Changes of names and attributes are transactions of the workspace at once. Written bytes go to the workspace's data files
-/// at once; which ranges they are is kept in memory until flush (close), fsync or `flushInterval`, whichever is first.
+/// Changes of names and attributes are transactions of the workspace at once. Written bytes go to the workspace's data
+/// files at once; which ranges they are is kept in memory until flush (close), fsync or `flushInterval`, whichever is
+/// first.
 package final class WorkspaceFileSystem: FileSystem {
     let repository: Repository
     package let workspace: Workspace
@@ -116,7 +117,8 @@ package final class WorkspaceFileSystem: FileSystem {
         }
     }
 
-    /// Loads the tree nodes that a lookup needs, so that it will not wait for the store while it holds the table's lock.
+    /// Loads the tree nodes that a lookup needs, so that it will not wait for the store while it holds the table's
+    /// lock.
     func warm(_ parent: InodeNumber, _ name: [UInt8]) throws {
         let (base, origin) = try table.withLock { table in (table.base, try current(&table, parent).backing.origin) }
         if let origin { _ = try base.entry(at: origin.appending(name)) }

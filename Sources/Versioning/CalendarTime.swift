@@ -14,8 +14,8 @@ extension Timestamp {
         return "\(date)T\(time).\(fraction)Z"
     }
 
-    /// Reads `YYYY-MM-DD`, optionally `T` or space, `HH:MM[:SS[.fraction]]`, optionally `Z` or `±HH:MM`. No zone means UTC;
-    /// a date alone means the last nanosecond of that day ("what was it on that day"). `nil` for anything else.
+    /// Reads `YYYY-MM-DD`, optionally `T` or space, `HH:MM[:SS[.fraction]]`, optionally `Z` or `±HH:MM`. No zone means
+    /// UTC; a date alone means the last nanosecond of that day ("what was it on that day"). `nil` for anything else.
     package init?(parsing text: String) {
         var scanner = DigitScanner(text)
         guard let year = scanner.number(4), scanner.skip("-"), let month = scanner.number(2), scanner.skip("-"),

@@ -18,7 +18,9 @@ extension Entry {
     }
 
     package func encoded() -> [UInt8] {
-        var output: [UInt8] = [kindCode, (owner == nil ? 0 : Flags.owner) | (attributes.isEmpty ? 0 : Flags.attributes)]
+        var output: [UInt8] = [
+            kindCode, (owner == nil ? 0 : Flags.owner) | (attributes.isEmpty ? 0 : Flags.attributes),
+        ]
         appendVarint(UInt64(mode), to: &output)
         appendVarint(zigzag(modified.seconds), to: &output)
         appendVarint(UInt64(modified.nanoseconds), to: &output)
@@ -106,7 +108,9 @@ extension FileContent {
         case 0:
             let count = try reader.count(limit: Self.maximumInlineBlocks)
             let blocks = try decodeBlocks(try reader.bytes(count * BlockReference.encodedBytes))
-            guard blocks.reduce(0, { $0 + UInt64($1.length) }) == size else { throw reader.fault("blocks of \(size) bytes") }
+            guard blocks.reduce(0, { $0 + UInt64($1.length) }) == size else {
+                throw reader.fault("blocks of \(size) bytes")
+            }
             self.init(sizeBytes: size, blocks: .inline(blocks))
         case 1: self.init(sizeBytes: size, blocks: .list(try reader.identifier()))
         default: throw reader.fault("a known form of content")

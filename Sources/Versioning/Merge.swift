@@ -33,10 +33,10 @@ package struct MergeResult: Sendable {
     package let counts: Commit.Counts
 }
 
-/// Merges field by field what `ours` and `theirs` changed since `base` (DESIGN §5): content, mode, owner and attributes each come
-/// from the side that changed them; a newer modification time wins and never conflicts, and neither does a directory that one
-/// side deleted while the other only touched its time. A directory that one side deleted stays when the other put something
-/// into it (as in git). Cost: proportional to the two differences.
+/// Merges field by field what `ours` and `theirs` changed since `base` (DESIGN §5): content, mode, owner and attributes
+/// each come from the side that changed them; a newer modification time wins and never conflicts, and neither does a
+/// directory that one side deleted while the other only touched its time. A directory that one side deleted stays when
+/// the other put something into it (as in git). Cost: proportional to the two differences.
 ///
 /// - Parameter theirsCounts: counts of theirs, to be carried on.
 /// - Parameter resolve: the decision for a conflicting path, if there is one.
@@ -81,7 +81,8 @@ private struct TreeMerge<Store: NodeStore> {
             edit(change.path, from: other.new, to: entry)
         case .conflict(let reason):
             settle(
-                Conflict(path: change.path, base: change.old, ours: change.new, theirs: other.new, reason: reason), resolve)
+                Conflict(path: change.path, base: change.old, ours: change.new, theirs: other.new, reason: reason),
+                resolve)
         }
     }
 
@@ -101,8 +102,8 @@ private struct TreeMerge<Store: NodeStore> {
         }
     }
 
-    /// Sees to it that whatever stays has its directory: brings back one that the other side deleted, and reports a path whose
-    /// parent became something else.
+    /// Sees to it that whatever stays has its directory: brings back one that the other side deleted, and reports a
+    /// path whose parent became something else.
     mutating func keepParents(ours: Tree<Store>, _ resolve: (Conflict) -> Resolution?) throws {
         let kept = ourPuts.filter { edits[$0] != nil } + theirChanges.values.filter { $0.new != nil }.map(\.path)
         for path in kept.sorted() {
@@ -172,7 +173,8 @@ private func mergeEntries(base: LocatedEntry?, ours: LocatedEntry?, theirs: Loca
     guard let owner = pick(base: .some(base?.entry.owner), ours: ours.entry.owner, theirs: theirs.entry.owner) else {
         return .conflict("owner")
     }
-    guard let attributes = mergeAttributes(base?.entry.attributes, ours.entry.attributes, theirs.entry.attributes) else {
+    guard let attributes = mergeAttributes(base?.entry.attributes, ours.entry.attributes, theirs.entry.attributes)
+    else {
         return .conflict("attributes")
     }
     let entry = Entry(
@@ -204,7 +206,8 @@ private func mergeAttributes(
 }
 
 extension Entry {
-    fileprivate func differsOnlyInTime(from other: Entry) -> Bool {
+    /// Also true of equal entries.
+    package func differsOnlyInTime(from other: Entry) -> Bool {
         var same = other
         same.modified = modified
         return same == self

@@ -1,7 +1,7 @@
 import ProllyTree
 
-/// The nearest commit that both `left` and `right` contain: the common ancestor of the highest generation (the smallest id
-/// among equals). `nil` when the histories share nothing. Reads each commit at most once, newest generation first.
+/// The nearest commit that both `left` and `right` contain: the common ancestor of the highest generation (the smallest
+/// id among equals). `nil` when the histories share nothing. Reads each commit at most once, newest generation first.
 package func mergeBase<Failure: Error>(
     _ left: CommitID, _ right: CommitID, load: (CommitID) throws(Failure) -> Commit
 ) throws(Failure) -> CommitID? {

@@ -70,7 +70,8 @@ extension Tree {
         try get(path.key).map { item in try LocatedEntry(item: item) }
     }
 
-    /// Calls `body` for each child of a directory in order of names, beginning after the name `after`, until it answers false.
+    /// Calls `body` for each child of a directory in order of names, beginning after the name `after`, until it answers
+    /// false.
     package func forEachChild(
         of directory: TreePath, after: [UInt8]? = nil, _ body: (TreePath, LocatedEntry) throws -> Bool
     ) throws {
@@ -81,7 +82,8 @@ extension Tree {
         }
     }
 
-    /// Calls `body` for everything below a directory (not itself), in the order of keys: all children, then all deeper paths.
+    /// Calls `body` for everything below a directory (not itself), in the order of keys: all children, then all deeper
+    /// paths.
     package func forEachDescendant(
         of directory: TreePath, _ body: (TreePath, LocatedEntry) throws -> Bool
     ) throws {

@@ -1,8 +1,8 @@
 import FoundationEssentials
 package import ProllyTree
 
-/// A commit: one tree, whole, with its history. Stored as canonical JSON (keys sorted, no white space) so that an auditor
-/// needs no tool of ours; its id is the SHA-256 of exactly those bytes.
+/// A commit: one tree, whole, with its history. Stored as canonical JSON (keys sorted, no white space) so that an
+/// auditor needs no tool of ours; its id is the SHA-256 of exactly those bytes.
 package struct Commit: Hashable, Sendable, Codable {
     package var format = 1
     package var tree: NodeID
@@ -70,8 +70,8 @@ package struct RefState: Hashable, Sendable, Codable {
     package var commit: CommitID?
     /// The newest movement of this ref's chain.
     package var movement: MovementID
-    /// Fresh and random in every write: tells a writer whose reply was lost that it was its own write that won, and makes
-    /// every version of the object differ, so that a stale ETag never matches again.
+    /// Fresh and random in every write: tells a writer whose reply was lost that it was its own write that won, and
+    /// makes every version of the object differ, so that a stale ETag never matches again.
     package var writeID: String
 
     package init(commit: CommitID?, movement: MovementID, writeID: String) {

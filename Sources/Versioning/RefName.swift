@@ -8,8 +8,8 @@ package struct RefName: Hashable, Sendable {
     package let kind: Kind
     package let name: String
 
-    /// Throws unless `name` is 1...200 characters of `A–Z a–z 0–9 . _ - /`, no component is empty or begins with `.` or `-`
-    /// or ends with `.lock`, and it holds no `..`. (git's rules, narrowed to what is safe in a URL and a shell.)
+    /// Throws unless `name` is 1...200 characters of `A–Z a–z 0–9 . _ - /`, no component is empty or begins with `.` or
+    /// `-` or ends with `.lock`, and it holds no `..`. (git's rules, narrowed to what is safe in a URL and a shell.)
     package init(_ kind: Kind, _ name: String) throws(RefNameFault) {
         if let reason = Self.fault(in: name) { throw RefNameFault(name: name, reason: reason) }
         self.kind = kind
@@ -37,7 +37,8 @@ package struct RefName: Hashable, Sendable {
             if component.hasPrefix(".") || component.hasPrefix("-") { return "no part may begin with '.' or '-'" }
             if component.hasSuffix(".lock") { return "no part may end with '.lock'" }
         }
-        return name.utf8.elementsEqual("HEAD".utf8) ? "'HEAD' is no branch" : name.contains("..") ? "'..' is a range" : nil
+        return name.utf8.elementsEqual("HEAD".utf8)
+            ? "'HEAD' is no branch" : name.contains("..") ? "'..' is a range" : nil
     }
 }
 

@@ -1,6 +1,7 @@
 import ProllyTree
 
-/// A path in a tree: components joined by `/`, no leading or trailing `/`; empty for the root. Names are any bytes but `/` and NUL.
+/// A path in a tree: components joined by `/`, no leading or trailing `/`; empty for the root. Names are any bytes but
+/// `/` and NUL.
 package struct TreePath: Hashable, Sendable {
     package let bytes: [UInt8]
 
@@ -61,8 +62,10 @@ package struct TreePath: Hashable, Sendable {
     }
 
     package func isInside(_ directory: TreePath) -> Bool {
-        directory.isRoot ? !isRoot : bytes.count > directory.bytes.count + 1
-            && bytes[directory.bytes.count] == Self.slash && bytes.starts(with: directory.bytes)
+        directory.isRoot
+            ? !isRoot
+            : bytes.count > directory.bytes.count + 1
+                && bytes[directory.bytes.count] == Self.slash && bytes.starts(with: directory.bytes)
     }
 
     /// The rest of this path below `directory`; `nil` when it is not inside. A path is at the root of itself.
@@ -89,8 +92,8 @@ package struct PathFault: Error, Hashable, Sendable {
 
 /// Keys of the tree: the parent's path, NUL, the name. The root's own entry has the empty key.
 ///
-/// One directory's children are the contiguous range of keys that begin with its path and NUL, and everything deeper the
-/// range of those that begin with its path and `/`.
+/// One directory's children are the contiguous range of keys that begin with its path and NUL, and everything deeper
+/// the range of those that begin with its path and `/`.
 extension TreePath {
     package var key: [UInt8] {
         guard let parent else { return [] }
@@ -137,7 +140,9 @@ extension TreePath: CustomStringConvertible {
 
 /// `bytes` as text that a terminal can show: control characters, backslashes and invalid UTF-8 become `\xNN`.
 package func printableName(_ bytes: [UInt8]) -> String {
-    if let text = String(validating: bytes, as: UTF8.self), !text.unicodeScalars.contains(where: isControl) { return text }
+    if let text = String(validating: bytes, as: UTF8.self), !text.unicodeScalars.contains(where: isControl) {
+        return text
+    }
     var result = ""
     var decoder = UTF8()
     var iterator = bytes.makeIterator()

@@ -145,11 +145,14 @@ private func withAddress<Result>(
     address.sun_family = sa_family_t(AF_UNIX)
     let bytes = Array(path.utf8)
     guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-        throw CommandFailure(message: "the socket path \(path) is too long", hint: "Set XDG_RUNTIME_DIR to a shorter directory")
+        throw CommandFailure(
+            message: "the socket path \(path) is too long", hint: "Set XDG_RUNTIME_DIR to a shorter directory")
     }
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
     return withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
     }
 }
 

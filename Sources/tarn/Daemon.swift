@@ -8,8 +8,8 @@ enum Daemon {
     /// The child's end of the pipe.
     private static let childDescriptor: Int32 = 3
 
-    /// Starts the child with the same arguments and returns when its mount is up; ends this process with the child's exit
-    /// code when the child gives up before.
+    /// Starts the child with the same arguments and returns when its mount is up; ends this process with the child's
+    /// exit code when the child gives up before.
     static func spawn() throws {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw failure("pipe") }

@@ -84,7 +84,8 @@ private func describe(_ error: RepositoryError) -> FailureDescription {
     case .unsafeStore(let location, let reason):
         FailureDescription(
             message: "\(location) cannot hold a repository: \(reason)",
-            hint: "Concurrent commits would be lost there; use a store with conditional writes (If-Match, If-None-Match)")
+            hint:
+                "Concurrent commits would be lost there; use a store with conditional writes (If-Match, If-None-Match)")
     case .refNotFound(let name):
         FailureDescription(
             message: "there is no \(name.kind == .branch ? "branch" : "tag") '\(name.name)'",
@@ -112,7 +113,8 @@ private func describe(_ error: RepositoryError) -> FailureDescription {
             message: "\(object) is corrupt: \(reason)", hint: "'tarn fsck --data' names everything that it affects")
     case .missingObject(let object, let neededBy):
         FailureDescription(
-            message: "\(object) is missing, needed by \(neededBy)", hint: "'tarn fsck' names everything that it affects")
+            message: "\(object) is missing, needed by \(neededBy)", hint: "'tarn fsck' names everything that it affects"
+        )
     case .conflicts(let conflicts, let head):
         FailureDescription(
             message: conflictText(conflicts, head),
@@ -170,7 +172,8 @@ private func describe(_ error: StoreError) -> FailureDescription {
     case .localIO(let path, let number): describe(path: path, number)
     case .invalidLocation(let location, let reason):
         FailureDescription(message: "'\(location)' is no place for a repository: \(reason)", code: .usage)
-    case .preconditionFailed(let key): FailureDescription(message: "\(key) was changed by somebody else", hint: "Try again")
+    case .preconditionFailed(let key):
+        FailureDescription(message: "\(key) was changed by somebody else", hint: "Try again")
     case .rangeNotSatisfiable(let key): FailureDescription(message: "\(key) is shorter than it must be")
     case .invalidKey(let key, let reason): FailureDescription(message: "\(key): \(reason)")
     case .badAnswer(let key, let reason):

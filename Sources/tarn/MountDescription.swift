@@ -3,8 +3,8 @@ import Glibc
 import Repository
 import Versioning
 
-/// What a mount says of itself: the value of `user.tarn.mount` on every file in it, and what the holder of a workspace writes
-/// into its lock.
+/// What a mount says of itself: the value of `user.tarn.mount` on every file in it, and what the holder of a workspace
+/// writes into its lock.
 struct MountDescription: Codable {
     var repository: String
     var endpoint: String?

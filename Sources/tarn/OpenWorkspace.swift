@@ -8,7 +8,10 @@ import Versioning
 struct WorkspaceArguments: ParsableArguments {
     @OptionGroup var repository: RepositoryArguments
 
-    @Option(help: ArgumentHelp("The workspace, when you are not in its mount (named after its branch unless mounted with -o workspace=NAME).", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "The workspace, when you are not in its mount (named after its branch unless mounted with -o workspace=NAME).",
+            valueName: "name"))
     var workspace: String?
 }
 

@@ -7,7 +7,9 @@ import Repository
 import Versioning
 
 struct StoreArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("S3 endpoint, if not AWS (default: $AWS_ENDPOINT_URL_S3, $AWS_ENDPOINT_URL).", valueName: "url"))
+    @Option(
+        help: ArgumentHelp(
+            "S3 endpoint, if not AWS (default: $AWS_ENDPOINT_URL_S3, $AWS_ENDPOINT_URL).", valueName: "url"))
     var endpoint: String?
 
     @Option(help: ArgumentHelp("S3 region (default: $AWS_REGION, the profile's).", valueName: "name"))
@@ -16,7 +18,9 @@ struct StoreArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Seconds until a store that does not answer is given up.", valueName: "seconds"))
     var timeout: Double = 60
 
-    @Option(name: .customLong("cache-dir"), help: ArgumentHelp("Where the block cache lies (default: $TARN_CACHE_DIR, ~/.cache/tarn).", valueName: "dir"))
+    @Option(
+        name: .customLong("cache-dir"),
+        help: ArgumentHelp("Where the block cache lies (default: $TARN_CACHE_DIR, ~/.cache/tarn).", valueName: "dir"))
     var cacheDirectory: String?
 
     @Flag(name: .shortAndLong, help: "Say more on stderr.")
@@ -24,7 +28,10 @@ struct StoreArguments: ParsableArguments {
 }
 
 struct RepositoryArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("The repository: a directory, file://… or s3://bucket[/prefix] (default: $TARN_REPO, the mount you are in).", valueName: "repo"))
+    @Option(
+        help: ArgumentHelp(
+            "The repository: a directory, file://… or s3://bucket[/prefix] (default: $TARN_REPO, the mount you are in).",
+            valueName: "repo"))
     var repo: String?
 
     @OptionGroup var store: StoreArguments
@@ -38,7 +45,10 @@ struct JSONArguments: ParsableArguments {
 }
 
 struct AuthorArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("Who you are: 'Name <email>' (default: $TARN_AUTHOR, git's user.name and user.email).", valueName: "author"))
+    @Option(
+        help: ArgumentHelp(
+            "Who you are: 'Name <email>' (default: $TARN_AUTHOR, git's user.name and user.email).", valueName: "author")
+    )
     var author: String?
 
     /// Throws when nobody can be found: an audit trail needs a name.
@@ -118,7 +128,8 @@ extension StoreArguments {
     }
 
     /// Opens the repository at `location`, with the store's quirks that `init` found.
-    func openRepository(_ location: String, cacheLimitBytes: UInt64? = nil, usesCache: Bool = true) throws -> Repository {
+    func openRepository(_ location: String, cacheLimitBytes: UInt64? = nil, usesCache: Bool = true) throws -> Repository
+    {
         var options = Repository.Options()
         options.cacheDirectory = usesCache ? (cacheDirectory ?? HostDirectories.cache()) : nil
         if let cacheLimitBytes { options.cacheLimitBytes = cacheLimitBytes }

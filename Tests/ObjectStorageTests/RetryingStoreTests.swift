@@ -55,8 +55,8 @@ import Testing
         }
     }
 
-    /// The reply to a conditional put that won is lost: the second try is refused by what the first wrote, and the caller,
-    /// who reads back, finds its own write id.
+    /// The reply to a conditional put that won is lost: the second try is refused by what the first wrote, and the
+    /// caller, who reads back, finds its own write id.
     @Test func conditionalPutWithALostReplyIsRefusedByItself() throws {
         let memory = MemoryStore()
         let store = RetryingStore(

@@ -20,7 +20,10 @@ struct Branch: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "create", abstract: "Create a branch; it costs the same however large the repository is.")
         @Argument(help: "Its name.") var name: String
-        @Option(name: .customLong("from"), help: ArgumentHelp("Where it begins (default: the mounted revision, else main).", valueName: "rev")) var start: String?
+        @Option(
+            name: .customLong("from"),
+            help: ArgumentHelp("Where it begins (default: the mounted revision, else main).", valueName: "rev"))
+        var start: String?
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var author: AuthorArguments
         @OptionGroup var json: JSONArguments
@@ -32,7 +35,8 @@ struct Branch: ParsableCommand {
 
     struct DeleteBranch: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "delete", abstract: "Delete a branch; its movements stay, and it can be created again from its last commit.")
+            commandName: "delete",
+            abstract: "Delete a branch; its movements stay, and it can be created again from its last commit.")
         @Argument(help: "Its name.") var name: String
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var author: AuthorArguments
@@ -71,7 +75,8 @@ struct Tag: ParsableCommand {
     }
 
     struct DeleteTag: ParsableCommand {
-        static let configuration = CommandConfiguration(commandName: "delete", abstract: "Delete a tag; its movements stay.")
+        static let configuration = CommandConfiguration(
+            commandName: "delete", abstract: "Delete a tag; its movements stay.")
         @Argument(help: "Its name.") var name: String
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var author: AuthorArguments
@@ -95,7 +100,10 @@ private func listRefs(_ kind: RefName.Kind, _ repository: Repository, _ output: 
             movedAt: snapshot.movement.when.rfc3339)
     }
     try output.show(refs) {
-        table(refs.map { [output.paint($0.name, .green), String($0.commit.prefix(12)), $0.movedAt ?? "", $0.movedBy ?? ""] })
+        table(
+            refs.map {
+                [output.paint($0.name, .green), String($0.commit.prefix(12)), $0.movedAt ?? "", $0.movedBy ?? ""]
+            })
     }
 }
 

@@ -14,7 +14,8 @@ struct CommitCommand: ParsableCommand {
             """)
 
     @Option(name: .shortAndLong, help: "What this is.") var message: String
-    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata: [String] = []
+    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
+        [String] = []
     @OptionGroup var arguments: WorkspaceArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments
@@ -57,7 +58,8 @@ struct CommitCommand: ParsableCommand {
                 Committed \(count(result.changedPaths, "path")) to \(branch); uploaded \(humanSize(result.uploadedBytes)).
                 """
             for path in committed.laterConflicts {
-                text += "\nC  \(path)  (changed here since, and by others: decide with 'tarn resolve' before the next commit)"
+                text +=
+                    "\nC  \(path)  (changed here since, and by others: decide with 'tarn resolve' before the next commit)"
             }
             return text
         }

@@ -23,6 +23,8 @@ private struct Located {
 
 private struct EntryJSON: Encodable {
     let path: JSONPath
+    /// The path for people, safe for a terminal.
+    let text: String
     let kind: String
     let mode: String
     let sizeBytes: UInt64
@@ -30,8 +32,13 @@ private struct EntryJSON: Encodable {
     let content: String?
     let target: String?
 
+    private enum CodingKeys: CodingKey {
+        case path, kind, mode, sizeBytes, modified, content, target
+    }
+
     init(_ path: TreePath, _ entry: Entry) {
         self.path = JSONPath(path)
+        text = "\(path)"
         mode = String(entry.mode, radix: 8)
         sizeBytes = entry.sizeBytes
         modified = entry.modified.rfc3339
@@ -78,15 +85,17 @@ struct List: ParsableCommand {
 
     private func row(_ entry: EntryJSON, _ output: Output) -> [String] {
         let letter = entry.kind == "directory" ? "d" : entry.kind == "symlink" ? "l" : "-"
-        return ["\(letter)\(entry.mode)", humanSize(entry.sizeBytes), String(entry.modified.prefix(19)), name(entry, output)]
+        return [
+            "\(letter)\(entry.mode)", humanSize(entry.sizeBytes), String(entry.modified.prefix(19)),
+            name(entry, output),
+        ]
     }
 
     private func name(_ entry: EntryJSON, _ output: Output) -> String {
-        let text = printableName(Array(entry.path.path.utf8))
         switch entry.kind {
-        case "directory": return output.paint(text + "/", .blue)
-        case "symlink": return "\(text) -> \(entry.target ?? "")"
-        default: return text
+        case "directory": output.paint(entry.text + "/", .blue)
+        case "symlink": "\(entry.text) -> \(entry.target ?? "")"
+        default: entry.text
         }
     }
 }
@@ -111,7 +120,9 @@ struct Cat: ParsableCommand {
     private func writeOut(_ bytes: [UInt8]) throws {
         var done = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress.map { $0 + done }, bytes.count - done) }
+            let count = bytes.withUnsafeBytes {
+                write(STDOUT_FILENO, $0.baseAddress.map { $0 + done }, bytes.count - done)
+            }
             if count > 0 {
                 done += count
             } else if errno != EINTR {
@@ -155,7 +166,8 @@ struct StatCommand: ParsableCommand {
 struct Export: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Copy a revision, or a path of it, into a local directory.",
-        discussion: "DIR must not exist or be empty. Every byte is verified; modes, times, links and holes are restored.")
+        discussion:
+            "DIR must not exist or be empty. Every byte is verified; modes, times, links and holes are restored.")
 
     @Argument(help: "REV[:PATH].") var place: String
     @Argument(help: "The directory to make.") var directory: String
@@ -170,7 +182,9 @@ struct Export: ParsableCommand {
             done.update { done in
                 done.files += 1
                 done.bytes += size
-                if done.files.isMultiple(of: 100) { done.line.show("\(count(done.files, "file")), \(humanSize(done.bytes))") }
+                if done.files.isMultiple(of: 100) {
+                    done.line.show("\(count(done.files, "file")), \(humanSize(done.bytes))")
+                }
             }
         }
         struct Result: Encodable {

@@ -12,9 +12,13 @@ struct Log: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show the commits behind a revision, newest first.")
 
     @Argument(help: "Where to begin (default: the mounted revision, else main).") var revision: String?
-    @Option(help: ArgumentHelp("Only commits that changed this path or something below it.", valueName: "path")) var path: String?
-    @Option(help: ArgumentHelp("Only commits since then: 2026-01-31, '3 days ago'.", valueName: "date")) var since: String?
-    @Option(name: [.customShort("n"), .customLong("limit")], help: ArgumentHelp("At most so many.", valueName: "count")) var limit: Int?
+    @Option(help: ArgumentHelp("Only commits that changed this path or something below it.", valueName: "path"))
+    var path: String?
+    @Option(help: ArgumentHelp("Only commits since then: 2026-01-31, '3 days ago'.", valueName: "date")) var since:
+        String?
+    @Option(
+        name: [.customShort("n"), .customLong("limit")], help: ArgumentHelp("At most so many.", valueName: "count"))
+    var limit: Int?
     @Flag(help: "One line a commit.") var oneline = false
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var json: JSONArguments
@@ -25,7 +29,8 @@ struct Log: ParsableCommand {
         let filter = try path.map { try TreePath(parsing: $0) }
         let earliest = try since.map { text in
             guard let time = Timestamp(parsing: text, now: now()) else {
-                throw CommandFailure(message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", code: .usage)
+                throw CommandFailure(
+                    message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", code: .usage)
             }
             return time
         }
@@ -39,20 +44,24 @@ struct Log: ParsableCommand {
         }
         let output = json.output
         try output.show(found) {
-            found.map { oneline ? lineText($0, output) : commitText($0, output) }.joined(separator: oneline ? "\n" : "\n\n")
+            found.map { oneline ? lineText($0, output) : commitText($0, output) }.joined(
+                separator: oneline ? "\n" : "\n\n")
         }
     }
 
     private func lineText(_ found: CommitJSON, _ output: Output) -> String {
         let subject = found.commit.message.split(separator: "\n").first.map(String.init) ?? ""
-        return "\(output.paint(String(found.id.prefix(12)), .yellow))  \(found.commit.time.rfc3339.prefix(10))  \(subject)"
+        return
+            "\(output.paint(String(found.id.prefix(12)), .yellow))  \(found.commit.time.rfc3339.prefix(10))  \(subject)"
     }
 }
 
 func commitText(_ found: CommitJSON, _ output: Output) -> String {
     let commit = found.commit
     var lines = [output.paint("commit \(found.id)", .yellow)]
-    if commit.parents.count > 1 { lines.append("Merge:   " + commit.parents.map { String($0.hex.prefix(12)) }.joined(separator: " ")) }
+    if commit.parents.count > 1 {
+        lines.append("Merge:   " + commit.parents.map { String($0.hex.prefix(12)) }.joined(separator: " "))
+    }
     lines.append("Author:  \(commit.author)")
     lines.append("Date:    \(commit.time.rfc3339)")
     lines.append("Tree:    \(commit.tree.hex)")

@@ -16,9 +16,11 @@ struct Import: ParsableCommand {
 
     @Argument(help: "The directory.") var source: String
     @Option(help: "The branch.") var branch: String = Repository.defaultBranch
-    @Option(name: .customLong("to"), help: ArgumentHelp("Where in the tree.", valueName: "path")) var destination: String = ""
+    @Option(name: .customLong("to"), help: ArgumentHelp("Where in the tree.", valueName: "path")) var destination:
+        String = ""
     @Option(name: .shortAndLong, help: "What this is.") var message: String
-    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata: [String] = []
+    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
+        [String] = []
     @Flag(name: .customLong("delete"), help: "Remove what is below --to but not in SRC.") var removesOthers = false
     @Flag(name: .customLong("owners"), help: "Record user and group ids.") var keepsOwners = false
     @OptionGroup var repository: RepositoryArguments
@@ -112,7 +114,8 @@ private final class ImportDisplay {
 
     private static func text(_ counts: ImportProgress.Counts, _ seconds: Double) -> String {
         let rate = seconds > 0 ? Double(counts.bytes) / seconds : 0
-        var text = "\(counts.files)/\(counts.totalFiles) files  \(humanSize(counts.bytes))/\(humanSize(counts.totalBytes))"
+        var text =
+            "\(counts.files)/\(counts.totalFiles) files  \(humanSize(counts.bytes))/\(humanSize(counts.totalBytes))"
         text += "  \(humanSize(UInt64(rate)))/s"
         if counts.isTotalKnown, rate > 0, counts.totalBytes > counts.bytes {
             text += "  \(Int(Double(counts.totalBytes - counts.bytes) / rate) + 1) s left"

@@ -13,12 +13,15 @@ struct Merge: ParsableCommand {
             """)
 
     @Argument(help: "The branch, tag or commit to bring in.") var source: String
-    @Option(name: .customLong("into"), help: ArgumentHelp("The branch to change.", valueName: "branch")) var destination: String = Repository.defaultBranch
+    @Option(name: .customLong("into"), help: ArgumentHelp("The branch to change.", valueName: "branch"))
+    var destination: String = Repository.defaultBranch
     @Option(name: .shortAndLong, help: "What this is.") var message: String?
-    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata: [String] = []
+    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
+        [String] = []
     @Flag(help: "In conflicts take the destination's version.") var ours = false
     @Flag(help: "In conflicts take the source's version.") var theirs = false
-    @Flag(name: .customLong("ff-only"), help: "Only move the branch, if it has no commit of its own.") var fastForwardOnly = false
+    @Flag(name: .customLong("ff-only"), help: "Only move the branch, if it has no commit of its own.")
+    var fastForwardOnly = false
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments

@@ -28,11 +28,15 @@ struct Mount: ParsableCommand {
 
     @Argument(help: "The repository.") var repo: String
     @Argument(help: "An empty directory.") var directory: String
-    @Option(name: .customLong("ref"), help: ArgumentHelp("The branch, tag or commit to show.", valueName: "rev")) var revision: String?
+    @Option(name: .customLong("ref"), help: ArgumentHelp("The branch, tag or commit to show.", valueName: "rev"))
+    var revision: String?
     @Flag(help: "Let the branch be changed; changes are staged until you commit.") var write = false
-    @Option(name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "options")) var options: [String] = []
+    @Option(name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "options")) var options: [String] =
+        []
     @Flag(name: [.customShort("f"), .long], help: "Stay in the foreground.") var foreground = false
-    @Option(name: .customLong("cache-size"), help: ArgumentHelp("The most that the block cache takes on disk: 512M, 10G.", valueName: "size"))
+    @Option(
+        name: .customLong("cache-size"),
+        help: ArgumentHelp("The most that the block cache takes on disk: 512M, 10G.", valueName: "size"))
     var cacheSize: String = "10G"
     @Option(name: .customLong("ready-descriptor"), help: .hidden) var readyDescriptor: Int32?
     @OptionGroup var store: StoreArguments
@@ -60,19 +64,24 @@ struct Mount: ParsableCommand {
         defer { free(resolved) }
         let path = String(cString: resolved)
         guard let stream = opendir(path) else {
-            throw CommandFailure(message: "the mount point \(directory) cannot be used: \(String(cString: strerror(errno)))")
+            throw CommandFailure(
+                message: "the mount point \(directory) cannot be used: \(String(cString: strerror(errno)))")
         }
         defer { closedir(stream) }
         if MountDescription.of(path: path)?.mountPoint == path {
-            throw CommandFailure(message: "\(directory) is mounted already", hint: "Unmount it: tarn umount \(directory)")
+            throw CommandFailure(
+                message: "\(directory) is mounted already", hint: "Unmount it: tarn umount \(directory)")
         }
         var names = 0
         while readdir(stream) != nil { names += 1 }
         guard names <= 2 else {
-            throw CommandFailure(message: "the mount point \(directory) is not empty", hint: "Choose an empty directory")
+            throw CommandFailure(
+                message: "the mount point \(directory) is not empty", hint: "Choose an empty directory")
         }
         guard access("/dev/fuse", R_OK | W_OK) == 0 else {
-            throw CommandFailure(message: "/dev/fuse cannot be used: \(String(cString: strerror(errno)))", hint: "Load the fuse module: modprobe fuse")
+            throw CommandFailure(
+                message: "/dev/fuse cannot be used: \(String(cString: strerror(errno)))",
+                hint: "Load the fuse module: modprobe fuse")
         }
         guard Self.hasFusermount() else {
             throw CommandFailure(message: "fusermount3 is not installed", hint: "Install it: apt install fuse3")
@@ -169,8 +178,10 @@ struct Mount: ParsableCommand {
         _ repository: Repository, _ mountPoint: String, workspace: String? = nil, socket: String? = nil
     ) -> MountDescription {
         MountDescription(
-            repository: repository.store.location, endpoint: store.endpoint ?? environment("AWS_ENDPOINT_URL_S3") ?? environment("AWS_ENDPOINT_URL"),
-            region: store.region ?? environment("AWS_REGION") ?? environment("AWS_DEFAULT_REGION"), mountPoint: mountPoint, revision: revision,
+            repository: repository.store.location,
+            endpoint: store.endpoint ?? environment("AWS_ENDPOINT_URL_S3") ?? environment("AWS_ENDPOINT_URL"),
+            region: store.region ?? environment("AWS_REGION") ?? environment("AWS_DEFAULT_REGION"),
+            mountPoint: mountPoint, revision: revision,
             workspace: workspace, socket: socket)
     }
 }

@@ -7,7 +7,9 @@ import Versioning
 struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what is staged in a writable mount.",
-        discussion: "A: added, M: modified, D: deleted, R: renamed, a: mode or attributes only. Conflicts of the last commit are marked C.")
+        discussion:
+            "A: added, M: modified, D: deleted, R: renamed, a: mode or attributes only. Conflicts of the last commit are marked C."
+    )
 
     @OptionGroup var arguments: WorkspaceArguments
     @OptionGroup var json: JSONArguments
@@ -31,14 +33,17 @@ struct Status: ParsableCommand {
         }
         let result = Result(
             branch: open.workspace.info.branch, base: base.hex, workspace: open.workspace.directory,
-            changes: lines.map(ChangeJSON.init), conflicts: conflicts.map { ConflictJSON(path: JSONPath($0.path), reason: $0.reason) })
+            changes: lines.map(ChangeJSON.init),
+            conflicts: conflicts.map { ConflictJSON(path: JSONPath($0.path), reason: $0.reason) })
         let output = json.output
         try output.show(result) {
             var text = ["On branch \(result.branch), based on \(base.hex.prefix(12))"]
             if lines.isEmpty { text.append("Nothing is staged.") }
             text += lines.map { changeText($0, output) }
             if !conflicts.isEmpty {
-                text.append("\nConflicts of the last commit (tarn resolve PATH --ours|--theirs|--base, or edit the file, then commit):")
+                text.append(
+                    "\nConflicts of the last commit (tarn resolve PATH --ours|--theirs|--base, or edit the file, then commit):"
+                )
                 text += conflicts.map { output.paint("C  \($0.path)  (\($0.reason))", .red) }
             }
             return text.joined(separator: "\n")

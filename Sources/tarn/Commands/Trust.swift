@@ -50,12 +50,16 @@ struct Fsck: ParsableCommand {
             var text = [
                 "Checked \(count(result.commits, "commit")), \(count(result.nodes, "tree node")), \(count(result.files, "file")), "
                     + "\(count(result.blocks, "block")) in \(count(result.packs, "pack"))"
-                    + (data ? "; read and hashed \(humanSize(result.bytesVerified))." : "; data was not read (--data does).")
+                    + (data
+                        ? "; read and hashed \(humanSize(result.bytesVerified))."
+                        : "; data was not read (--data does).")
             ]
             for damage in report.damage {
                 text.append(output.paint("\(damage.object): \(damage.reason)", .red))
                 if damage.isRange {
-                    text.append("  affects paths from \(damage.paths.first.map { "\($0)" } ?? "the first") to \(damage.paths.dropFirst().first.map { "\($0)" } ?? "the last")")
+                    text.append(
+                        "  affects paths from \(damage.paths.first.map { "\($0)" } ?? "the first") to \(damage.paths.dropFirst().first.map { "\($0)" } ?? "the last")"
+                    )
                 } else {
                     text += damage.paths.map { "  affects \($0)" }
                 }
@@ -74,8 +78,10 @@ struct Audit: ParsableCommand {
 
     struct AuditLog: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "log", abstract: "List the movements of all branches and tags, newest first; deleted ones too.")
-        @Option(name: .customLong("ref"), help: ArgumentHelp("Only this branch or tag.", valueName: "name")) var ref: String?
+            commandName: "log", abstract: "List the movements of all branches and tags, newest first; deleted ones too."
+        )
+        @Option(name: .customLong("ref"), help: ArgumentHelp("Only this branch or tag.", valueName: "name")) var ref:
+            String?
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var json: JSONArguments
 
@@ -91,7 +97,8 @@ struct Audit: ParsableCommand {
                 table(
                     log.map { _, movement in
                         [
-                            movement.when.rfc3339.prefix(19) + "Z", movement.ref, output.paint(movement.operation.rawValue, .yellow),
+                            movement.when.rfc3339.prefix(19) + "Z", movement.ref,
+                            output.paint(movement.operation.rawValue, .yellow),
                             "\(short(movement.old)) → \(short(movement.new))", movement.who,
                             movement.why.split(separator: "\n").first.map(String.init) ?? "",
                         ]
@@ -138,7 +145,8 @@ struct Audit: ParsableCommand {
                     "Verified \(count(result.movements, "movement")) of \(count(result.refs, "ref")) and \(count(result.commits, "commit"))."
                 ]
                 text += result.findings.map { output.paint("\($0.ref)  \($0.object): \($0.reason)", .red) }
-                text.append(result.findings.isEmpty ? "Everything fits." : "\(count(result.findings.count, "finding")).")
+                text.append(
+                    result.findings.isEmpty ? "Everything fits." : "\(count(result.findings.count, "finding")).")
                 return text.joined(separator: "\n")
             }
             if !result.findings.isEmpty { throw ExitCode(Code.failed.rawValue) }

@@ -13,10 +13,11 @@ struct Unmount: ParsableCommand {
     private static let waitMilliseconds = 120_000
 
     func run() throws {
-        let path = realpath(directory, nil).map { pointer in
-            defer { free(pointer) }
-            return String(cString: pointer)
-        } ?? normalized(directory.hasPrefix("/") ? directory : (currentDirectory() ?? "") + "/" + directory)
+        let path =
+            realpath(directory, nil).map { pointer in
+                defer { free(pointer) }
+                return String(cString: pointer)
+            } ?? normalized(directory.hasPrefix("/") ? directory : (currentDirectory() ?? "") + "/" + directory)
         let mount = MountDescription.of(path: path)
         guard mount?.mountPoint == path || Self.isDeadMount(path) else {
             throw CommandFailure(message: "nothing of Tarn's is mounted at \(directory)", code: .notFound)
@@ -24,10 +25,24 @@ struct Unmount: ParsableCommand {
         try unmount(path)
         guard let process = mount?.processID else { return }
         for _ in 0..<Self.waitMilliseconds / 20 {
-            if kill(process, 0) != 0 { return }
+            if Self.hasEnded(process) { return }
             sleepMilliseconds(20)
         }
-        throw CommandFailure(message: "process \(process) of the mount has not ended yet", hint: "It may still be saving; look at its log")
+        throw CommandFailure(
+            message: "process \(process) of the mount has not ended yet",
+            hint: "It may still be saving; look at its log")
+    }
+
+    /// Gone, or a zombie that nobody has waited for yet (proc(5): the state follows the name in parentheses).
+    private static func hasEnded(_ process: Int32) -> Bool {
+        guard let file = fopen("/proc/\(process)/stat", "r") else { return true }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 512)
+        guard fgets(&line, Int32(line.count), file) != nil, let end = line.lastIndex(of: CChar(UInt8(ascii: ")")))
+        else {
+            return true
+        }
+        return line[end + 2] == CChar(UInt8(ascii: "Z"))
     }
 
     /// The server is gone, and only the mount point is left (ENOTCONN).

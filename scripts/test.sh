@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, starts the S3 servers, and runs every test. Nothing may be skipped.
+#   scripts/test.sh [swift test options]     e.g. --filter MainJobTests
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/packages.sh fuse3 libfuse3-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev pkg-config python3 python3-venv attr strace \
+    procps curl openssl radosgw ceph-mon ceph-osd ceph-common
+[ -x .venv/bin/moto_server ] || {
+    python3 -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check 'moto[server]==5.2.*' boto3
+}
+
+swift format lint --strict -r Package.swift Sources Tests
+scripts/build.sh --build-tests
+
+servers=$(mktemp -u -t tarn-servers-XXXXXX)
+trap 'scripts/test-servers.sh stop "$servers" >/dev/null 2>&1 || true' EXIT
+MOTO_SERVER=$PWD/.venv/bin/moto_server scripts/test-servers.sh start "$servers"
+. "$servers/env"
+export TARN_TEST_PYTHON=$PWD/.venv/bin/python TARN_TEST_REQUIRE=1
+
+swift test -c release --skip-build --explicit-target-dependency-import-check error "$@"
+scripts/demo.sh >"$servers/demo.log" 2>&1 || { cat "$servers/demo.log"; echo "make demo failed" >&2; exit 1; }
+echo "make demo: ok"
