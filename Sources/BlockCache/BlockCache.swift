@@ -16,6 +16,8 @@ import Synchronization
 /// Every function blocks; call from threads that may. A process that forks to become a daemon opens the cache
 /// afterwards.
 package final class BlockCache: Sendable {
+    package static let defaultLimitBytes: UInt64 = 10 << 30
+
     private let disk: CacheDisk
     private let verified = VerifiedBlocks()
     private let flights = SingleFlight()
@@ -24,17 +26,17 @@ package final class BlockCache: Sendable {
     private let bytesFetched = Atomic<UInt64>(0)
 
     /// Opens the cache in `directory`, which is created (0700) if it is missing, but not its parents.
-    /// The limit of the last opener holds for all, at once.
+    /// The limit of the last opener that gives one holds for all, at once; without any it is `defaultLimitBytes`.
     /// - Parameters:
     ///   - slotCapacity: how many segments and objects the index has room for, if it is created now; by default
     ///     one for 256 KiB of the limit, 65,536 to 4 Mi.
     ///   - openFileLimit: descriptors kept open, about.
     package init(
-        directory: String, limitBytes: UInt64, logger: Logger, slotCapacity: Int? = nil, openFileLimit: Int = 256
+        directory: String, limitBytes: UInt64?, logger: Logger, slotCapacity: Int? = nil, openFileLimit: Int = 256
     ) throws(BlockCacheError) {
         disk = try CacheDisk.open(
             path: directory, limitBytes: limitBytes,
-            slotCapacity: slotCapacity ?? CacheIndex.defaultSlotCapacity(limitBytes: limitBytes),
+            slotCapacity: slotCapacity ?? CacheIndex.defaultSlotCapacity(limitBytes: limitBytes ?? Self.defaultLimitBytes),
             openFileLimit: openFileLimit, logger: logger)
     }
 

@@ -28,7 +28,7 @@ final class OpenMark: Sendable {
 extension CacheDisk {
     /// Opens or creates the cache. Waits up to ten seconds for a process that is opening or writing.
     static func open(
-        path: String, limitBytes: UInt64, slotCapacity: Int, openFileLimit: Int, logger: Logger
+        path: String, limitBytes: UInt64?, slotCapacity: Int, openFileLimit: Int, logger: Logger
     ) throws(BlockCacheError) -> CacheDisk {
         let result: Result<CacheDisk, BlockCacheError>?
         do throws(DiskFailure) {
@@ -51,12 +51,13 @@ extension CacheDisk {
                     try packs.removeAll()
                     try objects.removeAll()
                     index = try createIndex(root, slotCapacity: slotCapacity)
+                    index?.limitBytes = BlockCache.defaultLimitBytes
                 }
                 guard let index else { return .failure(.inUseWithUnreadableIndex(path: path)) }
                 let disk = CacheDisk(
                     path: path, logger: logger, index: index, packs: packs, objects: objects,
                     files: OpenFiles(directory: packs, limit: openFileLimit), lock: lock, openMark: mark)
-                index.limitBytes = limitBytes
+                if let limitBytes { index.limitBytes = limitBytes }
                 if isAlone { try disk.lockedRecover() }
                 _ = disk.lockedMakeRoom(for: 0)
                 return .success(disk)
@@ -84,10 +85,11 @@ extension CacheDisk {
     /// True if the directory is a cache, or was empty and is one now. Somebody may have named a directory of theirs
     /// that has a `data` in it.
     private static func claim(_ root: Int32) throws(DiskFailure) -> Bool {
-        if faccessat(root, "CACHEDIR.TAG", F_OK, 0) == 0 { return true }
         let names = try KeyedDirectory.names(in: root, ".")
-        // Two processes may be creating the cache at once.
-        guard names.allSatisfy({ ["CACHEDIR.TAG", "lock", "open", "lost+found"].contains($0) }) else { return false }
+        let isEmpty = names.allSatisfy { $0 == "lost+found" }
+        // Asked after listing: another process may be creating the cache at this moment, and it begins with the tag.
+        if faccessat(root, "CACHEDIR.TAG", F_OK, 0) == 0 { return true }
+        guard isEmpty else { return false }
         let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# Block cache of Tarn. It may be deleted at any time.\n"
         let file = try openFile(root, "CACHEDIR.TAG")
         defer { close(file) }

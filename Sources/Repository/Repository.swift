@@ -24,7 +24,8 @@ package final class Repository: Sendable {
     package struct Options: Sendable {
         /// Where the host's block cache lies; `nil` for none.
         package var cacheDirectory: String?
-        package var cacheLimitBytes: UInt64 = 10 << 30
+        /// `nil` keeps the limit that the cache has.
+        package var cacheLimitBytes: UInt64?
         package var nodeCacheLimitBytes = 96 << 20
         package var ioThreads = 16
 

@@ -52,14 +52,14 @@ func describe(_ error: any Error) -> FailureDescription? {
     switch error {
     case let failure as CommandFailure:
         FailureDescription(message: failure.message, hint: failure.hint, code: failure.code)
-    case let error as RepositoryError: describe(error)
-    case let error as StoreError: describe(error)
-    case let error as TreeError: describe(error)
-    case let error as WorkspaceError: describe(error)
-    case let error as VersioningError: describe(error)
+    case let error as RepositoryError: words(error)
+    case let error as StoreError: words(error)
+    case let error as TreeError: words(error)
+    case let error as WorkspaceError: words(error)
+    case let error as VersioningError: words(error)
     case let error as BlockCacheError:
         FailureDescription(message: "the block cache cannot be used: \(error)", hint: "Choose another with --cache-dir")
-    case let error as FUSEServerError: describe(error)
+    case let error as FUSEServerError: words(error)
     case let fault as RefNameFault:
         FailureDescription(message: "'\(fault.name)' cannot be a branch or tag: \(fault.reason)", code: .usage)
     case let fault as PathFault:
@@ -69,7 +69,7 @@ func describe(_ error: any Error) -> FailureDescription? {
     }
 }
 
-private func describe(_ error: RepositoryError) -> FailureDescription {
+private func words(_ error: RepositoryError) -> FailureDescription {
     switch error {
     case .notARepository(let location):
         FailureDescription(
@@ -133,7 +133,7 @@ private func describe(_ error: RepositoryError) -> FailureDescription {
             message: "'\(destination)' has commits that '\(source)' lacks", hint: "Merge without --ff-only")
     case .localIO(let path, let number): describe(path: path, number)
     case .sourceUnusable(let path, let reason): FailureDescription(message: "\(path): \(reason)")
-    case .store(let error): describe(error)
+    case .store(let error): words(error)
     case .interrupted: FailureDescription(message: "interrupted")
     }
 }
@@ -144,7 +144,7 @@ private func conflictText(_ conflicts: [Conflict], _ head: CommitID) -> String {
     return "\(count) changed on both sides, also in \(head.hex.prefix(12)):\n\(lines)\n"
 }
 
-private func describe(_ error: StoreError) -> FailureDescription {
+private func words(_ error: StoreError) -> FailureDescription {
     switch error {
     case .notFound(let key): FailureDescription(message: "\(key) is missing from the store", code: .notFound)
     case .containerMissing(let location):
@@ -181,7 +181,7 @@ private func describe(_ error: StoreError) -> FailureDescription {
     }
 }
 
-private func describe(_ error: TreeError) -> FailureDescription {
+private func words(_ error: TreeError) -> FailureDescription {
     switch error {
     case .missing(let id): FailureDescription(message: "tree node \(id) is missing", hint: "Run 'tarn fsck'")
     case .corrupt(let id, let reason):
@@ -191,15 +191,15 @@ private func describe(_ error: TreeError) -> FailureDescription {
     }
 }
 
-private func describe(_ error: VersioningError) -> FailureDescription {
+private func words(_ error: VersioningError) -> FailureDescription {
     switch error {
-    case .tree(let error): describe(error)
+    case .tree(let error): words(error)
     case .badEntry(let key, let reason):
         FailureDescription(message: "the tree's entry \(printableName(key)) does not decode: \(reason)")
     }
 }
 
-private func describe(_ error: WorkspaceError) -> FailureDescription {
+private func words(_ error: WorkspaceError) -> FailureDescription {
     switch error {
     case .inUse(let directory, let holder):
         FailureDescription(
@@ -221,7 +221,7 @@ private func describe(_ error: WorkspaceError) -> FailureDescription {
     }
 }
 
-private func describe(_ error: FUSEServerError) -> FailureDescription {
+private func words(_ error: FUSEServerError) -> FailureDescription {
     switch error {
     case .cannotMount(let mountPoint):
         FailureDescription(

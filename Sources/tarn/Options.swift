@@ -113,7 +113,7 @@ func makeLogger(verbose: Bool) -> Logger {
 extension StoreArguments {
     func logger() -> Logger { makeLogger(verbose: verbose) }
 
-    func open(_ location: String, cacheLimitBytes: UInt64? = nil, creating: Bool = false) throws -> any ObjectStore {
+    func open(_ location: String, creating: Bool = false) throws -> any ObjectStore {
         try openStore(StoreLocation.parse(location), options: storeOptions(quoteIfMatch: false, creating: creating))
     }
 
@@ -132,7 +132,7 @@ extension StoreArguments {
     {
         var options = Repository.Options()
         options.cacheDirectory = usesCache ? (cacheDirectory ?? HostDirectories.cache()) : nil
-        if let cacheLimitBytes { options.cacheLimitBytes = cacheLimitBytes }
+        options.cacheLimitBytes = cacheLimitBytes
         let parsed = try StoreLocation.parse(location)
         let first = try openStore(parsed, options: storeOptions(quoteIfMatch: false))
         let quirks = try Repository.quirks(of: first)
