@@ -61,6 +61,18 @@ let package = Package(
             swiftSettings: strict),
 
         tests("EndToEndTests", []),
+        .target(
+            name: "TestSupport",
+            dependencies: ["Repository", "Versioning", "ProllyTree", "ObjectStorage", "Staging", logging],
+            path: "Tests/TestSupport", swiftSettings: strict),
+        tests("ProllyTreeTests", ["ProllyTree", "TestSupport"]),
+        tests("VersioningTests", ["Versioning", "ProllyTree", "TestSupport", crypto]),
+        tests(
+            "StagingTests",
+            ["Staging", "Versioning", "ProllyTree", "Repository", "ObjectStorage", "VFS", "TestSupport"]),
+        tests(
+            "RepositoryTests",
+            ["Repository", "Staging", "Versioning", "ProllyTree", "ObjectStorage", "TestSupport", crypto]),
         tests("ObjectStorageTests", ["ObjectStorage"]),
         tests("BlockCacheTests", ["BlockCache"]),
     ]

@@ -23,7 +23,7 @@ package func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Stor
     var walk = OverlayWalk(overlay: overlay, base: base)
     if let root = try overlay.node(.root) {
         if root.change > 0 { walk.changes[.root] = .put(.root, root) }
-        try walk.directory(root, at: .root)
+        try walk.directory(root, at: .root, staysInPlace: true)
     }
     return walk.changes
 }
@@ -38,10 +38,11 @@ private struct OverlayWalk<Store: NodeStore> {
         self.base = base
     }
 
-    mutating func directory(_ node: StagedNode, at path: TreePath) throws {
+    /// - Parameter staysInPlace: the base's directory of this path is this one, and so is every directory above. Otherwise what the
+    ///   base has below the path was noted as removed, and all that is here now is put there anew, also what comes from that very path.
+    mutating func directory(_ node: StagedNode, at path: TreePath, staysInPlace: Bool) throws {
         let names = try overlay.names(in: node.id)
-        let isMoved = node.origin != path
-        if isMoved, let origin = node.origin {
+        if !staysInPlace, let origin = node.origin {
             let decided = Set(names.map(\.name))
             try base.forEachChild(of: origin) { child, entry in
                 if !decided.contains(child.name) { try carry(child, entry, to: path.appending(child.name)) }
@@ -50,15 +51,15 @@ private struct OverlayWalk<Store: NodeStore> {
         }
         for (name, childID) in names {
             let childPath = path.appending(name)
-            let replaced = isMoved ? nil : try base.entry(at: childPath)
+            let replaced = staysInPlace ? try base.entry(at: childPath) : nil
             guard let childID, let child = try overlay.node(childID) else {
                 if let replaced { try remove(childPath, replaced) }
                 continue
             }
-            let staysInPlace = child.origin == childPath
-            if let replaced, !(child.isDirectory && staysInPlace) { try removeContents(childPath, replaced) }
-            if child.change > 0 || !staysInPlace { changes[childPath] = .put(childPath, child) }
-            if child.isDirectory { try directory(child, at: childPath) }
+            let childStaysInPlace = staysInPlace && child.origin == childPath
+            if let replaced, !(child.isDirectory && childStaysInPlace) { try removeContents(childPath, replaced) }
+            if child.change > 0 || !childStaysInPlace { changes[childPath] = .put(childPath, child) }
+            if child.isDirectory { try directory(child, at: childPath, staysInPlace: childStaysInPlace) }
         }
     }
 

@@ -61,7 +61,11 @@ extension WorkspaceFileSystem {
     }
 
     package func abandonSeal() throws {
-        try gate.alone { try workspace.abandonSeal() }
+        try gate.alone {
+            // First: data files that no range in the database refers to are deleted.
+            try persistAll()
+            try workspace.abandonSeal()
+        }
     }
 
     /// Throws away what is staged at and below these paths; all of it when empty.
