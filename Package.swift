@@ -56,17 +56,16 @@ let package = Package(
             name: "tarn",
             dependencies: [
                 "FUSEServer", "VFS", "Repository", "Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache",
+                "CLinux",
                 arguments, logging,
             ],
             swiftSettings: strict),
 
-        tests("EndToEndTests", []),
+        tests("EndToEndTests", ["CLinux"]),
         .target(
             name: "TestSupport",
             dependencies: ["Repository", "Versioning", "ProllyTree", "ObjectStorage", "Staging", logging],
             path: "Tests/TestSupport", swiftSettings: strict),
-        tests("ProllyTreeTests", ["ProllyTree", "TestSupport"]),
-        tests("VersioningTests", ["Versioning", "ProllyTree", "TestSupport", crypto]),
         tests(
             "StagingTests",
             ["Staging", "Versioning", "ProllyTree", "Repository", "ObjectStorage", "VFS", "TestSupport"]),

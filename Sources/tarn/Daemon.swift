@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Repository
 
@@ -19,6 +20,8 @@ enum Daemon {
         posix_spawn_file_actions_addclose(&actions, ends[0])
         posix_spawn_file_actions_adddup2(&actions, ends[1], childDescriptor)
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        // A caller that waits for its pipes to end must not wait for the mount.
+        tarn_spawn_close_from(&actions, childDescriptor + 1)
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

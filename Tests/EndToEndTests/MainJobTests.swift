@@ -40,7 +40,7 @@ struct MainJobTests {
 
         try sandbox.tarn("merge", "work", "--into", "main", "-m", "publish")
         #expect(try sandbox.read(main + "/a.csv") == "id,name\n1,one\n")
-        try sandbox.shell("touch '\(main)'/x 2>&1 | grep -q 'Read-only file system'")
+        try sandbox.shell("! touch '\(main)'/x 2> refusal; grep -q 'Read-only file system' refusal")
         try sandbox.unmount(main)
         let published = try sandbox.mount("main", "--ref", "main")
         try sandbox.shell("diff -r '\(published)' '\(again)'")
