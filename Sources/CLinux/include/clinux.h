@@ -2,6 +2,7 @@
 #define TARN_CLINUX_H
 
 // System calls that Swift's Glibc module leaves out.
+#include <mntent.h>
 #include <spawn.h>
 #include <sys/xattr.h>
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Glibc
 import Repository
 
@@ -19,7 +20,7 @@ struct Unmount: ParsableCommand {
                 return String(cString: pointer)
             } ?? normalized(directory.hasPrefix("/") ? directory : (currentDirectory() ?? "") + "/" + directory)
         let mount = MountDescription.of(path: path)
-        guard mount?.mountPoint == path || Self.isDeadMount(path) else {
+        guard mount?.mountPoint == path || Self.isMounted(path) else {
             throw CommandFailure(message: "nothing of Tarn's is mounted at \(directory)", code: .notFound)
         }
         try unmount(path)
@@ -45,10 +46,16 @@ struct Unmount: ParsableCommand {
         return line[end + 2] == CChar(UInt8(ascii: "Z"))
     }
 
-    /// The server is gone, and only the mount point is left (ENOTCONN).
-    private static func isDeadMount(_ path: String) -> Bool {
-        var info = stat()
-        return stat(path, &info) != 0 && errno == ENOTCONN
+    /// Whether something of Tarn's is mounted exactly here, also when its server is gone or cannot read its tree.
+    private static func isMounted(_ path: String) -> Bool {
+        guard let mounts = setmntent("/proc/self/mounts", "r") else { return false }
+        defer { endmntent(mounts) }
+        while let mount = getmntent(mounts) {
+            if String(cString: mount.pointee.mnt_dir) == path, String(cString: mount.pointee.mnt_type) == "fuse.tarn" {
+                return true
+            }
+        }
+        return false
     }
 
     private func unmount(_ path: String) throws {
