@@ -68,7 +68,7 @@ let package = Package(
         tests("StagingTests", ["Staging", "Versioning", "ProllyTree", "Repository", "ObjectStorage", "VFS", "TestSupport"]),
         tests(
             "RepositoryTests",
-            ["Repository", "Staging", "Versioning", "ProllyTree", "ObjectStorage", "TestSupport", crypto]),
+            ["Repository", "Staging", "Versioning", "ProllyTree", "ObjectStorage", "CLinux", "TestSupport"]),
         tests("ObjectStorageTests", ["ObjectStorage"]),
         tests("BlockCacheTests", ["BlockCache"]),
     ]
