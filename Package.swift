@@ -66,12 +66,14 @@ let package = Package(
             name: "TestSupport",
             dependencies: ["Repository", "Versioning", "ProllyTree", "ObjectStorage", "Staging", logging],
             path: "Tests/TestSupport", swiftSettings: strict),
+        tests("ProllyTreeTests", ["ProllyTree", "TestSupport"]),
+        tests("VersioningTests", ["Versioning", "ProllyTree", "TestSupport", crypto]),
         tests(
             "StagingTests",
             ["Staging", "Versioning", "ProllyTree", "Repository", "ObjectStorage", "VFS", "TestSupport"]),
         tests(
             "RepositoryTests",
-            ["Repository", "Staging", "Versioning", "ProllyTree", "ObjectStorage", "TestSupport", crypto]),
+            ["Repository", "Staging", "Versioning", "ProllyTree", "ObjectStorage", "CLinux", "TestSupport"]),
         tests("ObjectStorageTests", ["ObjectStorage"]),
         tests("BlockCacheTests", ["BlockCache"]),
     ]

@@ -36,7 +36,8 @@ package final class BlockCache: Sendable {
     ) throws(BlockCacheError) {
         disk = try CacheDisk.open(
             path: directory, limitBytes: limitBytes,
-            slotCapacity: slotCapacity ?? CacheIndex.defaultSlotCapacity(limitBytes: limitBytes ?? Self.defaultLimitBytes),
+            slotCapacity: slotCapacity
+                ?? CacheIndex.defaultSlotCapacity(limitBytes: limitBytes ?? Self.defaultLimitBytes),
             openFileLimit: openFileLimit, logger: logger)
     }
 

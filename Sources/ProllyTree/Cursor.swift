@@ -32,6 +32,9 @@ package struct Cursor<Store: NodeStore> {
             rest -= node.itemsBefore(index)
             frames.append(Frame(node: node, index: index))
             node = try tree.loadChild(of: node, index)
+            guard rest < node.itemCount else {
+                throw .corrupt(node.id, reason: "holds fewer items than its parent says")
+            }
         }
         frames.append(Frame(node: node, index: Int(rest)))
         try settle()

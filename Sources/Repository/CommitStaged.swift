@@ -128,10 +128,12 @@ extension Repository {
         _ decisions: [StagedConflict], _ staged: [TreePath: StagedChange], _ result: MergeResult
     ) -> [Conflict] {
         decisions.filter { known in
-            guard known.isFromRebase, known.resolution == nil, case .put(_, let node) = staged[known.path] else {
-                return false
+            guard known.isFromRebase, known.resolution == nil else { return false }
+            return switch staged[known.path] {
+            case .put(_, let node)?: node.change <= known.change
+            case .removed?: true
+            case .carried?, nil: false
             }
-            return node.change <= known.change
         }.map { Conflict(path: $0.path, base: nil, ours: nil, theirs: nil, reason: $0.reason) }
     }
 
@@ -224,7 +226,9 @@ package struct LocalHolder: StagingHolder {
 
     package func rebase(to commit: CommitID) throws -> [TreePath] {
         let tree = repository.tree(try repository.commit(commit).tree)
-        return try workspace.rebase(to: commit) { try tree.entry(at: $0) }
+        let old = repository.tree(try repository.commit(workspace.base()).tree)
+        return try workspace.rebase(
+            to: commit, oldEntry: { try old.entry(at: $0) }, entry: { try tree.entry(at: $0) })
     }
 
     package func abandonSeal() throws {

@@ -38,8 +38,9 @@ private struct OverlayWalk<Store: NodeStore> {
         self.base = base
     }
 
-    /// - Parameter staysInPlace: the base's directory of this path is this one, and so is every directory above. Otherwise what the
-    ///   base has below the path was noted as removed, and all that is here now is put there anew, also what comes from that very path.
+    /// - Parameter staysInPlace: the base's directory of this path is this one, and so is every directory above.
+    ///   Otherwise what the base has below the path was noted as removed, and all that is here now is put there anew,
+    ///   also what comes from that very path.
     mutating func directory(_ node: StagedNode, at path: TreePath, staysInPlace: Bool) throws {
         let names = try overlay.names(in: node.id)
         if !staysInPlace, let origin = node.origin {

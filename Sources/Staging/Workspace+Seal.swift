@@ -51,12 +51,14 @@ extension Workspace {
     /// Makes `commit`, which was published from the seal, the new base. What the commit holds is no longer staged; what
     /// was written since the seal is.
     ///
+    /// - Parameter oldEntry: the entry of a path in the base so far.
     /// - Parameter entry: the entry of a path in the new base.
     /// - Returns: paths that were changed both since the seal and by others in the new base; each is a conflict to
     ///   resolve.
     @discardableResult
     package func rebase(
-        to commit: CommitID, entry: @escaping (TreePath) throws -> LocatedEntry?
+        to commit: CommitID, oldEntry: @escaping (TreePath) throws -> LocatedEntry?,
+        entry: @escaping (TreePath) throws -> LocatedEntry?
     ) throws -> [TreePath] {
         let sealed = try readSealed { try SealedCopy($0) }
         let conflicts = try write { overlay in
@@ -65,7 +67,7 @@ extension Workspace {
             if try overlay.lastChange() == change {
                 try overlay.clear()
             } else {
-                var rebase = Rebase(overlay: overlay, sealed: sealed, entry: entry)
+                var rebase = Rebase(overlay: overlay, sealed: sealed, oldEntry: oldEntry, entry: entry)
                 _ = try rebase.directory(.root)
                 conflicts = rebase.conflicts
                 for path in conflicts { try overlay.addRebaseConflict(path, theirs: try entry(path)) }
@@ -144,30 +146,45 @@ private struct SealedCopy {
 private struct Rebase {
     let overlay: Overlay
     let sealed: SealedCopy
+    let oldEntry: (TreePath) throws -> LocatedEntry?
     let entry: (TreePath) throws -> LocatedEntry?
     private(set) var conflicts: [TreePath] = []
 
-    init(overlay: Overlay, sealed: SealedCopy, entry: @escaping (TreePath) throws -> LocatedEntry?) {
+    init(
+        overlay: Overlay, sealed: SealedCopy, oldEntry: @escaping (TreePath) throws -> LocatedEntry?,
+        entry: @escaping (TreePath) throws -> LocatedEntry?
+    ) {
         self.overlay = overlay
         self.sealed = sealed
+        self.oldEntry = oldEntry
         self.entry = entry
     }
 
     /// Answers whether nothing of this directory needs to stay staged (its name and parent aside).
-    mutating func directory(_ id: StagedNodeID, at path: TreePath = .root) throws -> Bool {
+    ///
+    /// - Parameter adopted: the directory of the new base that this one, made since the seal, is to stand for.
+    mutating func directory(
+        _ id: StagedNodeID, at path: TreePath = .root, adopted: TreePath? = nil
+    ) throws -> Bool {
         guard var node = try overlay.node(id) else { return true }
         let counterpart = sealed.nodes[id]
+        let origin = adopted ?? counterpart?.path ?? node.origin.map(sealed.translate)
         let before = sealed.names[id] ?? [:]
         var isClean = node.change == counterpart?.node.change
         let names = try overlay.names(in: id)
         for (name, child) in names {
             let childPath = path.appending(name)
             let isSame = before[name].map { $0 == child } ?? false
+            var adopted: TreePath?
+            if !before.keys.contains(name), try isChangedByOthers(name, from: node.origin, to: origin) {
+                adopted = try adoptable(child, origin?.appending(name))
+                if adopted == nil { note(childPath) }
+            }
             guard let child else {
                 if isSame { try overlay.forgetName(id, name) } else { isClean = false }
                 continue
             }
-            let isChildClean = try self.node(child, at: childPath)
+            let isChildClean = try self.node(child, at: childPath, adopted: adopted)
             if isSame, isChildClean {
                 try overlay.forgetName(id, name)
                 try overlay.remove(child)
@@ -181,15 +198,36 @@ private struct Rebase {
             try overlay.setName(id, name, nil)
             isClean = false
         }
-        node.origin = counterpart?.path ?? node.origin.map(sealed.translate)
+        node.origin = origin
         if node.change == counterpart?.node.change { node.change = 0 }
         try overlay.update(node)
         return isClean
     }
 
-    private mutating func node(_ id: StagedNodeID, at path: TreePath) throws -> Bool {
+    /// Whether a name that was first decided after the seal means something else in the new base than in the one
+    /// before.
+    private func isChangedByOthers(_ name: [UInt8], from oldOrigin: TreePath?, to origin: TreePath?) throws -> Bool {
+        let old = try oldOrigin.flatMap { try oldEntry($0.appending(name)) }
+        let new = try origin.flatMap { try entry($0.appending(name)) }
+        return old?.entry.kind != new?.entry.kind
+    }
+
+    /// A directory made on both sides is one directory: the path of the new base's, if `id` is one made since the seal.
+    private func adoptable(_ id: StagedNodeID?, _ path: TreePath?) throws -> TreePath? {
+        guard let id, let path, sealed.nodes[id] == nil, let node = try overlay.node(id), node.isDirectory,
+            node.origin == nil,
+            try entry(path)?.entry.isDirectory == true
+        else { return nil }
+        return path
+    }
+
+    private mutating func note(_ path: TreePath) {
+        if !conflicts.contains(path) { conflicts.append(path) }
+    }
+
+    private mutating func node(_ id: StagedNodeID, at path: TreePath, adopted: TreePath?) throws -> Bool {
         guard var node = try overlay.node(id) else { return true }
-        if node.isDirectory { return try directory(id, at: path) }
+        if node.isDirectory { return try directory(id, at: path, adopted: adopted) }
         let counterpart = sealed.nodes[id]
         if let counterpart, counterpart.node.change == node.change {
             // Committed as it is; only its name may have changed since.
@@ -204,7 +242,7 @@ private struct Rebase {
         let origin = counterpart?.path ?? node.origin.map(sealed.translate)
         if counterpart == nil, let origin, let base = node.content?.base {
             // First touched after the seal: if others changed it in the new base, their edit must not vanish unseen.
-            if try entry(origin)?.entry.kind != base.entry.kind { conflicts.append(path) }
+            if try entry(origin)?.entry.kind != base.entry.kind { note(path) }
         }
         node.origin = origin
         try overlay.update(node)

@@ -22,6 +22,8 @@ extension Timestamp {
             let day = scanner.number(2), (1...12).contains(month), (1...31).contains(day)
         else { return nil }
         let days = Self.days(fromCivil: year, Int(month), Int(day))
+        // 30 February would be 2 March.
+        guard Self.civil(fromDays: days).month == Int(month) else { return nil }
         if scanner.isAtEnd {
             self.init(seconds: days * 86_400 + 86_399, nanoseconds: 999_999_999)
             return

@@ -108,7 +108,28 @@ extension TreePath {
         guard let cut = key.firstIndex(of: 0) else { throw PathFault(path: key, reason: "a key without NUL") }
         let name = Array(key[(cut + 1)...])
         if let reason = Self.fault(inName: name) { throw PathFault(path: key, reason: reason) }
+        guard cut == 0 || Self.isNormal(key[..<cut]) else {
+            throw PathFault(path: key, reason: "a key whose directory is no path")
+        }
         self = TreePath(unchecked: Array(key[..<cut])).appending(name)
+    }
+
+    /// Whether a path is written as ours are: no component empty, `.`, `..` or too long. Without it, a key of a hostile
+    /// repository could lead an export out of its directory.
+    private static func isNormal(_ path: ArraySlice<UInt8>) -> Bool {
+        var count = 0
+        var dots = 0
+        func isName() -> Bool { count > 0 && count <= maximumNameBytes && !(count <= 2 && dots == count) }
+        for byte in path {
+            if byte == slash {
+                guard isName() else { return false }
+                (count, dots) = (0, 0)
+            } else {
+                count += 1
+                if byte == UInt8(ascii: ".") { dots += 1 }
+            }
+        }
+        return isName()
     }
 
     /// Keys of the children: `from` ≤ key < `to`.

@@ -7,8 +7,8 @@ import Testing
 import VFS
 import Versioning
 
-/// Random operations on a writable mount against a model in memory, interleaved with commits that succeed, fail, break off
-/// after their publication, or run while writing goes on.
+/// Random operations on a writable mount against a model in memory, interleaved with commits that succeed, fail, break
+/// off after their publication, or run while writing goes on.
 @Suite struct WorkspaceModelTests {
     @Test(arguments: seeds())
     func anySequenceOfOperationsAgreesWithTheModel(seed: UInt64) throws {
@@ -86,7 +86,8 @@ private final class ModelRun {
 
     /// A path in a directory that exists, whether it exists or not.
     private func anyPath() -> String {
-        let directory = model.directories.filter { $0.count < 6 && !$0.hasPrefix("o") }.randomElement(using: &random) ?? ""
+        let directory =
+            model.directories.filter { $0.count < 6 && !$0.hasPrefix("o") }.randomElement(using: &random) ?? ""
         return directory.isEmpty ? name() : directory + "/" + name()
     }
 
@@ -345,8 +346,8 @@ private final class ModelRun {
         check("given up")
     }
 
-    /// The process of the commit ends between the publication and the rebase; the mount goes on, then the next commit or mount
-    /// finds the seal.
+    /// The process of the commit ends between the publication and the rebase; the mount goes on, then the next commit
+    /// or mount finds the seal.
     private func brokenOffCommit() throws {
         struct Killed: Error {}
         log.append("commit that breaks off: sealed")

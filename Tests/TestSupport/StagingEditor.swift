@@ -18,8 +18,8 @@ package struct StagingEditor {
         repository.tree(try repository.commit(workspace.base()).tree)
     }
 
-    /// The staged node of a path, made from the base (with the directories above it) if there is none; `nil` when there is
-    /// nothing at the path.
+    /// The staged node of a path, made from the base (with the directories above it) if there is none; `nil` when there
+    /// is nothing at the path.
     package func stage(_ overlay: Overlay, _ path: TreePath) throws -> StagedNode? {
         guard let parent = path.parent else { return try overlay.node(.root) }
         guard let directory = try stage(overlay, parent) else { return nil }

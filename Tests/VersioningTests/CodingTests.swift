@@ -1,0 +1,131 @@
+import Crypto
+import ProllyTree
+import TestSupport
+import Testing
+import Versioning
+
+@Suite struct CodingTests {
+    private static let block = BlockReference(id: BlockID(hashing: [1]), length: 1)
+    private static let extent = Extent(
+        pack: PackID(high: 1, low: 2), offset: 300, storedLength: 4, codec: .zstd, plainOffset: 500)
+
+    private func randomEntry(_ random: inout SeededRandom) -> LocatedEntry {
+        let count = random.below(9)
+        let blocks = (0..<count).map { _ in
+            BlockReference(id: BlockID(hashing: random.bytes(4)), length: UInt32(1 + random.below(maximumBlockBytes)))
+        }
+        let list = BlockList(
+            blocks: blocks,
+            extents: blocks.map { _ in
+                random.oneIn(5)
+                    ? .zeros
+                    : Extent(
+                        pack: .random(), offset: random.next(), storedLength: UInt32(random.below(4 << 20)),
+                        codec: random.oneIn(2) ? .raw : .zstd, plainOffset: random.next())
+            })
+        let kinds: [Entry.Kind] = [
+            .directory, .symlink(target: random.bytes(random.below(300))), .file(FileContent(list)),
+            .file(FileContent(sizeBytes: random.next(), blocks: .list(ContentID(hashing: random.bytes(3))))),
+        ]
+        let kind = kinds[random.below(4)]
+        let entry = Entry(
+            kind: kind, mode: UInt16(random.below(0o10000)),
+            modified: Timestamp(
+                seconds: Int64(bitPattern: random.next()), nanoseconds: UInt32(random.below(1_000_000_000))),
+            owner: random.oneIn(2) ? nil : Owner(userID: .max, groupID: UInt32(random.below(70_000))),
+            attributes: (0..<random.below(3)).map {
+                ExtendedAttribute(name: [UInt8($0)], value: random.bytes(random.below(500)))
+            })
+        if case .file(let content) = kind, case .inline = content.blocks {
+            return LocatedEntry(entry, extents: list.extents)
+        }
+        return LocatedEntry(entry)
+    }
+
+    @Test func entryComesBack() throws {
+        var random = SeededRandom(seed: 1)
+        for _ in 0..<500 {
+            let entry = randomEntry(&random)
+            #expect(try LocatedEntry(entry.item(at: .root)) == entry)
+        }
+    }
+
+    @Test func damagedEntryNeverCrashes() throws {
+        var random = SeededRandom(seed: 2)
+        for _ in 0..<3000 {
+            var item = randomEntry(&random).item(at: .root)
+            if random.oneIn(3) { item.value = Array(item.value.prefix(random.below(item.value.count + 1))) }
+            if random.oneIn(2), !item.value.isEmpty {
+                item.value[random.below(item.value.count)] ^= UInt8(1 << random.below(8))
+            }
+            if random.oneIn(2), !item.location.isEmpty {
+                item.location[random.below(item.location.count)] ^= UInt8(1 << random.below(8))
+            }
+            do { _ = try LocatedEntry(item) } catch {}
+        }
+        for _ in 0..<3000 {
+            let (value, location) = (random.bytes(random.below(80)), random.bytes(random.below(40)))
+            do { _ = try LocatedEntry(Item(key: [], value: value, location: location)) } catch {}
+            do { _ = try BlockList(logical: value, location: location) } catch {}
+        }
+    }
+
+    @Test func encodingsAreThoseOfTheFormat() {
+        let file = Entry(
+            kind: .file(FileContent(BlockList(blocks: [Self.block], extents: [Self.extent]))), mode: 0o644,
+            modified: Timestamp(seconds: 1_700_000_000, nanoseconds: 5), owner: Owner(userID: 1000, groupID: 300),
+            attributes: [ExtendedAttribute(name: Array("user.a".utf8), value: [7])])
+        #expect(
+            hexEncoded(file.encoded())
+                == "0103a40380c49fd50c05e807ac020106757365722e610107010001"
+                + "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a01000000")
+        let link = Entry(kind: .symlink(target: [0x78]), mode: 0o777, modified: Timestamp(seconds: -1, nanoseconds: 0))
+        #expect(hexEncoded(link.encoded()) == "0300ff0301000178")
+        #expect(hexEncoded(Entry.test.encoded()) == "0200ed030202")
+        let list = BlockList(blocks: [Self.block, Self.block], extents: [Self.extent, .zeros])
+        #expect(hexEncoded(list.encodedLocation()) == "0100000000000000010000000000000002ac0204f40302")
+        #expect(list.encodedLogical() == Self.block.id.bytes + [1, 0, 0, 0] + Self.block.id.bytes + [1, 0, 0, 0])
+    }
+
+    @Test func contentOfOneBlockHasTheSHA256OfItsBytes() {
+        let bytes: [UInt8] = Array("hello".utf8)
+        let list = BlockList(
+            blocks: [BlockReference(id: BlockID(hashing: bytes), length: 5)], extents: [.zeros])
+        #expect(list.contentID.hex == SHA256.hash(data: bytes).map { hexEncoded([$0]) }.joined())
+        #expect(FileContent.empty.contentID == ContentID(hashing: []))
+        let two = BlockList(blocks: [Self.block, Self.block], extents: [.zeros, .zeros])
+        #expect(two.contentID == ContentID(hashing: two.encodedLogical()))
+    }
+
+    @Test func moreThanEightBlocksNeedAList() {
+        for (count, needsList) in [(0, false), (8, false), (9, true)] {
+            let list = BlockList(
+                blocks: Array(repeating: Self.block, count: count), extents: Array(repeating: .zeros, count: count))
+            #expect(FileContent.needsList(list) == needsList)
+            #expect(FileContent(list).contentID == list.contentID)
+            #expect(FileContent(list).sizeBytes == UInt64(count))
+        }
+    }
+
+    @Test func commitIsCanonicalJSON() throws {
+        let commit = Commit(
+            tree: NodeID(hashing: []), parents: [], author: "A <a@b>", committer: "C",
+            time: Timestamp(seconds: 0, nanoseconds: 1),
+            message: "über\n\"x/y\"", metadata: ["b": "1", "a": "2"], generation: 1, counts: Commit.Counts(files: 2))
+        let text = String(decoding: encodeRecord(commit), as: UTF8.self)
+        #expect(
+            text
+                == #"{"author":"A <a@b>","committer":"C","counts":{"bytes":0,"directories":0,"files":2},"format":1,"generation":1,"#
+                + #""message":"über\n\"x/y\"","metadata":{"a":"2","b":"1"},"parents":[],"time":"1970-01-01T00:00:00.000000001Z","#
+                + #""tree":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#)
+        #expect(try decodeRecord(Commit.self, from: Array(text.utf8)) == commit)
+    }
+
+    @Test func recordOfANewerFormatIsRefused() {
+        #expect(throws: RecordFault.newerFormat(2)) {
+            try decodeRecord(RefState.self, from: Array(#"{"format":2}"#.utf8))
+        }
+        #expect(throws: RecordFault.self) { try decodeRecord(RefState.self, from: Array(#"{"format":1}"#.utf8)) }
+        #expect(throws: RecordFault.self) { try decodeRecord(RefState.self, from: [0xff, 0]) }
+    }
+}
