@@ -106,7 +106,8 @@ private final class LyingStore: NodeStore {
         #expect(throws: DecodingFault.self) { try Node(id: Self.id, logical: leaf + [0], location: []) }
     }
 
-    @Test(arguments: [[0], [1], [1, 2], [0, 0, 0], [5, 1], [255, 255, 255, 255, 255, 255, 255, 255, 255, 1]] as [[UInt8]])
+    @Test(
+        arguments: [[0], [1], [1, 2], [0, 0, 0], [5, 1], [255, 255, 255, 255, 255, 255, 255, 255, 255, 1]] as [[UInt8]])
     func locationPartThatDoesNotFitIsRefused(location: [UInt8]) {
         let leaf = encode(level: 0, [([0x61], [1]), ([0x62], [2])])
         #expect(throws: DecodingFault.self) { try Node(id: Self.id, logical: leaf, location: location) }

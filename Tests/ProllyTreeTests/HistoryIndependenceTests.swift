@@ -72,7 +72,8 @@ import Testing
             let isShrinking = round % 8 > 5
             for _ in 0..<(1 + random.below(120)) {
                 let key = key(random.below(700))
-                edits[key] = random.oneIn(isShrinking ? 1 : 5) ? .remove(key) : .put(Item(key: key, value: random.bytes(50)))
+                edits[key] =
+                    random.oneIn(isShrinking ? 1 : 5) ? .remove(key) : .put(Item(key: key, value: random.bytes(50)))
             }
             if round == 20 { for key in model.keys { edits[key] = .remove(key) } }
             for edit in edits.values { model[edit.key] = edit.item }

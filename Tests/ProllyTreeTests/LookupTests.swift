@@ -22,7 +22,8 @@ import Testing
     @Test func keysThatAreNotThereHaveTheRankOfTheNext() throws {
         var random = SeededRandom(seed: 6)
         for _ in 0..<400 {
-            let key = random.oneIn(2) ? items[random.below(items.count)].key + [random.oneIn(2) ? 0 : 200] : random.bytes(5)
+            let key =
+                random.oneIn(2) ? items[random.below(items.count)].key + [random.oneIn(2) ? 0 : 200] : random.bytes(5)
             let rank = items.firstIndex { compareBytes($0.key, key) >= 0 } ?? items.count
             #expect(try tree.rank(of: key) == UInt64(rank))
             #expect(try tree.get(key) == nil)

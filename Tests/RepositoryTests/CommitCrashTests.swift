@@ -43,7 +43,8 @@ import Versioning
         let workspace = try stage(repository, directory)
         let head = try repository.head()
         let calls = CallCounter()
-        let words: Comment = "call \(number), \(after ? "reply lost" : "failed")\(goesOnFailing ? ", then nothing" : "")"
+        let words: Comment =
+            "call \(number), \(after ? "reply lost" : "failed")\(goesOnFailing ? ", then nothing" : "")"
         store.setRule { call in
             let count = calls.next()
             if count == number { return after ? .failAfter(.lostReply(call.key)) : .failBefore(.lostReply(call.key)) }

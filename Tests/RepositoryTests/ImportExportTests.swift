@@ -19,7 +19,9 @@ import Versioning
         try source.write(["a/b/deep": "deep", "a/empty": "", "hollow/": "", "z": "z\n", ".hidden": "h"])
     }
 
-    private func importing(_ options: ImportOptions = ImportOptions(), progress: ImportProgress = ImportProgress()) throws -> Published {
+    private func importing(_ options: ImportOptions = ImportOptions(), progress: ImportProgress = ImportProgress())
+        throws -> Published
+    {
         try repository.importDirectory(source.path, into: .main, .test("import"), options: options, progress: progress)
     }
 

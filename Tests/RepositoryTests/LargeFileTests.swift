@@ -81,7 +81,8 @@ import Versioning
             _ = try repository.commitStaged(
                 workspace, .test(), holder: LocalHolder(workspace: workspace, repository: repository))
             #expect(try content(repository) == fresh(model), "seed \(seed), commit \(commitNumber)")
-            #expect(try repository.bytes(of: "big", in: repository.head()) == model, "seed \(seed), commit \(commitNumber)")
+            #expect(
+                try repository.bytes(of: "big", in: repository.head()) == model, "seed \(seed), commit \(commitNumber)")
         }
         #expect(try repository.fsck(data: true).damage.isEmpty)
     }
@@ -97,7 +98,9 @@ import Versioning
             try editor.resize("big", to: size)
             model += [UInt8](repeating: 0, count: size - model.count)
         case 2: try write(editor, at: model.count, random.bytes(random.below(2 << 20) + 1))
-        case 3: try write(editor, at: random.below(model.count + 1), [UInt8](repeating: 0, count: 1 + random.below(5 << 20)))
+        case 3:
+            try write(
+                editor, at: random.below(model.count + 1), [UInt8](repeating: 0, count: 1 + random.below(5 << 20)))
         default: try write(editor, at: random.below(model.count + 1), random.bytes(1 + random.below(3000)))
         }
     }

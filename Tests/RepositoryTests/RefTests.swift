@@ -46,8 +46,9 @@ import Versioning
         for number in 1...calls.count {
             let seen = CallCounter()
             let store = FaultyStore(MemoryStore()) { seen.next() == number ? .failBefore(.lostReply($0.key)) : .pass }
-            #expect(throws: (any Error).self) { try makeRepository(in: store) }
-            #expect(try makeRepository(in: store).head() == reopen(store).head())
+            // A failed upload of a node is tried again, so not every failure is one of the whole.
+            do { _ = try makeRepository(in: store) } catch { _ = try makeRepository(in: store) }
+            #expect(try reopen(store).commit(reopen(store).head()).message == "Create the repository", "call \(number)")
             #expect(try reopen(store).fsck(data: true).damage.isEmpty)
         }
     }
@@ -56,7 +57,7 @@ import Versioning
         do {
             _ = try reopen(MemoryStore())
             Issue.record("it was opened")
-        } catch RepositoryError.notARepository { } catch { Issue.record("\(error)") }
+        } catch RepositoryError.notARepository {} catch { Issue.record("\(error)") }
     }
 
     @Test func lostReplyOfTheRefsWriteIsOurOwnSuccess() throws {
@@ -82,11 +83,15 @@ import Versioning
         store.setRule { call in
             guard call.key.hasPrefix("refs/heads/main") else { return .pass }
             if call.kind == .put { return .failAfter(error) }
-            let isReadBack = store.count(.put) > 0 && isFirst.withLock { first in
-                guard first, (try? other.head()) != nil, (try? other.commit(other.head()).message) == "a" else { return false }
-                first = false
-                return true
-            }
+            let isReadBack =
+                store.count(.put) > 0
+                && isFirst.withLock { first in
+                    guard first, (try? other.head()) != nil, (try? other.commit(other.head()).message) == "a" else {
+                        return false
+                    }
+                    first = false
+                    return true
+                }
             if isReadBack { _ = try? importing("b", into: other) }
             return .pass
         }
@@ -106,7 +111,9 @@ import Versioning
             if moved.withLock({ moved in
                 defer { moved = true }
                 return !moved
-            }) { _ = try? importing("theirs", into: other) }
+            }) {
+                _ = try? importing("theirs", into: other)
+            }
             return .pass
         }
         let published = try importing("ours", into: repository)

@@ -31,8 +31,10 @@ import Versioning
 
     @Test func revisionsAreFound() throws {
         let expected: [(String, CommitID)] = [
-            ("main", main[3]), ("main~1", main[2]), ("main^1", main[2]), ("main^2", side), ("main~3", main[0]), ("main^0", main[3]),
-            ("main^2~1", main[0]), ("side", side), (side.hex, side), (String(side.hex.prefix(10)), side), ("main@{now}", main[3]),
+            ("main", main[3]), ("main~1", main[2]), ("main^1", main[2]), ("main^2", side), ("main~3", main[0]),
+            ("main^0", main[3]),
+            ("main^2~1", main[0]), ("side", side), (side.hex, side), (String(side.hex.prefix(10)), side),
+            ("main@{now}", main[3]),
             (side.hex.uppercased(), side),
         ]
         for (text, id) in expected { #expect(try repository.resolve(text).commitID == id, "\(text)") }

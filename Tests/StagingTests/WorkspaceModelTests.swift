@@ -86,7 +86,8 @@ private final class ModelRun {
 
     /// A path in a directory that exists, whether it exists or not.
     private func anyPath() -> String {
-        let directory = model.directories.filter { $0.count < 6 && !$0.hasPrefix("o") }.randomElement(using: &random) ?? ""
+        let directory =
+            model.directories.filter { $0.count < 6 && !$0.hasPrefix("o") }.randomElement(using: &random) ?? ""
         return directory.isEmpty ? name() : directory + "/" + name()
     }
 

@@ -30,12 +30,15 @@ import Versioning
         let kind = kinds[random.below(4)]
         let entry = Entry(
             kind: kind, mode: UInt16(random.below(0o10000)),
-            modified: Timestamp(seconds: Int64(bitPattern: random.next()), nanoseconds: UInt32(random.below(1_000_000_000))),
+            modified: Timestamp(
+                seconds: Int64(bitPattern: random.next()), nanoseconds: UInt32(random.below(1_000_000_000))),
             owner: random.oneIn(2) ? nil : Owner(userID: .max, groupID: UInt32(random.below(70_000))),
             attributes: (0..<random.below(3)).map {
                 ExtendedAttribute(name: [UInt8($0)], value: random.bytes(random.below(500)))
             })
-        if case .file(let content) = kind, case .inline = content.blocks { return LocatedEntry(entry, extents: list.extents) }
+        if case .file(let content) = kind, case .inline = content.blocks {
+            return LocatedEntry(entry, extents: list.extents)
+        }
         return LocatedEntry(entry)
     }
 
@@ -52,7 +55,9 @@ import Versioning
         for _ in 0..<3000 {
             var item = randomEntry(&random).item(at: .root)
             if random.oneIn(3) { item.value = Array(item.value.prefix(random.below(item.value.count + 1))) }
-            if random.oneIn(2), !item.value.isEmpty { item.value[random.below(item.value.count)] ^= UInt8(1 << random.below(8)) }
+            if random.oneIn(2), !item.value.isEmpty {
+                item.value[random.below(item.value.count)] ^= UInt8(1 << random.below(8))
+            }
             if random.oneIn(2), !item.location.isEmpty {
                 item.location[random.below(item.location.count)] ^= UInt8(1 << random.below(8))
             }
@@ -104,7 +109,8 @@ import Versioning
 
     @Test func commitIsCanonicalJSON() throws {
         let commit = Commit(
-            tree: NodeID(hashing: []), parents: [], author: "A <a@b>", committer: "C", time: Timestamp(seconds: 0, nanoseconds: 1),
+            tree: NodeID(hashing: []), parents: [], author: "A <a@b>", committer: "C",
+            time: Timestamp(seconds: 0, nanoseconds: 1),
             message: "über\n\"x/y\"", metadata: ["b": "1", "a": "2"], generation: 1, counts: Commit.Counts(files: 2))
         let text = String(decoding: encodeRecord(commit), as: UTF8.self)
         #expect(
@@ -116,7 +122,9 @@ import Versioning
     }
 
     @Test func recordOfANewerFormatIsRefused() {
-        #expect(throws: RecordFault.newerFormat(2)) { try decodeRecord(RefState.self, from: Array(#"{"format":2}"#.utf8)) }
+        #expect(throws: RecordFault.newerFormat(2)) {
+            try decodeRecord(RefState.self, from: Array(#"{"format":2}"#.utf8))
+        }
         #expect(throws: RecordFault.self) { try decodeRecord(RefState.self, from: Array(#"{"format":1}"#.utf8)) }
         #expect(throws: RecordFault.self) { try decodeRecord(RefState.self, from: [0xff, 0]) }
     }

@@ -12,7 +12,8 @@ private struct History {
     mutating func add(_ name: String, _ parents: String...) {
         let ids = parents.map(Self.id)
         commits[Self.id(name)] = Commit(
-            tree: NodeID(hashing: []), parents: ids, author: "", committer: "", time: Timestamp(seconds: 0, nanoseconds: 0),
+            tree: NodeID(hashing: []), parents: ids, author: "", committer: "",
+            time: Timestamp(seconds: 0, nanoseconds: 0),
             message: name, metadata: [:], generation: 1 + (ids.compactMap { commits[$0]?.generation }.max() ?? 0),
             counts: Commit.Counts())
     }

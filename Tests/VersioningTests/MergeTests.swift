@@ -9,7 +9,9 @@ func file(_ text: String, mode: UInt16 = 0o644, at seconds: Int64 = 0) -> Locate
     let block = BlockReference(id: BlockID(hashing: Array(text.utf8)), length: UInt32(text.utf8.count))
     let list = BlockList(
         blocks: [block],
-        extents: [Extent(pack: PackID(high: 1, low: 1), offset: 0, storedLength: block.length, codec: .raw, plainOffset: 0)])
+        extents: [
+            Extent(pack: PackID(high: 1, low: 1), offset: 0, storedLength: block.length, codec: .raw, plainOffset: 0)
+        ])
     return LocatedEntry(
         Entry(kind: .file(FileContent(list)), mode: mode, modified: Timestamp(seconds: seconds, nanoseconds: 0)),
         extents: list.extents)
@@ -96,7 +98,8 @@ func merge(
             }
         }
         let base: Files = ["x": with(["a": 1, "b": 1, "c": 1])]
-        let merged = try merge(base: base, ours: ["x": with(["a": 2, "b": 1])], theirs: ["x": with(["a": 1, "b": 1, "c": 1, "n": 3])])
+        let merged = try merge(
+            base: base, ours: ["x": with(["a": 2, "b": 1])], theirs: ["x": with(["a": 1, "b": 1, "c": 1, "n": 3])])
         #expect(merged.files == ["x": with(["a": 2, "b": 1, "n": 3])])
         let conflict = try merge(base: base, ours: ["x": with(["a": 2])], theirs: ["x": with(["a": 3])])
         #expect(conflict.conflicts.map(\.reason) == ["attributes"])
@@ -108,7 +111,12 @@ func merge(
             file("x").with { $0.owner = Owner(userID: 1, groupID: 1) },
             file("x").with { $0.owner = Owner(userID: 2, groupID: 1) }, "owner"
         ),
-        (file("ours"), LocatedEntry(Entry(kind: .symlink(target: [1]), mode: 0o777, modified: Timestamp(seconds: 0, nanoseconds: 0))), "kind"),
+        (
+            file("ours"),
+            LocatedEntry(
+                Entry(kind: .symlink(target: [1]), mode: 0o777, modified: Timestamp(seconds: 0, nanoseconds: 0))),
+            "kind"
+        ),
     ])
     func bothChangedTheSameFieldIsAConflict(ours: LocatedEntry, theirs: LocatedEntry, reason: String) throws {
         let merged = try merge(base: base, ours: edited(["d/x": ours]), theirs: edited(["d/x": theirs]))
@@ -163,7 +171,8 @@ func merge(
     }
 
     @Test func fileAndDirectoryOfOneNameConflict() throws {
-        let one = try merge(base: base, ours: edited(["n": file("n")]), theirs: edited(["n": directory(), "n/x": file("x")]))
+        let one = try merge(
+            base: base, ours: edited(["n": file("n")]), theirs: edited(["n": directory(), "n/x": file("x")]))
         #expect(one.conflicts.contains { $0.reason == "kind" })
     }
 

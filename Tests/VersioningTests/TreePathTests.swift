@@ -34,7 +34,9 @@ import Versioning
         #expect(try TreePath(parsing: "a/b/c").key == Array("a/b\0c".utf8))
     }
 
-    @Test(arguments: ["a", "a\0", "\0", "\0..", "\0.", "a\0b\0c", "a\0b/c", "..\0x", "a/../b\0x", "a//b\0x", "/a\0x", "a/\0x", ".\0x"])
+    @Test(arguments: [
+        "a", "a\0", "\0", "\0..", "\0.", "a\0b\0c", "a\0b/c", "..\0x", "a/../b\0x", "a//b\0x", "/a\0x", "a/\0x", ".\0x",
+    ])
     func keyThatIsNoPathsIsRefused(key: String) {
         #expect(throws: PathFault.self) { try TreePath(key: Array(key.utf8)) }
     }
