@@ -45,7 +45,7 @@ package final class BlockListStore: Sendable {
     private let store: any ObjectStore
     private let diskCache: BlockCache?
     private let state = Mutex(State())
-    private let uploads = UploadQueue(threads: 4, waiting: 16)
+    private let uploads = UploadQueue(threads: 4, waiting: 16, isShared: true)
     private static let memoryLimitBytes = 32 << 20
 
     init(store: any ObjectStore, diskCache: BlockCache?) {

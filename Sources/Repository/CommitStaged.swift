@@ -180,7 +180,7 @@ extension Repository {
         }
     }
 
-    private static let maximumKnownForCommit = 500_000
+    private static let maximumKnownForCommit = 20_000
 
     /// The edit for a node without new bytes; a file with new bytes goes into the ingest and answers `nil`.
     private func addFile(

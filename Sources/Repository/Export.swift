@@ -20,6 +20,7 @@ extension Repository {
         }
         try makeEmptyDirectory(target)
         var directories: [(path: [UInt8], entry: Entry)] = [(target, top.entry)]
+        var made: Set<TreePath> = [path]
         var files: [(path: [UInt8], entry: LocatedEntry)] = []
         func flushFiles() throws {
             try concurrently(files, threads: ioThreads) { file in
@@ -31,6 +32,11 @@ extension Repository {
         // Keys list a directory's children before anything deeper, so a parent always exists before its children.
         try tree(commit.tree).forEachDescendant(of: path) { child, located in
             guard let relative = child.relative(to: path) else { return true }
+            // Else a damaged or hostile tree could write through a link, out of the target.
+            guard let parent = child.parent, made.contains(parent) else {
+                throw RepositoryError.corrupt(object: "the entry \(child)", reason: "its parent is no directory")
+            }
+            if located.entry.isDirectory { made.insert(child) }
             let local = target + [UInt8(ascii: "/")] + relative.bytes
             if located.entry.isDirectory {
                 guard withCPath(local, { mkdir($0, 0o700) }) == 0 else { throw localFailure(printableName(local)) }

@@ -35,7 +35,7 @@ final class OrderedPipeline<Output: Sendable>: Sendable {
                 if state.update({ $0.failure == nil }) {
                     let output = try job()
                     state.update { $0.results[number] = output }
-                    try drain()
+                    drain()
                 }
             } catch {
                 state.update { $0.failure = $0.failure ?? error }
@@ -59,7 +59,7 @@ final class OrderedPipeline<Output: Sendable>: Sendable {
     }
 
     /// Consumes the results that are next in order, unless another thread is at it (it will come to ours).
-    private func drain() throws {
+    private func drain() {
         while let output = state.update({ state -> Output? in
             guard !state.isConsuming, state.failure == nil,
                 let next = state.results.removeValue(forKey: state.nextToConsume)
@@ -67,13 +67,20 @@ final class OrderedPipeline<Output: Sendable>: Sendable {
             state.isConsuming = true
             return next
         }) {
-            defer {
-                state.update { state in
-                    state.isConsuming = false
-                    state.nextToConsume += 1
-                }
+            let failure = Result { try consume(output) }.failure
+            // At once: whoever waits for the last result must see that it failed.
+            state.update { state in
+                state.isConsuming = false
+                state.nextToConsume += 1
+                state.failure = state.failure ?? failure
             }
-            try consume(output)
         }
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? {
+        if case .failure(let error) = self { return error }
+        return nil
     }
 }

@@ -5,9 +5,9 @@ import Synchronization
 
 /// Tree nodes in the bucket, behind a memory cache and the host's disk cache.
 ///
-/// `save` queues the upload and returns; `flush` waits for all and throws the first failure. A node that is still on
-/// its way is found by `load`. Loads of one node by several threads may fetch it more than once; the bytes are the
-/// same.
+/// `save` queues the upload and returns; `flush` waits for all, tries failed ones once more and throws the first
+/// failure. A node that is still on its way is found by `load`. Loads of one node by several threads may fetch it more
+/// than once; the bytes are the same.
 package final class RepositoryNodeStore: NodeStore {
     private let store: any ObjectStore
     private let diskCache: BlockCache?
@@ -19,7 +19,7 @@ package final class RepositoryNodeStore: NodeStore {
         self.store = store
         self.diskCache = diskCache
         memory = NodeCache(limitBytes: memoryLimitBytes)
-        uploads = UploadQueue(threads: uploadThreads, waiting: uploadThreads * 4)
+        uploads = UploadQueue(threads: uploadThreads, waiting: uploadThreads * 4, isShared: true)
     }
 
     package func load(_ id: NodeID) throws(TreeError) -> Node {

@@ -88,8 +88,10 @@ extension Overlay {
                 theirs: theirs?.entry.encoded(), change: try lastChange(), resolution: nil))
     }
 
-    func dropConflicts(before change: Int64) throws {
-        try execute("DELETE FROM conflict WHERE change <= ? AND reason <> ?", [change, StagedConflict.rebaseReason])
+    /// Forgets the conflicts that were found up to a change: a commit of that state was published, so they were
+    /// settled.
+    func dropConflicts(upTo change: Int64) throws {
+        try execute("DELETE FROM conflict WHERE change <= ?", [change])
     }
 }
 

@@ -74,7 +74,7 @@ extension Workspace {
             }
             try overlay.setMeta("base", commit.hex)
             try overlay.dropSealed()
-            try overlay.dropConflicts(before: change)
+            try overlay.dropConflicts(upTo: change)
             return conflicts
         }
         try makeDurable()

@@ -4,6 +4,9 @@ import Glibc
 package final class WorkspaceLock: Sendable {
     private let descriptor: Int32
 
+    /// A live mount's description holds several paths of up to 4 KiB each; cut short it could not be read.
+    private static let maximumHolderBytes = 64 << 10
+
     /// Takes the lock without waiting. `holder` is one line about this process for whoever is refused.
     /// Throws `.inUse` with what the present holder wrote.
     package init(directory: String, holder: String) throws(WorkspaceError) {
@@ -12,13 +15,13 @@ package final class WorkspaceLock: Sendable {
         guard descriptor >= 0 else { throw .localIO(path: path, errno: errno) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let reason = errno
-            var buffer = [UInt8](repeating: 0, count: 512)
+            var buffer = [UInt8](repeating: 0, count: Self.maximumHolderBytes)
             let count = pread(descriptor, &buffer, buffer.count, 0)
             close(descriptor)
             guard reason == EWOULDBLOCK else { throw .localIO(path: path, errno: reason) }
             throw .inUse(directory: directory, holder: String(decoding: buffer[..<max(0, count)], as: UTF8.self))
         }
-        let line = Array(holder.utf8.prefix(512))
+        let line = Array(holder.utf8.prefix(Self.maximumHolderBytes))
         _ = ftruncate(descriptor, 0)
         _ = pwrite(descriptor, line, line.count, 0)
         self.descriptor = descriptor

@@ -1,0 +1,31 @@
+import ObjectStorage
+import ProllyTree
+import Repository
+import Synchronization
+import TestSupport
+import Testing
+import Versioning
+
+/// Commits that share one open repository, and so its queues of uploads.
+@Suite struct SharedUploadTests {
+    /// One of two writers is told of a failed upload; the other must not publish a tree without that node.
+    @Test(arguments: 1...20)
+    func failedUploadNeverLeavesAPublishedTreeIncomplete(number: Int) throws {
+        let store = FaultyStore(MemoryStore())
+        let repository = try makeRepository(in: store)
+        store.setRule(FaultyStore.nth(1 + number % 4, .put, prefix: "trees/", .failBefore(.lostReply("trees"))))
+        let succeeded = Mutex<[String]>([])
+        try concurrently(Array(0..<4), threads: 4) { writer in
+            let source = try TemporaryDirectory()
+            try source.write(["file\(writer)": "bytes"])
+            do {
+                _ = try repository.importDirectory(source.path, into: .main, .test())
+                succeeded.withLock { $0.append("file\(writer)") }
+            } catch is StoreError {}
+        }
+        let later = try reopen(store.base)
+        let damage = try later.fsck(data: true).damage
+        #expect(damage.isEmpty, "\(damage)")
+        if damage.isEmpty { #expect(try later.paths(in: later.head()) == succeeded.withLock { $0.sorted() }) }
+    }
+}
