@@ -210,6 +210,27 @@ extension StagedNode {
     }
 }
 
+extension Repository {
+    /// Makes `id`, which was published from the workspace's seal, its base. Answers paths that were changed here since the
+    /// seal and by others in the new base: each is a conflict to resolve before the next commit.
+    package func rebase(_ workspace: Workspace, to id: CommitID) throws -> [TreePath] {
+        let commit = try commit(id)
+        let new = tree(commit.tree)
+        let baseID = try workspace.base()
+        let old = tree(try self.commit(baseID).tree)
+        var others: [TreePath] = []
+        // The commit's first parent is the head that it was merged onto.
+        if let head = commit.parents.first, head != baseID {
+            try old.pathChanges(to: tree(try self.commit(head).tree)) { change in
+                if change.new != nil { others.append(change.path) }
+                return true
+            }
+        }
+        return try workspace.rebase(
+            to: id, oldEntry: { try old.entry(at: $0) }, others: others, entry: { try new.entry(at: $0) })
+    }
+}
+
 /// This process holds the workspace itself: no mount is live.
 package struct LocalHolder: StagingHolder {
     private let workspace: Workspace
@@ -225,10 +246,7 @@ package struct LocalHolder: StagingHolder {
     }
 
     package func rebase(to commit: CommitID) throws -> [TreePath] {
-        let tree = repository.tree(try repository.commit(commit).tree)
-        let old = repository.tree(try repository.commit(workspace.base()).tree)
-        return try workspace.rebase(
-            to: commit, oldEntry: { try old.entry(at: $0) }, entry: { try tree.entry(at: $0) })
+        try repository.rebase(workspace, to: commit)
     }
 
     package func abandonSeal() throws {

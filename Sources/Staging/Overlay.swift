@@ -252,8 +252,8 @@ extension Overlay {
         try database.execute(sql: sql, arguments: arguments)
     }
 
-    func rows(_ sql: String) throws -> [Row] {
-        try Row.fetchAll(database, sql: sql)
+    func rows(_ sql: String, _ arguments: StatementArguments = []) throws -> [Row] {
+        try Row.fetchAll(database, sql: sql, arguments: arguments)
     }
 
     func namelessNodes() throws -> [StagedNodeID] {

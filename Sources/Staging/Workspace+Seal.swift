@@ -52,12 +52,13 @@ extension Workspace {
     /// was written since the seal is.
     ///
     /// - Parameter oldEntry: the entry of a path in the base so far.
+    /// - Parameter others: paths that others put or changed between the base so far and the new one.
     /// - Parameter entry: the entry of a path in the new base.
     /// - Returns: paths that were changed both since the seal and by others in the new base; each is a conflict to
     ///   resolve.
     @discardableResult
     package func rebase(
-        to commit: CommitID, oldEntry: @escaping (TreePath) throws -> LocatedEntry?,
+        to commit: CommitID, oldEntry: @escaping (TreePath) throws -> LocatedEntry?, others: [TreePath] = [],
         entry: @escaping (TreePath) throws -> LocatedEntry?
     ) throws -> [TreePath] {
         let sealed = try readSealed { try SealedCopy($0) }
@@ -69,6 +70,9 @@ extension Workspace {
             } else {
                 var rebase = Rebase(overlay: overlay, sealed: sealed, oldEntry: oldEntry, entry: entry)
                 _ = try rebase.directory(.root)
+                for path in others where try entry(path) != nil {
+                    if let hidden = try overlay.hidingDirectory(of: path) { rebase.note(hidden) }
+                }
                 conflicts = rebase.conflicts
                 for path in conflicts { try overlay.addRebaseConflict(path, theirs: try entry(path)) }
             }
@@ -221,7 +225,7 @@ private struct Rebase {
         return path
     }
 
-    private mutating func note(_ path: TreePath) {
+    mutating func note(_ path: TreePath) {
         if !conflicts.contains(path) { conflicts.append(path) }
     }
 
@@ -251,6 +255,29 @@ private struct Rebase {
 }
 
 extension Overlay {
+    /// The directory above `path` that was removed or replaced here, so that what the base has there is not seen; `nil`
+    /// when all are the base's own. One that was renamed takes what is in it along and hides nothing.
+    fileprivate func hidingDirectory(of path: TreePath) throws -> TreePath? {
+        var directory = StagedNodeID.root
+        var prefix = TreePath.root
+        for name in path.parent?.components ?? [] {
+            prefix = prefix.appending(name)
+            switch try lookup(directory, name) {
+            case .untouched: return nil
+            case .node(let node) where node.isDirectory && node.origin == prefix: directory = node.id
+            case .node, .removed: return try isShownElsewhere(prefix) ? nil : prefix
+            }
+        }
+        return nil
+    }
+
+    /// Whether a directory with a name stands for the base's directory of this path.
+    private func isShownElsewhere(_ origin: TreePath) throws -> Bool {
+        try !rows(
+            "SELECT 1 FROM node JOIN name ON name.node = node.id WHERE kind = 2 AND origin = ? LIMIT 1", [origin.blob]
+        ).isEmpty
+    }
+
     fileprivate func copyToSealed() throws {
         for table in Schema.copiedTables {
             try execute("DELETE FROM sealed_\(table)")

@@ -50,9 +50,7 @@ extension WorkspaceFileSystem {
         let tree = repository.tree(try repository.commit(commit).tree)
         return try gate.alone {
             try persistAll()
-            let old = table.withLock { $0.base }
-            let conflicts = try workspace.rebase(
-                to: commit, oldEntry: { try old.entry(at: $0) }, entry: { try tree.entry(at: $0) })
+            let conflicts = try repository.rebase(workspace, to: commit)
             table.withLock { table in
                 table.base = tree
                 table.baseCommit = commit

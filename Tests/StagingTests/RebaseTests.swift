@@ -132,6 +132,31 @@ import Versioning
         }
     }
 
+    private func removeDirectoryWithFiles(_ mount: MountedWorkspace) throws {
+        for name in ["d/x", "d/y"] { try mount.unlink(name) }
+        try mount.removeDirectory("d")
+    }
+
+    @Test func directoryRemovedSinceThatOthersAddedToIsAConflict() throws {
+        try conflicts("d", others: ["d/new": "theirs"]) { [self] in try removeDirectoryWithFiles($0) }
+        #expect(try !repository.paths(in: repository.head()).contains("d/new"))
+    }
+
+    @Test func directoryReplacedSinceThatOthersAddedToIsAConflict() throws {
+        try conflicts("d", others: ["d/new": "theirs"]) { [self] in
+            try removeDirectoryWithFiles($0)
+            try $0.makeDirectory("d")
+        }
+    }
+
+    @Test func directoryRenamedSinceTakesWhatOthersAddedAlong() throws {
+        let commit = try commit(others: ["d/new": "theirs"]) { try $0.rename("d", to: "e") }
+        #expect(commit.laterConflicts.isEmpty)
+        #expect(try text("e/new") == "theirs")
+        let next = try mount.commit("renamed").published.commitID
+        #expect(try repository.bytes(of: "e/new", in: next) == Array("theirs".utf8))
+    }
+
     @Test func directoryMadeSinceAndByOthersIsOne() throws {
         let commit = try commit(others: ["n/theirs": "theirs"]) {
             try $0.makeDirectory("n")
