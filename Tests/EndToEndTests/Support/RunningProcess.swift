@@ -10,6 +10,7 @@ final class RunningProcess: Sendable {
     private let command: String
     private let output = Gathered()
     private let errors = Gathered()
+    private let isReaped = Mutex(false)
 
     /// One test command may take this long.
     private static let limitSeconds = 600.0
@@ -85,6 +86,14 @@ final class RunningProcess: Sendable {
         return body(pointers)
     }
 
+    /// A test that failed half-way leaves neither a process nor a zombie.
+    deinit {
+        guard !isReaped.withLock({ $0 }) else { return }
+        Glibc.kill(processID, SIGKILL)
+        var status: Int32 = 0
+        waitpid(processID, &status, 0)
+    }
+
     func kill(_ signal: Int32) {
         Glibc.kill(processID, signal)
     }
@@ -97,11 +106,13 @@ final class RunningProcess: Sendable {
             if Date() > deadline {
                 kill(SIGKILL)
                 waitpid(processID, &status, 0)
+                isReaped.withLock { $0 = true }
                 throw CommandFailed(
                     description: "\(command) did not end in \(Self.limitSeconds) s\n\(output.text)\(errors.text)")
             }
             usleep(2000)
         }
+        isReaped.withLock { $0 = true }
         _ = output.isDone.wait(timeout: .now() + 10)
         _ = errors.isDone.wait(timeout: .now() + 10)
         let signal = status & 0x7f
