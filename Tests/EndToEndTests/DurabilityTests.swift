@@ -92,8 +92,7 @@ struct DurabilityTests {
                 while time.time() < end:
                     with open(f"{sys.argv[1]}/f{i:06}", "w") as f: f.write(f"{i}\\n" * 500)
                     log.write(f"{i}\\n"); log.flush()
-                    i += 1
-                 time.sleep(0.004)
+                    i += 1; time.sleep(0.004)
                 print(i)
                 """, point,
             ])
