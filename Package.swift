@@ -50,7 +50,7 @@ let package = Package(
         library(
             "Repository",
             ["Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache", "CLinux", "CZstd", crypto, logging]),
-        library("VFS", ["Repository", "Versioning", "ProllyTree", "Staging", logging]),
+        library("VFS", ["Repository", "Versioning", "ProllyTree", "Staging", "CLinux", logging]),
         library("FUSEServer", ["CFUSE", "VFS", logging]),
         .executableTarget(
             name: "tarn",

@@ -1,6 +1,9 @@
 #include "cfuse.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 int tarn_session_loop(struct fuse_session *session, unsigned int max_threads, unsigned int idle_threads) {
     struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -21,4 +24,34 @@ void tarn_file_info_set(struct fuse_file_info *info, uint64_t handle, int keep_c
     info->fh = handle;
     info->keep_cache = keep_cache != 0;
     info->cache_readdir = cache_readdir != 0;
+}
+
+enum { fuse_create_opcode = 35, fuse_tmpfile_opcode = 51 };
+
+/// The head of every request: struct fuse_in_header of the kernel's fuse.h.
+struct request_head {
+    uint32_t length, opcode;
+    uint64_t unique, inode;
+    uint32_t user, group, process;
+    uint16_t extension_length, padding;
+};
+
+static ssize_t read_request(int descriptor, void *buffer, size_t size, void *user_data) {
+    (void)user_data;
+    ssize_t count = read(descriptor, buffer, size);
+    if (count < (ssize_t)sizeof(struct request_head)) return count;
+    struct request_head *head = buffer;
+    if (head->opcode == fuse_tmpfile_opcode) head->opcode = fuse_create_opcode;
+    return count;
+}
+
+static ssize_t write_reply(int descriptor, struct iovec *parts, int count, void *user_data) {
+    (void)user_data;
+    return writev(descriptor, parts, count);
+}
+
+void tarn_session_prepare(struct fuse_session *session) {
+    static const struct fuse_custom_io io = {.read = read_request, .writev = write_reply};
+    // Without it O_TMPFILE is refused, as on file systems that do not have it.
+    (void)fuse_session_custom_io(session, &io, fuse_session_fd(session));
 }

@@ -98,6 +98,15 @@ func onRead(_ request: Request, _ inode: fuse_ino_t, _ size: Int, _ offset: off_
     }
 }
 
+func onSeek(_ request: Request, _ inode: fuse_ino_t, _ offset: off_t, _ whence: Int32, _ info: FileInfo) {
+    serve(request) { fileSystem, _ throws(VFSError) in
+        // SEEK_DATA is 3, SEEK_HOLE 4 (lseek(2)); the kernel asks about no other.
+        guard whence == 3 || whence == 4 else { throw .invalidArgument }
+        return .offset(
+            try fileSystem.seek(InodeNumber(inode), from: UInt64(offset), to: whence == 3 ? .data : .hole))
+    }
+}
+
 func onReadDirectory(_ request: Request, _ inode: fuse_ino_t, _ size: Int, _ offset: off_t, _ info: FileInfo) {
     list(request, inode, size, offset, info, withAttributes: false)
 }

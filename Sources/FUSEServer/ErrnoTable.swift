@@ -14,6 +14,7 @@ extension VFSError {
         case .notPermitted: EPERM
         case .notSupported: ENOTSUP
         case .invalidArgument: EINVAL
+        case .noSuchOffset: ENXIO
         case .nameTooLong: ENAMETOOLONG
         case .noAttribute: ENODATA
         case .attributeBufferTooSmall: ERANGE

@@ -48,6 +48,10 @@ package struct FUSEServer {
             fuse_session_unmount(session)
             fuse_remove_signal_handlers(session)
         }
+        if !context.traits.isReadOnly { tarn_session_prepare(session) }
+        let kernel = SessionCache(session)
+        defer { kernel.end() }
+        fileSystem.attach(kernel)
         let status = tarn_session_loop(session, options.threads, options.threads)
         // A positive status is the signal that ended it: what was asked for.
         if status < 0 { throw .ended(status: -status) }
@@ -85,6 +89,7 @@ package struct FUSEServer {
         operations.statfs = onStatistics
         operations.getxattr = onGetAttribute
         operations.listxattr = onListAttributes
+        operations.lseek = onSeek
         if isReadOnly {
             operations.readdirplus = onReadDirectoryPlus
             return operations
@@ -99,6 +104,8 @@ package struct FUSEServer {
         operations.rename = onRename
         operations.setattr = onSetAttributes
         operations.write = onWrite
+        operations.fallocate = onAllocate
+        operations.copy_file_range = onCopyRange
         operations.flush = onFlush
         operations.fsync = onSync
         operations.fsyncdir = onSync

@@ -12,6 +12,8 @@ enum Reply {
     case openedDirectory(HandleNumber, cachesListing: Bool)
     case created(FileAttributes, HandleNumber, entryTimeout: Double)
     case written(Int)
+    /// Where a search of data or holes ended.
+    case offset(UInt64)
     case bytes([UInt8])
     /// Bytes of a buffer that the sender frees.
     case buffer(UnsafeRawBufferPointer)
@@ -47,6 +49,8 @@ extension ServerContext {
             fuse_reply_create(request, &entry, info)
         case .written(let count):
             fuse_reply_write(request, count)
+        case .offset(let offset):
+            fuse_reply_lseek(request, off_t(offset))
         case .bytes(let bytes):
             _ = bytes.withUnsafeBytes { fuse_reply_buf(request, $0.baseAddress, $0.count) }
         case .buffer(let buffer):
@@ -76,26 +80,34 @@ extension ServerContext {
 
     func status(_ attributes: FileAttributes) -> stat {
         var status = stat()
-        status.st_ino = UInt(attributes.inode.value)
+        status.st_ino = UInt(attributes.number)
         let kind =
             switch attributes.kind {
             case .file: Glibc.S_IFREG
             case .directory: Glibc.S_IFDIR
             case .symlink: Glibc.S_IFLNK
+            case .pipe: Glibc.S_IFIFO
+            case .socket: Glibc.S_IFSOCK
+            case .characterDevice: Glibc.S_IFCHR
+            case .blockDevice: Glibc.S_IFBLK
             }
         status.st_mode = kind | mode_t(attributes.mode)
-        // Directories do not count their subdirectories: 1 says so (as btrfs does).
-        status.st_nlink = 1
+        // Directories of the base do not count their subdirectories: 1 says so (as btrfs does).
+        status.st_nlink = nlink_t(attributes.links)
         status.st_uid = attributes.owner?.userID ?? userID
         status.st_gid = attributes.owner?.groupID ?? groupID
+        status.st_rdev = dev_t(attributes.device)
         status.st_size = off_t(attributes.sizeBytes)
         status.st_blksize = Self.preferredTransferBytes
-        status.st_blocks = blkcnt_t((attributes.sizeBytes + 511) / 512)
-        let time = timespec(tv_sec: Int(attributes.modified.seconds), tv_nsec: Int(attributes.modified.nanoseconds))
-        status.st_mtim = time
-        status.st_ctim = time
-        status.st_atim = time
+        status.st_blocks = blkcnt_t((attributes.allocatedBytes + 511) / 512)
+        status.st_mtim = time(attributes.modified)
+        status.st_ctim = time(attributes.changed)
+        status.st_atim = time(attributes.accessed)
         return status
+    }
+
+    private func time(_ time: Timestamp) -> timespec {
+        timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds))
     }
 
     private static let preferredTransferBytes: blksize_t = 128 << 10

@@ -5,47 +5,64 @@ import Versioning
 
 // The callbacks that change the tree. See Callbacks.swift.
 
+/// Who asks, as the maker of a new file.
+private func newFile(_ request: Request, _ kind: NewFile.Kind, _ mode: mode_t) -> NewFile {
+    let context = fuse_req_ctx(request)
+    let maker = Owner(userID: context?.pointee.uid ?? getuid(), groupID: context?.pointee.gid ?? getgid())
+    return NewFile(kind, mode: UInt16(truncatingIfNeeded: mode) & 0o7777, maker: maker)
+}
+
 func onCreate(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t, _ info: FileInfo) {
     serve(request, info) { fileSystem, _ throws(VFSError) in
         let flags = info?.pointee.flags ?? 0
-        let (attributes, handle) = try fileSystem.create(
-            InodeNumber(parent), bytes(name), mode: UInt16(truncatingIfNeeded: mode) & 0o7777,
-            exclusive: flags & O_EXCL != 0, truncating: flags & O_TRUNC != 0)
+        let name = bytes(name)
+        let new = newFile(request, .file, mode)
+        // See tarn_session_prepare: O_TMPFILE comes as the creation of "/".
+        let (attributes, handle) =
+            name == [UInt8(ascii: "/")]
+            ? try fileSystem.createUnnamed(InodeNumber(parent), new)
+            : try fileSystem.create(
+                InodeNumber(parent), name, new, exclusive: flags & O_EXCL != 0, truncating: flags & O_TRUNC != 0)
         return .created(attributes, handle, entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
     }
 }
 
-func onMakeNode(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t, _ device: dev_t) {
+private func make(
+    _ request: Request, _ parent: fuse_ino_t, _ name: Name, _ kind: NewFile.Kind, _ mode: mode_t
+) {
     serve(request) { fileSystem, _ throws(VFSError) in
-        guard mode & Glibc.S_IFMT == Glibc.S_IFREG else { throw .notPermitted }
-        let (attributes, handle) = try fileSystem.create(
-            InodeNumber(parent), bytes(name), mode: UInt16(truncatingIfNeeded: mode) & 0o7777, exclusive: true,
-            truncating: false)
-        fileSystem.release(attributes.inode, handle)
-        return .entry(attributes, entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
+        .entry(
+            try fileSystem.make(InodeNumber(parent), bytes(name), newFile(request, kind, mode)),
+            entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
+    }
+}
+
+func onMakeNode(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t, _ device: dev_t) {
+    let number = UInt32(truncatingIfNeeded: device)
+    switch mode & Glibc.S_IFMT {
+    case Glibc.S_IFREG: make(request, parent, name, .file, mode)
+    case Glibc.S_IFIFO: make(request, parent, name, .pipe, mode)
+    case Glibc.S_IFSOCK: make(request, parent, name, .socket, mode)
+    case Glibc.S_IFCHR: make(request, parent, name, .characterDevice(number), mode)
+    case Glibc.S_IFBLK: make(request, parent, name, .blockDevice(number), mode)
+    default: fuse_reply_err(request, EINVAL)
     }
 }
 
 func onMakeDirectory(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t) {
-    serve(request) { fileSystem, _ throws(VFSError) in
-        .entry(
-            try fileSystem.makeDirectory(
-                InodeNumber(parent), bytes(name), mode: UInt16(truncatingIfNeeded: mode) & 0o7777),
-            entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
-    }
+    make(request, parent, name, .directory, mode)
 }
 
 func onMakeSymlink(_ request: Request, _ target: Name, _ parent: fuse_ino_t, _ name: Name) {
-    serve(request) { fileSystem, _ throws(VFSError) in
-        .entry(
-            try fileSystem.makeSymlink(InodeNumber(parent), bytes(name), target: bytes(target)),
-            entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
-    }
+    make(request, parent, name, .symlink(target: bytes(target)), 0o777)
 }
 
-/// Hard links come with the full POSIX surface; until then EPERM, as from a file system without them (link(2)).
 func onLink(_ request: Request, _ inode: fuse_ino_t, _ newParent: fuse_ino_t, _ newName: Name) {
-    serve(request) { _, _ throws(VFSError) in throw .notPermitted }
+    serve(request) { fileSystem, _ throws(VFSError) in
+        .entry(
+            try fileSystem.link(InodeNumber(inode), to: InodeNumber(newParent), bytes(newName)),
+            entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(newParent)))
+    }
 }
 
 func onUnlink(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
@@ -66,11 +83,15 @@ func onRename(
     _ request: Request, _ parent: fuse_ino_t, _ name: Name, _ newParent: fuse_ino_t, _ newName: Name, _ flags: UInt32
 ) {
     serve(request) { fileSystem, _ throws(VFSError) in
-        // RENAME_NOREPLACE is 1; RENAME_EXCHANGE (2) and RENAME_WHITEOUT (4) are not supported: EINVAL, as rename(2)
-        // says.
-        guard flags & ~1 == 0 else { throw .invalidArgument }
-        try fileSystem.rename(
-            InodeNumber(parent), bytes(name), to: InodeNumber(newParent), bytes(newName), replacing: flags & 1 == 0)
+        // RENAME_NOREPLACE is 1, RENAME_EXCHANGE 2 (rename(2)).
+        let mode: RenameMode
+        switch flags {
+        case 0: mode = .replacing
+        case 1: mode = .refusing
+        case 2: mode = .exchanging
+        default: throw .invalidArgument
+        }
+        try fileSystem.rename(InodeNumber(parent), bytes(name), to: InodeNumber(newParent), bytes(newName), mode)
         return .done
     }
 }
@@ -85,16 +106,17 @@ func onSetAttributes(
         if valid & FUSE_SET_ATTR_UID != 0 { changes.userID = status.st_uid }
         if valid & FUSE_SET_ATTR_GID != 0 { changes.groupID = status.st_gid }
         if valid & FUSE_SET_ATTR_SIZE != 0 { changes.sizeBytes = UInt64(status.st_size) }
-        if valid & FUSE_SET_ATTR_MTIME_NOW != 0 {
-            var time = timespec()
-            clock_gettime(CLOCK_REALTIME, &time)
-            changes.modified = Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
-        } else if valid & FUSE_SET_ATTR_MTIME != 0 {
-            changes.modified = Timestamp(
-                seconds: Int64(status.st_mtim.tv_sec), nanoseconds: UInt32(status.st_mtim.tv_nsec))
-        }
+        changes.modified = time(valid, now: FUSE_SET_ATTR_MTIME_NOW, set: FUSE_SET_ATTR_MTIME, status.st_mtim)
+        changes.accessed = time(valid, now: FUSE_SET_ATTR_ATIME_NOW, set: FUSE_SET_ATTR_ATIME, status.st_atim)
         return .attributes(try fileSystem.setAttributes(InodeNumber(inode), changes))
     }
+}
+
+private func time(_ valid: Int32, now: Int32, set: Int32, _ given: timespec) -> Timestamp? {
+    guard valid & (now | set) != 0 else { return nil }
+    var time = given
+    if valid & now != 0 { clock_gettime(CLOCK_REALTIME, &time) }
+    return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
 }
 
 func onWrite(
@@ -104,6 +126,36 @@ func onWrite(
         .written(
             try fileSystem.write(
                 InodeNumber(inode), at: UInt64(offset), UnsafeRawBufferPointer(start: buffer, count: size)))
+    }
+}
+
+func onAllocate(
+    _ request: Request, _ inode: fuse_ino_t, _ mode: Int32, _ offset: off_t, _ length: off_t, _ info: FileInfo
+) {
+    serve(request) { fileSystem, _ throws(VFSError) in
+        // FALLOC_FL_KEEP_SIZE is 1, FALLOC_FL_PUNCH_HOLE 2, FALLOC_FL_ZERO_RANGE 16 (fallocate(2)).
+        let allocation: Allocation
+        switch mode & ~1 {
+        case 0: allocation = .reserve
+        case 2: allocation = .punchHole
+        case 16: allocation = .zero
+        default: throw .notSupported
+        }
+        try fileSystem.allocate(
+            InodeNumber(inode), at: UInt64(offset), count: UInt64(length), allocation, keepsSize: mode & 1 != 0)
+        return .done
+    }
+}
+
+func onCopyRange(
+    _ request: Request, _ inode: fuse_ino_t, _ offset: off_t, _ info: FileInfo, _ newInode: fuse_ino_t,
+    _ newOffset: off_t, _ newInfo: FileInfo, _ count: Int, _ flags: Int32
+) {
+    serve(request) { fileSystem, _ throws(VFSError) in
+        let copied = try fileSystem.copy(
+            InodeNumber(inode), at: UInt64(offset), to: InodeNumber(newInode), at: UInt64(newOffset),
+            count: UInt64(count))
+        return .written(Int(copied))
     }
 }
 

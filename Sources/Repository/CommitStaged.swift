@@ -10,7 +10,10 @@ package protocol StagingHolder {
     /// Makes everything written so far part of a seal.
     func seal() throws
     /// The sealed changes are published: drop them from what is staged. Answers paths that others changed too.
-    func rebase(to commit: CommitID) throws -> [TreePath]
+    ///
+    /// - Parameter foreign: the paths at which the commit has other content than was sealed; `nil` when that is not
+    ///   known.
+    func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath]
     func abandonSeal() throws
 }
 
@@ -66,13 +69,25 @@ extension Repository {
             } beforeMove: {
                 try workspace.recordSealedCommit($0)
             }
-            let conflicts = try holder.rebase(to: published.commitID)
+            let conflicts = try holder.rebase(
+                to: published.commitID, foreign: try foreignContent(ours, published.commit.tree))
             return StagedCommit(
                 published: published, changedPaths: staged.count, uploadedBytes: uploaded, laterConflicts: conflicts)
         } catch {
             try abandon(workspace, holder, after: error)
             throw error
         }
+    }
+
+    /// The paths whose content in a published tree is not what we had staged: a merge took it from others.
+    private func foreignContent(_ ours: SnapshotTree, _ published: NodeID) throws -> Set<TreePath> {
+        var paths: Set<TreePath> = []
+        if ours.root == published { return paths }
+        try ours.pathChanges(to: tree(published)) { change in
+            if change.old?.entry.kind != change.new?.entry.kind { paths.insert(change.path) }
+            return true
+        }
+        return paths
     }
 
     /// Gives the seal up after a failure, unless the commit may have been published all the same: then the next commit
@@ -92,7 +107,7 @@ extension Repository {
         guard let state = try workspace.sealState() else { return }
         if let commit = state.commit, try wasPublished(commit, on: .branch(workspace.info.branch)) {
             logger.info("an earlier commit was published before it broke off: \(commit)")
-            _ = try holder.rebase(to: commit)
+            _ = try holder.rebase(to: commit, foreign: nil)
         } else {
             try holder.abandonSeal()
         }
@@ -190,6 +205,7 @@ extension Repository {
         case .directory: return .put(LocatedEntry(node.entry(kind: .directory)).item(at: path))
         case .symlink(let target):
             return .put(LocatedEntry(node.entry(kind: .symlink(target: target))).item(at: path))
+        case .special: preconditionFailure("stagedChanges leaves special files out")
         case .file(let content):
             if content.isUnchanged, let base = content.base {
                 return .put(LocatedEntry(node.entry(kind: base.entry.kind), extents: base.extents).item(at: path))
@@ -203,31 +219,39 @@ extension Repository {
     }
 }
 
-extension StagedNode {
-    /// The entry this node becomes.
-    package func entry(kind: Entry.Kind) -> Entry {
-        Entry(kind: kind, mode: mode, modified: modified, owner: owner, attributes: attributes)
-    }
-}
-
 extension Repository {
     /// Makes `id`, which was published from the workspace's seal, its base. Answers paths that were changed here since the
     /// seal and by others in the new base: each is a conflict to resolve before the next commit.
     package func rebase(_ workspace: Workspace, to id: CommitID) throws -> [TreePath] {
-        let commit = try commit(id)
-        let new = tree(commit.tree)
-        let baseID = try workspace.base()
-        let old = tree(try self.commit(baseID).tree)
-        var others: [TreePath] = []
         // The commit's first parent is the head that it was merged onto.
-        if let head = commit.parents.first, head != baseID {
-            try old.pathChanges(to: tree(try self.commit(head).tree)) { change in
-                if change.new != nil { others.append(change.path) }
+        try workspace.rebase(baseMove(workspace, to: id, others: try commit(id).parents.first))
+    }
+
+    /// Puts what is staged on the branch's present head. Answers it, and the paths that are conflicts now.
+    package func update(_ workspace: Workspace) throws -> (head: CommitID, conflicts: [TreePath]) {
+        let head = try liveRef(.branch(workspace.info.branch)).commit
+        guard try workspace.base() != head else { return (head, []) }
+        return (head, try update(workspace, to: head))
+    }
+
+    package func update(_ workspace: Workspace, to head: CommitID) throws -> [TreePath] {
+        try workspace.update(baseMove(workspace, to: head, others: head))
+    }
+
+    /// - Parameter others: the commit that holds what others changed since the workspace's base, and nothing of ours.
+    private func baseMove(_ workspace: Workspace, to id: CommitID, others: CommitID?) throws -> BaseMove {
+        let new = tree(try commit(id).tree)
+        let baseID = try workspace.base()
+        let old = tree(try commit(baseID).tree)
+        var changed: [TreePath] = []
+        if let others, others != baseID {
+            try old.pathChanges(to: tree(try commit(others).tree)) { change in
+                if change.new != nil { changed.append(change.path) }
                 return true
             }
         }
-        return try workspace.rebase(
-            to: id, oldEntry: { try old.entry(at: $0) }, others: others, entry: { try new.entry(at: $0) })
+        return BaseMove(
+            to: id, oldEntry: { try old.entry(at: $0) }, newEntry: { try new.entry(at: $0) }, others: changed)
     }
 }
 
@@ -245,7 +269,7 @@ package struct LocalHolder: StagingHolder {
         _ = try workspace.seal()
     }
 
-    package func rebase(to commit: CommitID) throws -> [TreePath] {
+    package func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
         try repository.rebase(workspace, to: commit)
     }
 

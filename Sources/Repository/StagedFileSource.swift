@@ -9,9 +9,10 @@ final class StagedFileSource: ByteSource {
     private let workspace: Workspace
     private let blocks: BlockReader
     private let base: FileMap?
+    private let cloned: [ClonedEntryID: FileMap]
     private var descriptors: [DataFileID: Int32] = [:]
-    /// The base block read last: cutting reads in small steps.
-    private var lastBlock: (index: Int, bytes: [UInt8])?
+    /// The committed block read last: cutting reads in small steps.
+    private var lastBlock: (id: BlockID, bytes: [UInt8])?
 
     var sizeBytes: UInt64 { content.sizeBytes }
 
@@ -20,6 +21,7 @@ final class StagedFileSource: ByteSource {
         self.workspace = workspace
         blocks = repository.blocks
         base = try content.base.map { try repository.lists.map(of: $0) }
+        cloned = try content.cloned.mapValues { try repository.lists.map(of: $0) }
     }
 
     deinit {
@@ -30,30 +32,33 @@ final class StagedFileSource: ByteSource {
         var done = 0
         while done < buffer.count {
             let position = offset + UInt64(done)
-            let (source, end) = content.source(at: position)
-            let count = Int(min(UInt64(buffer.count - done), end - position))
+            let source = content.source(at: position)
+            let count = Int(min(UInt64(buffer.count - done), source.end - position))
             let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-            switch source {
+            switch source.source {
             case .zeros: piece.initializeMemory(as: UInt8.self, repeating: 0)
             case .data(let data):
                 try readFully(
-                    descriptor(data), at: position, into: piece, path: Array(workspace.dataPath(data).utf8))
-            case .base: try readBase(at: position, into: piece)
+                    descriptor(data), at: source.from, into: piece, path: Array(workspace.dataPath(data).utf8))
+            case .base: try read(base, at: source.from, into: piece)
+            case .cloned(let entry): try read(cloned[entry], at: source.from, into: piece)
             }
             done += count
         }
     }
 
-    private func readBase(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws {
-        guard let base else { preconditionFailure("a base piece has a base") }
+    /// Reads bytes of a committed file.
+    private func read(_ map: FileMap?, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws {
+        guard let map else { preconditionFailure("a committed piece has its entry") }
         var done = 0
         while done < buffer.count {
             let position = offset + UInt64(done)
-            let index = base.blockIndex(at: position)
-            let within = Int(position - base.starts[index])
-            let count = min(buffer.count - done, Int(base.list.blocks[index].length) - within)
-            if lastBlock?.index != index {
-                lastBlock = (index, try blocks.fetch(base.list.blocks[index], base.list.extents[index]))
+            let index = map.blockIndex(at: position)
+            let block = map.list.blocks[index]
+            let within = Int(position - map.starts[index])
+            let count = min(buffer.count - done, Int(block.length) - within)
+            if lastBlock?.id != block.id {
+                lastBlock = (block.id, try blocks.fetch(block, map.list.extents[index]))
             }
             lastBlock?.bytes.withUnsafeBytes { bytes in
                 UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
@@ -71,8 +76,8 @@ final class StagedFileSource: ByteSource {
     }
 
     func holeLength(at offset: UInt64) -> UInt64 {
-        let (source, end) = content.source(at: offset)
-        return source == .zeros ? end - offset : 0
+        let piece = content.source(at: offset)
+        return piece.source == .zeros ? piece.end - offset : 0
     }
 
     // MARK: Cutting
@@ -118,7 +123,7 @@ final class StagedFileSource: ByteSource {
         let end = base.starts[index + 1]
         let isLast = end == base.sizeBytes
         guard !isLast || sizeBytes == base.sizeBytes else { return false }
-        let (source, untouchedTo) = content.source(at: offset)
-        return source == .base && untouchedTo >= end
+        let piece = content.source(at: offset)
+        return piece.source == .base && piece.end >= end
     }
 }

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import GRDB
 import ProllyTree
-import Versioning
+package import Versioning
 
 /// What the overlay says of a name in a directory.
 package enum StagedName: Hashable, Sendable {
@@ -52,6 +52,20 @@ package struct Overlay {
         }
     }
 
+    /// The names that the overlay decides in a directory with their nodes, which come without ranges; `nil` for one that
+    /// is gone.
+    package func namedNodes(in parent: StagedNodeID) throws -> [(name: [UInt8], node: StagedNode?)] {
+        let statement = try database.cachedStatement(
+            sql: """
+                SELECT name.name AS own_name, node.* FROM \(prefix)name AS name
+                LEFT JOIN \(prefix)node AS node ON node.id = name.node WHERE parent = ?
+                """)
+        return try Row.fetchAll(statement, arguments: [parent.value]).map { row in
+            let isThere = (row["id"] as Int64?) != nil
+            return (bytes(row["own_name"]), isThere ? try node(row, withRanges: false) : nil)
+        }
+    }
+
     package func nodeCount() throws -> Int {
         try Int.fetchOne(database, sql: "SELECT count(*) FROM \(prefix)node") ?? 0
     }
@@ -73,8 +87,18 @@ package struct Overlay {
     }
 
     /// Saves a node's attributes and content under its id.
-    package func update(_ node: StagedNode) throws {
-        try write(node, id: node.id)
+    ///
+    /// - Parameter saved: the ranges that are stored, when the caller knows them: only what differs is written then.
+    package func update(_ node: StagedNode, saved: StagedRanges? = nil) throws {
+        try write(node, id: node.id, saved: saved)
+    }
+
+    /// Notes a committed file whose bytes ranges are going to show.
+    package func insertCloned(_ located: LocatedEntry) throws -> ClonedEntryID {
+        let item = located.item(at: .root)
+        let statement = try database.cachedStatement(sql: "INSERT INTO cloned (value, location) VALUES (?, ?)")
+        try statement.execute(arguments: [blob(item.value), blob(item.location)])
+        return ClonedEntryID(database.lastInsertedRowID)
     }
 
     package func setName(_ parent: StagedNodeID, _ name: [UInt8], _ node: StagedNodeID?) throws {
@@ -88,14 +112,23 @@ package struct Overlay {
         try statement.execute(arguments: [parent.value, blob(name)])
     }
 
-    /// Deletes a node with its ranges and, for a directory, with everything below it.
+    /// One of a node's names is gone: deletes the node if it was the last, with everything below a directory.
+    package func dropName(of id: StagedNodeID) throws {
+        guard try hasName(id) else { return try remove(id) }
+        let statement = try database.cachedStatement(
+            sql: "UPDATE \(prefix)node SET links = (SELECT count(*) FROM \(prefix)name WHERE node = ?) WHERE id = ?")
+        try statement.execute(arguments: [id.value, id.value])
+    }
+
+    /// Deletes a node with its ranges and, for a directory, with everything below it that has no name elsewhere.
     package func remove(_ id: StagedNodeID) throws {
-        for child in try names(in: id) {
-            if let node = child.node { try remove(node) }
-        }
+        let children = try names(in: id)
         for (table, column) in [("name", "parent"), ("range", "node"), ("node", "id")] {
             let statement = try database.cachedStatement(sql: "DELETE FROM \(prefix)\(table) WHERE \(column) = ?")
             try statement.execute(arguments: [id.value])
+        }
+        for child in children {
+            if let node = child.node { try dropName(of: node) }
         }
     }
 
@@ -133,89 +166,147 @@ package struct Overlay {
 
     // MARK: Rows
 
-    private func node(_ row: Row) throws -> StagedNode {
+    private func node(_ row: Row, withRanges: Bool = true) throws -> StagedNode {
         let id = StagedNodeID(row["id"])
+        func fault(_ reason: String) -> WorkspaceError {
+            .corrupt(path: "overlay", reason: "node \(id.value): \(reason)")
+        }
         let kind: StagedNode.Kind
         switch row["kind"] as Int {
-        case 1: kind = .file(try content(row, id))
+        case 1: kind = .file(try content(row, id, withRanges: withRanges))
         case 2: kind = .directory
         case 3: kind = .symlink(target: bytes(row["target"]))
-        case let other: throw WorkspaceError.corrupt(path: "overlay", reason: "node \(id.value) is of kind \(other)")
+        case let other:
+            guard let special = SpecialKind(rawValue: other) else { throw fault("kind \(other)") }
+            kind = .special(special, device: UInt32(truncatingIfNeeded: row["device"] as Int64? ?? 0))
         }
         var owner: Owner?
         if let user: Int64 = row["user"], let group: Int64 = row["group"] {
             owner = Owner(userID: UInt32(truncatingIfNeeded: user), groupID: UInt32(truncatingIfNeeded: group))
         }
+        func time(_ name: String) -> Timestamp {
+            Timestamp(
+                seconds: row[name + "_s"], nanoseconds: UInt32(truncatingIfNeeded: row[name + "_ns"] as Int64))
+        }
         return StagedNode(
-            id: id, kind: kind, mode: UInt16(truncatingIfNeeded: row["mode"] as Int64),
-            modified: Timestamp(
-                seconds: row["seconds"], nanoseconds: UInt32(truncatingIfNeeded: row["nanoseconds"] as Int64)),
-            owner: owner, attributes: try decodeAttributes(bytes(row["attributes"])),
+            id: id, kind: kind, mode: UInt16(truncatingIfNeeded: row["mode"] as Int64), modified: time("modified"),
+            accessed: time("accessed"), changed: time("changed"), owner: owner,
+            attributes: try decodeAttributes(bytes(row["attributes"])), links: row["links"],
             origin: try (row["origin"] as Data?).map { origin in
                 do throws(PathFault) {
                     return try TreePath(parsing: [UInt8](origin))
                 } catch {
-                    throw WorkspaceError.corrupt(path: "overlay", reason: "node \(id.value): \(error.reason)")
+                    throw fault(error.reason)
                 }
             }, change: row["change"])
     }
 
-    private func content(_ row: Row, _ id: StagedNodeID) throws -> StagedContent {
+    private func content(_ row: Row, _ id: StagedNodeID, withRanges: Bool) throws -> StagedContent {
         var content = StagedContent()
         if let value: Data = row["base_value"] {
-            do {
-                let item = Item(key: [], value: [UInt8](value), location: bytes(row["base_location"]))
-                content.base = try LocatedEntry(item)
-            } catch {
-                throw WorkspaceError.corrupt(path: "overlay", reason: "node \(id.value): \(error.reason)")
-            }
+            content.base = try located(value, row["base_location"], "node \(id.value)")
         }
         content.baseLimit = UInt64(bitPattern: row["base_limit"] as Int64? ?? 0)
         content.sizeBytes = UInt64(bitPattern: row["size"] as Int64? ?? 0)
         content.writeTarget = (row["data"] as Int64?).map(DataFileID.init)
+        guard withRanges else { return content }
         let statement = try database.cachedStatement(
-            sql: "SELECT start, \"end\", data FROM \(prefix)range WHERE node = ? ORDER BY start")
-        content.ranges = StagedRanges(
-            try Row.fetchAll(statement, arguments: [id.value]).map {
-                StagedRanges.Range(
-                    start: UInt64(bitPattern: $0[0]), end: UInt64(bitPattern: $0[1]), data: DataFileID($0[2]))
-            })
+            sql: "SELECT start, \"end\", data, \"from\" FROM \(prefix)range WHERE node = ? ORDER BY start")
+        let ranges = try Row.fetchAll(statement, arguments: [id.value]).map { row in
+            StagedRanges.Range(
+                start: UInt64(bitPattern: row[0]), end: UInt64(bitPattern: row[1]),
+                source: StagedRanges.Source(stored: row[2]), from: UInt64(bitPattern: row[3]))
+        }
+        content.ranges = StagedRanges(ranges)
+        for case .cloned(let entry) in Set(ranges.map(\.source)) { content.cloned[entry] = try cloned(entry) }
         return content
     }
 
-    private func write(_ node: StagedNode, id: StagedNodeID?) throws {
+    private func cloned(_ id: ClonedEntryID) throws -> LocatedEntry {
+        let statement = try database.cachedStatement(sql: "SELECT value, location FROM cloned WHERE id = ?")
+        guard let row = try Row.fetchOne(statement, arguments: [id.value]) else {
+            throw WorkspaceError.corrupt(path: "overlay", reason: "there is no cloned entry \(id.value)")
+        }
+        return try located(row[0], row[1], "cloned entry \(id.value)")
+    }
+
+    private func located(_ value: Data, _ location: Data?, _ what: String) throws -> LocatedEntry {
+        do {
+            return try LocatedEntry(Item(key: [], value: [UInt8](value), location: bytes(location)))
+        } catch {
+            throw WorkspaceError.corrupt(path: "overlay", reason: "\(what): \(error.reason)")
+        }
+    }
+
+    private func write(_ node: StagedNode, id: StagedNodeID?, saved: StagedRanges? = nil) throws {
         let content = node.content
         let base = content?.base?.item(at: .root)
         var target: [UInt8]?
-        if case .symlink(let bytes) = node.kind { target = bytes }
-        let kind = content != nil ? 1 : target != nil ? 3 : 2
+        var device: UInt32?
+        let kind: Int
+        switch node.kind {
+        case .file: kind = 1
+        case .directory: kind = 2
+        case .symlink(let bytes): (kind, target) = (3, bytes)
+        case .special(let special, let number): (kind, device) = (special.rawValue, number)
+        }
         let arguments: StatementArguments = [
-            id?.value, kind, node.mode, node.modified.seconds, node.modified.nanoseconds, node.owner?.userID,
-            node.owner?.groupID, node.attributes.isEmpty ? nil : blob(encodeAttributes(node.attributes)),
+            id?.value, kind, node.mode, node.modified.seconds, node.modified.nanoseconds, node.accessed.seconds,
+            node.accessed.nanoseconds, node.changed.seconds, node.changed.nanoseconds, node.links, device,
+            node.owner?.userID, node.owner?.groupID,
+            node.attributes.isEmpty ? nil : blob(encodeAttributes(node.attributes)),
             target.map(blob), content.map { Int64(bitPattern: $0.sizeBytes) }, node.origin.map { blob($0.bytes) },
             base.map { blob($0.value) }, base.map { blob($0.location) },
             content.map { Int64(bitPattern: $0.baseLimit) }, content?.writeTarget?.value, node.change,
         ]
         let statement = try database.cachedStatement(
             sql: """
-                INSERT OR REPLACE INTO \(prefix)node (id, kind, mode, seconds, nanoseconds, user, "group", attributes, target,
-                    size, origin, base_value, base_location, base_limit, data, change)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT OR REPLACE INTO \(prefix)node (id, kind, mode, modified_s, modified_ns, accessed_s, accessed_ns,
+                    changed_s, changed_ns, links, device, user, "group", attributes, target, size, origin, base_value,
+                    base_location, base_limit, data, change)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         try statement.execute(arguments: arguments)
         guard let content else { return }
-        try writeRanges(content.ranges, of: id?.value ?? database.lastInsertedRowID)
+        try writeRanges(content.ranges, saved: saved, of: id?.value ?? database.lastInsertedRowID)
     }
 
-    private func writeRanges(_ ranges: StagedRanges, of id: Int64) throws {
-        let clear = try database.cachedStatement(sql: "DELETE FROM \(prefix)range WHERE node = ?")
-        try clear.execute(arguments: [id])
+    private func writeRanges(_ ranges: StagedRanges, saved: StagedRanges?, of id: Int64) throws {
         let add = try database.cachedStatement(
-            sql: "INSERT INTO \(prefix)range (node, start, \"end\", data) VALUES (?, ?, ?, ?)")
-        for range in ranges.ranges {
-            try add.execute(
-                arguments: [id, Int64(bitPattern: range.start), Int64(bitPattern: range.end), range.data.value])
+            sql: "INSERT OR REPLACE INTO \(prefix)range (node, start, \"end\", data, \"from\") VALUES (?, ?, ?, ?, ?)")
+        if let saved {
+            let remove = try database.cachedStatement(sql: "DELETE FROM \(prefix)range WHERE node = ? AND start = ?")
+            let present = Set(ranges.ranges)
+            for range in saved.ranges where !present.contains(range) {
+                try remove.execute(arguments: [id, Int64(bitPattern: range.start)])
+            }
+        } else {
+            let clear = try database.cachedStatement(sql: "DELETE FROM \(prefix)range WHERE node = ?")
+            try clear.execute(arguments: [id])
         }
+        let known = Set(saved?.ranges ?? [])
+        for range in ranges.ranges where !known.contains(range) {
+            try add.execute(
+                arguments: [
+                    id, Int64(bitPattern: range.start), Int64(bitPattern: range.end), range.source.stored,
+                    Int64(bitPattern: range.from),
+                ])
+        }
+    }
+}
+
+extension StagedRanges.Source {
+    /// As the column `data` holds it: a data file's number, a cloned entry's negated, 0 for zeros.
+    var stored: Int64 {
+        switch self {
+        case .zeros: 0
+        case .data(let data): data.value
+        case .cloned(let entry): -entry.value
+        }
+    }
+
+    init(stored: Int64) {
+        self = stored == 0 ? .zeros : stored > 0 ? .data(DataFileID(stored)) : .cloned(ClonedEntryID(-stored))
     }
 }
 
@@ -269,5 +360,23 @@ extension Overlay {
             try rows(
                 "SELECT data FROM range UNION SELECT data FROM sealed_range UNION SELECT data FROM node WHERE data IS NOT NULL"
             ).map { $0[0] })
+    }
+
+    /// Whether a range, current or sealed, refers to the data file.
+    func isUsed(_ data: DataFileID) throws -> Bool {
+        let statement = try database.cachedStatement(
+            sql: """
+                SELECT 1 FROM range WHERE data = ?1 UNION ALL SELECT 1 FROM sealed_range WHERE data = ?1 LIMIT 1
+                """)
+        return try Row.fetchOne(statement, arguments: [data.value]) != nil
+    }
+
+    /// Forgets cloned entries that no range refers to.
+    func removeUnusedCloned() throws {
+        try execute(
+            """
+            DELETE FROM cloned WHERE NOT EXISTS (SELECT 1 FROM range WHERE data = -cloned.id)
+                AND NOT EXISTS (SELECT 1 FROM sealed_range WHERE data = -cloned.id)
+            """)
     }
 }

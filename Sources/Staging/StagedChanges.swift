@@ -16,7 +16,7 @@ package enum StagedChange: Hashable, Sendable {
     }
 }
 
-/// All that an overlay changes, by path.
+/// All that an overlay changes, by path. Pipes, sockets and devices are left out.
 ///
 /// Cost: proportional to what is staged, and to what lies below directories that were renamed, replaced or removed.
 package func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Store>) throws -> [TreePath: StagedChange] {
@@ -26,6 +26,25 @@ package func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Stor
         try walk.directory(root, at: .root, staysInPlace: true)
     }
     return walk.changes
+}
+
+extension StagedNode {
+    /// Whether a file or link is just what the base has: a change that was undone, or another name of a committed file.
+    fileprivate func isSame(as replaced: LocatedEntry?) -> Bool {
+        guard let replaced else { return false }
+        switch kind {
+        case .directory, .special: return false
+        case .symlink(let target): return entry(kind: .symlink(target: target)) == replaced.entry
+        case .file(let content):
+            guard content.isUnchanged, let base = content.base else { return false }
+            return entry(kind: base.entry.kind) == replaced.entry
+        }
+    }
+
+    /// The entry this node becomes.
+    package func entry(kind: Entry.Kind) -> Entry {
+        Entry(kind: kind, mode: mode, modified: modified, owner: owner, attributes: attributes)
+    }
 }
 
 private struct OverlayWalk<Store: NodeStore> {
@@ -53,13 +72,15 @@ private struct OverlayWalk<Store: NodeStore> {
         for (name, childID) in names {
             let childPath = path.appending(name)
             let replaced = staysInPlace ? try base.entry(at: childPath) : nil
-            guard let childID, let child = try overlay.node(childID) else {
+            guard let childID, let child = try overlay.node(childID), !child.isSpecial else {
                 if let replaced { try remove(childPath, replaced) }
                 continue
             }
             let childStaysInPlace = staysInPlace && child.origin == childPath
             if let replaced, !(child.isDirectory && childStaysInPlace) { try removeContents(childPath, replaced) }
-            if child.change > 0 || !childStaysInPlace { changes[childPath] = .put(childPath, child) }
+            if child.change > 0 || !childStaysInPlace, !child.isSame(as: replaced) {
+                changes[childPath] = .put(childPath, child)
+            }
             if child.isDirectory { try directory(child, at: childPath, staysInPlace: childStaysInPlace) }
         }
     }

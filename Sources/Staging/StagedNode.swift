@@ -23,6 +23,21 @@ package struct DataFileID: Hashable, Sendable {
     }
 }
 
+/// A committed file whose bytes ranges of other files show (see `StagedRanges.Source.cloned`).
+package struct ClonedEntryID: Hashable, Sendable {
+    package let value: Int64
+
+    package init(_ value: Int64) {
+        self.value = value
+    }
+}
+
+/// What only a workspace keeps and no commit: pipes, sockets and device nodes.
+package enum SpecialKind: Int, Hashable, Sendable {
+    case pipe = 4
+    case socket, characterDevice, blockDevice
+}
+
 /// One node of the overlay: something new, or a copy of something in the base tree whose attributes, content or
 /// children changed.
 package struct StagedNode: Hashable, Sendable {
@@ -30,29 +45,39 @@ package struct StagedNode: Hashable, Sendable {
         case file(StagedContent)
         case directory
         case symlink(target: [UInt8])
+        case special(SpecialKind, device: UInt32)
     }
 
     package var id: StagedNodeID
     package var kind: Kind
     package var mode: UInt16
     package var modified: Timestamp
+    /// `st_atime` and `st_ctime`, which a commit does not keep.
+    package var accessed: Timestamp
+    package var changed: Timestamp
     package var owner: Owner?
     package var attributes: [ExtendedAttribute]
+    /// How many names a file has; how many subdirectories a new directory has.
+    package var links: Int
     /// Where it was in the base tree; `nil` for what is new. A directory's unstaged children are those of its origin.
     package var origin: TreePath?
     /// The number of the last change to attributes or content; 0 while it only stands for its origin.
     package var change: Int64
 
     package init(
-        id: StagedNodeID = StagedNodeID(0), kind: Kind, mode: UInt16, modified: Timestamp, owner: Owner? = nil,
-        attributes: [ExtendedAttribute] = [], origin: TreePath? = nil, change: Int64 = 0
+        id: StagedNodeID = StagedNodeID(0), kind: Kind, mode: UInt16, modified: Timestamp, accessed: Timestamp? = nil,
+        changed: Timestamp? = nil, owner: Owner? = nil, attributes: [ExtendedAttribute] = [], links: Int? = nil,
+        origin: TreePath? = nil, change: Int64 = 0
     ) {
         self.id = id
         self.kind = kind
         self.mode = mode
         self.modified = modified
+        self.accessed = accessed ?? modified
+        self.changed = changed ?? modified
         self.owner = owner
         self.attributes = attributes
+        self.links = links ?? (kind == .directory ? 0 : 1)
         self.origin = origin
         self.change = change
     }
@@ -73,6 +98,11 @@ package struct StagedNode: Hashable, Sendable {
 
     package var isDirectory: Bool { kind == .directory }
 
+    package var isSpecial: Bool {
+        if case .special = kind { return true }
+        return false
+    }
+
     package var content: StagedContent? {
         if case .file(let content) = kind { return content }
         return nil
@@ -81,7 +111,7 @@ package struct StagedNode: Hashable, Sendable {
     package var sizeBytes: UInt64 {
         switch kind {
         case .file(let content): content.sizeBytes
-        case .directory: 0
+        case .directory, .special: 0
         case .symlink(let target): UInt64(target.count)
         }
     }
@@ -95,6 +125,8 @@ package struct StagedContent: Hashable, Sendable {
     package var baseLimit: UInt64
     package var sizeBytes: UInt64
     package var ranges: StagedRanges
+    /// The files that `.cloned` ranges show.
+    package var cloned: [ClonedEntryID: LocatedEntry] = [:]
     /// Where new writes go; `nil` before the first and after a seal (then the next write begins a new data file).
     package var writeTarget: DataFileID?
 
@@ -133,19 +165,55 @@ package struct StagedContent: Hashable, Sendable {
         sizeBytes = size
     }
 
+    /// Makes zeros of `start ..< end`, as far as the file goes.
+    package mutating func punch(start: UInt64, end: UInt64) {
+        ranges.insert(StagedRanges.Range(start: start, end: min(end, sizeBytes), source: .zeros, from: 0))
+    }
+
     /// A piece of the file and where its bytes come from.
     package enum Source: Hashable, Sendable {
         case base
         case data(DataFileID)
+        case cloned(ClonedEntryID)
         case zeros
     }
 
+    package struct Piece: Hashable, Sendable {
+        package let source: Source
+        /// Where in the source the piece begins.
+        package let from: UInt64
+        /// Where in the file it ends.
+        package let end: UInt64
+    }
+
     /// The source of the byte at `offset` (< `sizeBytes`), and where that piece ends.
-    package func source(at offset: UInt64) -> (source: Source, end: UInt64) {
+    package func source(at offset: UInt64) -> Piece {
         let next = ranges.range(atOrAfter: offset)
-        if let next, next.start <= offset { return (.data(next.data), min(next.end, sizeBytes)) }
+        if let next, next.start <= offset {
+            let from = next.from + (offset - next.start)
+            let end = min(next.end, sizeBytes)
+            switch next.source {
+            case .zeros: return Piece(source: .zeros, from: from, end: end)
+            case .data(let data): return Piece(source: .data(data), from: from, end: end)
+            case .cloned(let entry): return Piece(source: .cloned(entry), from: from, end: end)
+            }
+        }
         let gapEnd = min(next?.start ?? sizeBytes, sizeBytes)
-        if base != nil, offset < baseLimit { return (.base, min(gapEnd, baseLimit)) }
-        return (.zeros, gapEnd)
+        if base != nil, offset < baseLimit {
+            return Piece(source: .base, from: offset, end: min(gapEnd, baseLimit))
+        }
+        return Piece(source: .zeros, from: offset, end: gapEnd)
+    }
+
+    /// The pieces of `start ..< end`, which lies within the file, in order.
+    package func pieces(from start: UInt64, to end: UInt64) -> [Piece] {
+        var pieces: [Piece] = []
+        var offset = start
+        while offset < end {
+            let piece = source(at: offset)
+            pieces.append(Piece(source: piece.source, from: piece.from, end: min(piece.end, end)))
+            offset = piece.end
+        }
+        return pieces
     }
 }

@@ -28,8 +28,9 @@ extension Overlay {
             guard case .node(let node) = try lookup(directory, name), node.isDirectory else { return }
             directory = node.id
         }
-        if case .node(let node) = try lookup(directory, path.name) { try remove(node.id) }
+        let found = try lookup(directory, path.name)
         try forgetName(directory, path.name)
+        if case .node(let node) = found { try dropName(of: node.id) }
         try execute("DELETE FROM conflict WHERE path = ?", [path.blob])
     }
 

@@ -165,6 +165,34 @@ package final class Workspace: Sendable {
         guard descriptor >= 0 else { throw WorkspaceError.localIO(path: path, errno: errno) }
         return descriptor
     }
+
+    /// Deletes those of the data files that no range, current or sealed, refers to.
+    package func removeData(_ files: Set<DataFileID>) throws {
+        let unused = try read { overlay in try files.filter { try !overlay.isUsed($0) } }
+        for data in unused { unlink(dataPath(data)) }
+    }
+
+    // MARK: Room held back
+
+    private var reservePath: String { directory + "/reserve" }
+    private static let reserveBytes: off_t = 1 << 20
+
+    /// Takes a little room on the disk, so that files can be removed when it is full. On a disk without that much there
+    /// is no reserve.
+    package func holdReserve() throws {
+        if access(reservePath, F_OK) == 0 { return }
+        let descriptor = open(reservePath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            if errno == ENOSPC { return }
+            throw WorkspaceError.localIO(path: reservePath, errno: errno)
+        }
+        defer { close(descriptor) }
+        if posix_fallocate(descriptor, 0, Self.reserveBytes) != 0 { unlink(reservePath) }
+    }
+
+    package func releaseReserve() {
+        unlink(reservePath)
+    }
 }
 
 extension Overlay {

@@ -6,10 +6,14 @@ import Versioning
 
 /// The inodes of a writable mount and the commit below its staged changes. Used under one lock
 /// (`WorkspaceFileSystem.table`).
+///
+/// A file with several names is one inode, which knows those of its names that the kernel has asked for.
 struct InodeTable {
     private(set) var inodes: [InodeNumber: WorkspaceInode] = [:]
     private var places: [InodeNumber: WorkspaceInode.Place] = [:]
     private var byName: [ChildName: WorkspaceInode] = [:]
+    /// Files that have, or had, several names.
+    private var linked: [StagedNodeID: WorkspaceInode] = [:]
     private var next: UInt64 = 2
     /// Raised when the overlay was changed behind the inodes' back: each is read again when it is next used.
     private(set) var epoch: UInt64 = 1
@@ -26,7 +30,7 @@ struct InodeTable {
         self.baseCommit = baseCommit
         let inode = WorkspaceInode(number: .root, backing: root)
         inodes[.root] = inode
-        places[.root] = WorkspaceInode.Place(parent: nil, name: [], lookups: 1, epoch: epoch)
+        places[.root] = WorkspaceInode.Place(lookups: 1, epoch: epoch)
     }
 
     func inode(_ number: InodeNumber) throws(VFSError) -> WorkspaceInode {
@@ -46,17 +50,51 @@ struct InodeTable {
         byName[ChildName(parent: parent.number, name: name)]
     }
 
-    /// The inode of a child whose backing was just found; a new one if it is not in the table.
+    // MARK: Names
+
+    /// The inode of a name whose backing was just found: that of another name of the same file, or a new one.
     mutating func child(_ parent: WorkspaceInode, _ name: [UInt8], _ backing: Backing) -> WorkspaceInode {
         if let known = known(parent, name) { return known }
+        let inode = backing.node.flatMap { linked[$0.id] } ?? insert(backing)
+        attach(inode, to: parent, name)
+        return inode
+    }
+
+    /// A new inode, without a name so far.
+    mutating func insert(_ backing: Backing) -> WorkspaceInode {
         let inode = WorkspaceInode(number: InodeNumber(next), backing: backing)
         next += 1
         inodes[inode.number] = inode
-        places[inode.number] = WorkspaceInode.Place(parent: parent, name: name, epoch: epoch)
-        byName[ChildName(parent: parent.number, name: name)] = inode
-        self[parent].children += 1
+        places[inode.number] = WorkspaceInode.Place(epoch: epoch)
+        if let node = backing.node, node.links > 1, !node.isDirectory { linked[node.id] = inode }
         return inode
     }
+
+    mutating func attach(_ inode: WorkspaceInode, to parent: WorkspaceInode, _ name: [UInt8]) {
+        if let other = known(parent, name) { detach(other, from: parent, name) }
+        byName[ChildName(parent: parent.number, name: name)] = inode
+        self[inode].names.append(WorkspaceInode.Name(parent: parent, name: name))
+        self[parent].children += 1
+    }
+
+    /// The name leads to the inode no more.
+    mutating func detach(_ inode: WorkspaceInode, from parent: WorkspaceInode, _ name: [UInt8]) {
+        guard known(parent, name) === inode else { return }
+        byName[ChildName(parent: parent.number, name: name)] = nil
+        self[inode].names.removeAll { $0.parent === parent && $0.name == name }
+        if inodes[parent.number] != nil { self[parent].children -= 1 }
+    }
+
+    mutating func detachAll(_ inode: WorkspaceInode) {
+        for name in self[inode].names { detach(inode, from: name.parent, name.name) }
+    }
+
+    /// From now on the file is found by its node whichever name is asked for.
+    mutating func noteLinked(_ inode: WorkspaceInode, _ node: StagedNodeID) {
+        linked[node] = inode
+    }
+
+    // MARK: Lifetime
 
     mutating func addLookup(_ inode: WorkspaceInode) {
         self[inode].lookups += 1
@@ -72,52 +110,22 @@ struct InodeTable {
 
     /// Removes an inode that nobody refers to, and directories above it that were only kept for it.
     mutating func removeIfUnused(_ inode: WorkspaceInode) {
-        var candidate: WorkspaceInode? = inode
-        while let inode = candidate, inode.number != .root, inodes[inode.number] != nil {
+        var candidates = [inode]
+        while let inode = candidates.popLast() {
+            guard inode.number != .root, inodes[inode.number] != nil else { continue }
             let place = self[inode]
             guard place.lookups == 0, place.children == 0, inode.state.withLock({ $0.openCount == 0 && !$0.isDirty })
-            else { return }
-            detach(inode)
+            else { continue }
+            detachAll(inode)
             inodes[inode.number] = nil
             places[inode.number] = nil
-            candidate = place.parent
+            if let node = inode.backing.node, linked[node.id] === inode { linked[node.id] = nil }
+            candidates += place.names.map(\.parent)
         }
-    }
-
-    /// The name leads nowhere any more.
-    mutating func unlink(_ inode: WorkspaceInode) {
-        detach(inode)
-        self[inode].isUnlinked = true
-    }
-
-    mutating func move(_ inode: WorkspaceInode, to parent: WorkspaceInode, _ name: [UInt8]) {
-        detach(inode)
-        self[inode].parent = parent
-        self[inode].name = name
-        byName[ChildName(parent: parent.number, name: name)] = inode
-        self[parent].children += 1
-    }
-
-    private mutating func detach(_ inode: WorkspaceInode) {
-        let place = self[inode]
-        guard let parent = place.parent, !place.isUnlinked else { return }
-        byName[ChildName(parent: parent.number, name: place.name)] = nil
-        if inodes[parent.number] != nil { self[parent].children -= 1 }
     }
 
     /// Makes every inode be read again.
     mutating func invalidate() {
         epoch += 1
-    }
-
-    /// The path that leads to an inode now.
-    func path(_ inode: WorkspaceInode) -> TreePath {
-        var names: [[UInt8]] = []
-        var current = inode
-        while let parent = self[current].parent {
-            names.append(self[current].name)
-            current = parent
-        }
-        return names.reversed().reduce(.root) { $0.appending($1) }
     }
 }

@@ -1,22 +1,26 @@
 /// What every read-only file system answers to an attempt to change it. (The kernel refuses most of them itself.)
 extension FileSystem where Self: ReadOnlyFileSystem {
     package func create(
-        _ parent: InodeNumber, _ name: [UInt8], mode: UInt16, exclusive: Bool, truncating: Bool
+        _ parent: InodeNumber, _ name: [UInt8], _ new: NewFile, exclusive: Bool, truncating: Bool
     ) throws(VFSError) -> (FileAttributes, HandleNumber) { throw .readOnly }
 
-    package func makeDirectory(
-        _ parent: InodeNumber, _ name: [UInt8], mode: UInt16
+    package func createUnnamed(
+        _ parent: InodeNumber, _ new: NewFile
+    ) throws(VFSError) -> (FileAttributes, HandleNumber) { throw .readOnly }
+
+    package func make(
+        _ parent: InodeNumber, _ name: [UInt8], _ new: NewFile
     ) throws(VFSError) -> FileAttributes { throw .readOnly }
 
-    package func makeSymlink(
-        _ parent: InodeNumber, _ name: [UInt8], target: [UInt8]
+    package func link(
+        _ inode: InodeNumber, to parent: InodeNumber, _ name: [UInt8]
     ) throws(VFSError) -> FileAttributes { throw .readOnly }
 
     package func unlink(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) { throw .readOnly }
     package func removeDirectory(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) { throw .readOnly }
 
     package func rename(
-        _ parent: InodeNumber, _ name: [UInt8], to newParent: InodeNumber, _ newName: [UInt8], replacing: Bool
+        _ parent: InodeNumber, _ name: [UInt8], to newParent: InodeNumber, _ newName: [UInt8], _ mode: RenameMode
     ) throws(VFSError) { throw .readOnly }
 
     package func setAttributes(
@@ -26,6 +30,14 @@ extension FileSystem where Self: ReadOnlyFileSystem {
     package func write(
         _ inode: InodeNumber, at offset: UInt64, _ bytes: UnsafeRawBufferPointer
     ) throws(VFSError) -> Int { throw .readOnly }
+
+    package func allocate(
+        _ inode: InodeNumber, at offset: UInt64, count: UInt64, _ allocation: Allocation, keepsSize: Bool
+    ) throws(VFSError) { throw .readOnly }
+
+    package func copy(
+        _ source: InodeNumber, at sourceOffset: UInt64, to target: InodeNumber, at targetOffset: UInt64, count: UInt64
+    ) throws(VFSError) -> UInt64 { throw .readOnly }
 
     package func flush(_ inode: InodeNumber) throws(VFSError) {}
     package func sync(_ inode: InodeNumber) throws(VFSError) {}

@@ -50,6 +50,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         place(parent).isAboveCommits ? Self.refSeconds : Self.immutableSeconds
     }
 
+    package func attach(_ kernel: any KernelCache) {}
+
     // MARK: Numbers
 
     private enum Place {
@@ -201,6 +203,15 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
         return try reportingFailures(logger, "reading \(name(of: inode))") {
             try view.read(rank, at: offset, into: buffer)
+        }
+    }
+
+    package func seek(
+        _ inode: InodeNumber, from offset: UInt64, to target: SeekTarget
+    ) throws(VFSError) -> UInt64 {
+        guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
+        return try reportingFailures(logger, "seeking in \(name(of: inode))") {
+            try view.seek(rank, from: offset, to: target)
         }
     }
 

@@ -73,6 +73,11 @@ final class SnapshotView: Sendable {
         if file.isSmall { neighbours.willRead(file.map, rank: rank) }
         return try file.read(at: offset, into: buffer)
     }
+
+    func seek(_ rank: UInt64, from offset: UInt64, to target: SeekTarget) throws -> UInt64 {
+        let map = try openFiles.file(rank) { try self.entry(rank).located }.map
+        return try VFS.seek(from: offset, to: target, size: map.sizeBytes) { map.hole(at: $0) }
+    }
 }
 
 /// Entries that were asked for lately: a lookup is followed by getattr and reads of the same file.

@@ -26,6 +26,12 @@ extension WorkspaceFileSystem {
                 logger.error("saving staged changes: \(describeFailure(error))")
             }
         }
+        do {
+            try reclaims.perform()
+            try workspace.holdReserve()
+        } catch {
+            logger.error("freeing room in the workspace: \(describeFailure(error))")
+        }
     }
 
     /// Seals what is staged: all writes that returned before are in it, and later ones go to new data files.
@@ -46,18 +52,54 @@ extension WorkspaceFileSystem {
     }
 
     /// The sealed changes were published as `commit`: it is the new base.
-    package func rebase(to commit: CommitID) throws -> [TreePath] {
-        let tree = repository.tree(try repository.commit(commit).tree)
-        return try gate.alone {
-            try persistAll()
+    ///
+    /// - Parameter foreign: the paths at which the commit has other content than was sealed; `nil` when that is not
+    ///   known.
+    package func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
+        try changingBelow(foreign: foreign) {
             let conflicts = try repository.rebase(workspace, to: commit)
+            return (commit, conflicts)
+        }.conflicts
+    }
+
+    /// Puts what is staged on the branch's present head; answers it, and the paths that are conflicts now.
+    package func update() throws -> (head: CommitID, conflicts: [TreePath]) {
+        try changingBelow(foreign: []) { try repository.update(workspace) }
+    }
+
+    /// Throws away what is staged at and below these paths; all of it when empty.
+    package func discard(_ paths: [TreePath]) throws {
+        _ = try changingBelow(foreign: nil) {
+            try workspace.discard(paths)
+            return (try workspace.base(), [])
+        }
+    }
+
+    /// Changes the overlay or its base behind the inodes' back, and makes the kernel forget the content that is not the
+    /// same any more.
+    private func changingBelow(
+        foreign: Set<TreePath>?, _ body: () throws -> (head: CommitID, conflicts: [TreePath])
+    ) throws -> (head: CommitID, conflicts: [TreePath]) {
+        let (before, result) = try gate.alone {
+            try persistAll()
+            let before = table.withLock { table in table.inodes.values.map { ($0, $0.backing) } }
+            let result = try body()
+            let base = repository.tree(try repository.commit(result.head).tree)
             table.withLock { table in
-                table.base = tree
-                table.baseCommit = commit
+                table.base = base
+                table.baseCommit = result.head
                 table.invalidate()
             }
-            return conflicts
+            return (before, result)
         }
+        for (inode, old) in before where !old.isDirectory {
+            let isSame = try table.withLock { table in
+                guard table.inodes[inode.number] != nil else { return true }
+                return try current(&table, inode.number).backing.hasSameContent(as: old, foreign: foreign)
+            }
+            if !isSame { kernel.withLock { $0 }?.dropContent(of: inode.number) }
+        }
+        return result
     }
 
     package func abandonSeal() throws {
@@ -65,15 +107,6 @@ extension WorkspaceFileSystem {
             // First: data files that no range in the database refers to are deleted.
             try persistAll()
             try workspace.abandonSeal()
-        }
-    }
-
-    /// Throws away what is staged at and below these paths; all of it when empty.
-    package func discard(_ paths: [TreePath]) throws {
-        try gate.alone {
-            try persistAll()
-            try workspace.discard(paths)
-            table.withLock { $0.invalidate() }
         }
     }
 }

@@ -46,35 +46,37 @@ extension WorkspaceFileSystem {
         }
     }
 
-    /// All entries of a directory, `.` and `..` first, then in order of names. Cookies count from 1.
+    /// All entries of a directory, `.` and `..` first, then in order of names. Cookies count from 1. Kinds and numbers of
+    /// the entries are right; their other attributes are not looked for.
     private func list(_ number: InodeNumber) throws -> [DirectoryEntry] {
-        let (directory, base) = try table.withLock { table in (try current(&table, number).backing, table.base) }
+        let (directory, parent, base) = try table.withLock { table in
+            let inode = try current(&table, number)
+            let parent = table[inode].names.first?.parent.backing
+            return (inode.backing, parent ?? inode.backing, table.base)
+        }
         guard directory.isDirectory else { throw VFSError.notADirectory }
         var children: [[UInt8]: FileAttributes] = [:]
         if let origin = directory.origin {
             try base.forEachChild(of: origin) { path, located in
-                children[path.name] = FileAttributes(located.entry, inode: Self.unknownInode)
+                children[path.name] = Backing.base(located, origin: path).attributes(Self.unknownInode)
                 return true
             }
         }
         if let node = directory.node {
             try workspace.read { overlay in
-                for (name, child) in try overlay.names(in: node.id) {
-                    children[name] = try child.flatMap(overlay.node).map {
-                        Backing.staged($0).attributes(Self.unknownInode)
-                    }
+                for (name, child) in try overlay.namedNodes(in: node.id) {
+                    children[name] = child.map { Backing.staged($0).attributes(Self.unknownInode) }
                 }
             }
         }
-        let own = directory.attributes(number)
         let names = children.sorted { compareBytes($0.key, $1.key) < 0 }
-        let all = [(Array(".".utf8), own), (Array("..".utf8), own)] + names.map { ($0.key, $0.value) }
-        return all.enumerated().map { index, child in
+        let above = [(".", directory), ("..", parent)].map { (Array($0.utf8), $1.attributes(number)) }
+        return (above + names.map { ($0.key, $0.value) }).enumerated().map { index, child in
             DirectoryEntry(name: child.0, attributes: child.1, cookie: UInt64(index) + 1)
         }
     }
 
-    /// FUSE's number for a file that was not looked up yet.
+    /// Not used: a listing tells `st_ino`, and the kernel asks for an inode by lookup.
     private static let unknownInode = InodeNumber(0xffff_ffff)
 
     /// Whether nothing is in a directory.

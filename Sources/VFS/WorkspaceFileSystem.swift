@@ -19,18 +19,25 @@ package final class WorkspaceFileSystem: FileSystem {
     let table: Mutex<InodeTable>
     let gate = Gate()
     private let mountDescription: [UInt8]
+    /// Everything belongs to whoever mounted, and stays so.
+    let squashesOwners: Bool
+    let reclaims: Reclaims
+    let kernel = Mutex<(any KernelCache)?>(nil)
     let listings = Mutex(DirectoryListings())
 
     /// The kernel asks again after this long, so that what a commit merged in from others is seen.
     private static let timeoutSeconds = 1.0
 
     package init(
-        repository: Repository, workspace: Workspace, mountDescription: String, readThreads: Int, logger: Logger
+        repository: Repository, workspace: Workspace, mountDescription: String, squashesOwners: Bool = false,
+        readThreads: Int, logger: Logger
     ) throws {
         self.repository = repository
         self.workspace = workspace
         self.logger = logger
         self.mountDescription = Array(mountDescription.utf8)
+        self.squashesOwners = squashesOwners
+        reclaims = Reclaims(workspace)
         fetcher = BlockFetcher(blocks: repository.blocks, threads: readThreads, logger: logger)
         try workspace.removeOrphans()
         let baseCommit = try workspace.base()
@@ -41,6 +48,10 @@ package final class WorkspaceFileSystem: FileSystem {
 
     package var traits: FileSystemTraits {
         FileSystemTraits(isReadOnly: false, timeoutSeconds: Self.timeoutSeconds, needsNoOpen: false)
+    }
+
+    package func attach(_ kernel: any KernelCache) {
+        self.kernel.withLock { $0 = kernel }
     }
 
     package func entryTimeoutSeconds(in parent: InodeNumber) -> Double { Self.timeoutSeconds }
@@ -84,25 +95,38 @@ package final class WorkspaceFileSystem: FileSystem {
 
     private func refresh(_ table: inout InodeTable, _ inode: WorkspaceInode) throws {
         guard table[inode].epoch != table.epoch else { return }
-        let place = table[inode]
-        let found: Backing?
-        if let parent = place.parent {
-            try refresh(&table, parent)
-            found = place.isUnlinked ? nil : try find(table, in: parent.backing, place.name)
-        } else {
-            found = try Self.rootBacking(workspace, table.base)
-        }
+        for name in table[inode].names { try refresh(&table, name.parent) }
+        let found = try foundAgain(&table, inode)
         table[inode].epoch = table.epoch
-        if let found {
-            inode.state.withLock { state in
-                guard !state.isDirty else { return }
-                state.backing = found
-                state.descriptors = [:]
-                state.baseFile = nil
-            }
-        } else if !place.isUnlinked {
-            table.unlink(inode)
+        guard let found else { return table.detachAll(inode) }
+        inode.state.withLock { state in
+            guard !state.isDirty else { return }
+            state = WorkspaceInode.State(backing: found, openCount: state.openCount)
         }
+    }
+
+    /// What an inode is now; `nil` when nothing. Names that lead elsewhere are taken from it.
+    private func foundAgain(_ table: inout InodeTable, _ inode: WorkspaceInode) throws -> Backing? {
+        if inode.number == .root { return try Self.rootBacking(workspace, table.base) }
+        if let known = inode.backing.node, let node = try workspace.read({ try $0.node(known.id) }) {
+            for name in table[inode].names {
+                if try find(table, in: name.parent.backing, name.name)?.node?.id == node.id { continue }
+                table.detach(inode, from: name.parent, name.name)
+            }
+            return .staged(node)
+        }
+        // Its node went, or it never had one: the first name decides, others are files of their own now.
+        guard let first = table[inode].names.first else { return inode.backing }
+        for name in table[inode].names.dropFirst() { table.detach(inode, from: name.parent, name.name) }
+        return try find(table, in: first.parent.backing, first.name)
+    }
+
+    /// What stat(2) tells of an inode.
+    func attributes(_ table: InodeTable, _ inode: WorkspaceInode) -> FileAttributes {
+        let isNamed = inode.number == .root || !table[inode].names.isEmpty
+        var attributes = inode.backing.attributes(inode.number, isNamed: isNamed)
+        if squashesOwners { attributes.owner = nil }
+        return attributes
     }
 
     package func lookup(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) -> FileAttributes {
@@ -112,7 +136,7 @@ package final class WorkspaceFileSystem: FileSystem {
             return try table.withLock { table in
                 let inode = try child(&table, of: parent, name)
                 table.addLookup(inode)
-                return inode.attributes
+                return attributes(table, inode)
             }
         }
     }
@@ -128,7 +152,7 @@ package final class WorkspaceFileSystem: FileSystem {
         let directory = try current(&table, parent)
         if let known = table.known(directory, name) {
             try refresh(&table, known)
-            if !table[known].isUnlinked { return known }
+            if table.known(directory, name) === known { return known }
         }
         guard let backing = try find(table, in: directory.backing, name) else { throw VFSError.notFound }
         return table.child(directory, name, backing)
@@ -142,7 +166,10 @@ package final class WorkspaceFileSystem: FileSystem {
 
     package func attributes(_ inode: InodeNumber) throws(VFSError) -> FileAttributes {
         try reportingFailures(logger, "stat of inode \(inode.value)") {
-            try table.withLock { try current(&$0, inode).attributes }
+            try table.withLock { table in
+                let file = try current(&table, inode)
+                return attributes(table, file)
+            }
         }
     }
 

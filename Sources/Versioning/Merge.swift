@@ -184,13 +184,13 @@ private func mergeEntries(base: LocatedEntry?, ours: LocatedEntry?, theirs: Loca
 }
 
 /// The side that changed; `nil` when both did, to different values.
-private func pick<Value: Equatable>(base: Value?, ours: Value, theirs: Value) -> Value? {
+package func pick<Value: Equatable>(base: Value?, ours: Value, theirs: Value) -> Value? {
     if ours == theirs || theirs == base { return ours }
     return ours == base ? theirs : nil
 }
 
 /// Attribute by attribute; `nil` when both sides changed one to different values.
-private func mergeAttributes(
+package func mergeAttributes(
     _ base: [ExtendedAttribute]?, _ ours: [ExtendedAttribute], _ theirs: [ExtendedAttribute]
 ) -> [ExtendedAttribute]? {
     func byName(_ list: [ExtendedAttribute]) -> [[UInt8]: [UInt8]] {

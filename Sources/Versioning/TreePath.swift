@@ -23,8 +23,9 @@ package struct TreePath: Hashable, Sendable {
         self = path
     }
 
+    /// The same from a text in which `escapedText` may have put bytes that are not UTF-8.
     package init(parsing text: String) throws(PathFault) {
-        try self.init(parsing: Array(text.utf8))
+        try self.init(parsing: unescapedBytes(text))
     }
 
     package var isRoot: Bool { bytes.isEmpty }

@@ -10,17 +10,18 @@ import Versioning
 /// What a command asks of a live mount, one JSON object on one line; the answer is one too.
 struct ControlRequest: Codable {
     enum Verb: String, Codable {
-        case flush, seal, rebase, abandon, discard
+        case flush, seal, rebase, update, abandon, discard
     }
 
     var verb: Verb
     var commit: CommitID?
-    /// Paths as hexadecimal bytes.
+    /// Paths as hexadecimal bytes. For `discard`: which; for `rebase`: see `StagingHolder.rebase`.
     var paths: [String]?
 }
 
 struct ControlAnswer: Codable {
     var error: String?
+    var commit: CommitID?
     var paths: [String]?
 }
 
@@ -77,7 +78,9 @@ final class ControlServer: Sendable {
         do {
             guard let line = readLine(connection, limit: Self.maximumRequestBytes) else { return }
             let request = try JSONDecoder().decode(ControlRequest.self, from: Data(line))
-            answer.paths = try perform(request).map { hexEncoded($0.bytes) }
+            let (commit, paths) = try perform(request)
+            answer.commit = commit
+            answer.paths = paths.map { hexEncoded($0.bytes) }
         } catch {
             answer.error = describe(error)?.message ?? "\(error)"
             logger.error("control request: \(answer.error ?? "")")
@@ -85,17 +88,19 @@ final class ControlServer: Sendable {
         writeLine(connection, encodeRecord(answer))
     }
 
-    private func perform(_ request: ControlRequest) throws -> [TreePath] {
+    private func perform(_ request: ControlRequest) throws -> (CommitID?, [TreePath]) {
         switch request.verb {
         case .flush: try fileSystem.flushAll()
         case .seal: _ = try fileSystem.seal()
         case .abandon: try fileSystem.abandonSeal()
         case .rebase:
             guard let commit = request.commit else { throw CommandFailure(message: "'rebase' needs a commit") }
-            return try fileSystem.rebase(to: commit)
+            let foreign = try request.paths.map { Set(try decodePaths($0)) }
+            return (commit, try fileSystem.rebase(to: commit, foreign: foreign))
+        case .update: return try fileSystem.update()
         case .discard: try fileSystem.discard(try decodePaths(request.paths))
         }
-        return []
+        return (nil, [])
     }
 }
 
@@ -107,8 +112,16 @@ struct MountHolder: StagingHolder {
     func abandonSeal() throws { try send(ControlRequest(verb: .abandon)) }
     func flush() throws { try send(ControlRequest(verb: .flush)) }
 
-    func rebase(to commit: CommitID) throws -> [TreePath] {
-        try send(ControlRequest(verb: .rebase, commit: commit))
+    func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
+        let paths = foreign?.map { hexEncoded($0.bytes) }
+        return try send(ControlRequest(verb: .rebase, commit: commit, paths: paths)).paths
+    }
+
+    /// Puts what is staged on the branch's head; answers it, and the paths that are conflicts now.
+    func update() throws -> (head: CommitID, conflicts: [TreePath]) {
+        let answer = try send(ControlRequest(verb: .update))
+        guard let head = answer.commit else { throw CommandFailure(message: "the mount did not say where it is now") }
+        return (head, answer.paths)
     }
 
     func discard(_ paths: [TreePath]) throws {
@@ -116,7 +129,7 @@ struct MountHolder: StagingHolder {
     }
 
     @discardableResult
-    private func send(_ request: ControlRequest) throws -> [TreePath] {
+    private func send(_ request: ControlRequest) throws -> (commit: CommitID?, paths: [TreePath]) {
         let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         defer { close(descriptor) }
         guard descriptor >= 0, try withAddress(socket, { connect(descriptor, $0, $1) }) == 0 else {
@@ -130,7 +143,7 @@ struct MountHolder: StagingHolder {
         }
         let answer = try JSONDecoder().decode(ControlAnswer.self, from: Data(line))
         if let error = answer.error { throw CommandFailure(message: "the mount says: \(error)") }
-        return try decodePaths(answer.paths)
+        return (answer.commit, try decodePaths(answer.paths))
     }
 }
 

@@ -68,7 +68,7 @@ extension TreePath {
 func currentDirectory() -> String? {
     guard let path = getcwd(nil, 0) else { return nil }
     defer { free(path) }
-    return String(cString: path)
+    return escapedText(UnsafeRawBufferPointer(start: path, count: strlen(path)))
 }
 
 /// An absolute path without `.`, `..` and doubled slashes, by the text alone.

@@ -82,6 +82,16 @@ struct OpenWorkspace {
         return try TreePath(parsing: text)
     }
 
+    /// Puts what is staged on the branch's head, after finishing what a commit that broke off left.
+    func update() throws -> (head: CommitID, conflicts: [TreePath]) {
+        guard let liveMount else {
+            try repository.recoverSeal(workspace, LocalHolder(workspace: workspace, repository: repository))
+            return try repository.update(workspace)
+        }
+        try repository.recoverSeal(workspace, liveMount)
+        return try liveMount.update()
+    }
+
     func discard(_ paths: [TreePath]) throws {
         if let liveMount { try liveMount.discard(paths) } else { try workspace.discard(paths) }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Versioning
 
 @main
 struct Tarn: ParsableCommand {
@@ -30,7 +31,7 @@ struct Tarn: ParsableCommand {
             CommandGroup(name: "Mounts", subcommands: [Mount.self, Unmount.self, CacheCommand.self]),
             CommandGroup(
                 name: "Staged changes",
-                subcommands: [Status.self, Diff.self, CommitCommand.self, Discard.self, Resolve.self]),
+                subcommands: [Status.self, Diff.self, CommitCommand.self, Update.self, Discard.self, Resolve.self]),
             CommandGroup(name: "Branches and tags", subcommands: [Branch.self, Tag.self, Merge.self]),
             CommandGroup(
                 name: "History and contents", subcommands: [Log.self, Show.self, List.self, Cat.self, StatCommand.self]),
@@ -39,7 +40,7 @@ struct Tarn: ParsableCommand {
 
     static func main() {
         signal(SIGPIPE, SIG_IGN)
-        var arguments = Array(CommandLine.arguments.dropFirst())
+        var arguments = Self.arguments()
         while arguments.first == "-C" {
             guard arguments.count >= 2 else { fail("'-C' needs a directory", code: .usage) }
             guard chdir(arguments[1]) == 0 else {
@@ -52,6 +53,15 @@ struct Tarn: ParsableCommand {
             try command.run()
         } catch {
             finish(error)
+        }
+    }
+
+    /// The arguments, with bytes that are not UTF-8 escaped: file names may hold any.
+    private static func arguments() -> [String] {
+        (1..<max(1, Int(CommandLine.argc))).compactMap { index in
+            CommandLine.unsafeArgv[index].map { argument in
+                escapedText(UnsafeRawBufferPointer(start: argument, count: strlen(argument)))
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+import Glibc
 import ObjectStorage
 import ProllyTree
 import Repository
@@ -51,10 +52,14 @@ final class MountedWorkspace {
 
     // MARK: Changes
 
+    private func new(_ kind: NewFile.Kind, _ mode: UInt16) -> NewFile {
+        NewFile(kind, mode: mode, maker: Owner(userID: getuid(), groupID: getgid()))
+    }
+
     /// Creates a file and leaves it open.
     func create(_ path: String, mode: UInt16) throws -> InodeNumber {
         let (parent, name) = try place(path)
-        return try fileSystem.create(parent, name, mode: mode, exclusive: true, truncating: false).0.inode
+        return try fileSystem.create(parent, name, new(.file, mode), exclusive: true, truncating: false).0.inode
     }
 
     func open(_ path: String, truncating: Bool = false) throws -> InodeNumber {
@@ -88,12 +93,12 @@ final class MountedWorkspace {
 
     func makeDirectory(_ path: String, mode: UInt16 = 0o755) throws {
         let (parent, name) = try place(path)
-        _ = try fileSystem.makeDirectory(parent, name, mode: mode)
+        _ = try fileSystem.make(parent, name, new(.directory, mode))
     }
 
     func makeLink(_ path: String, to target: String) throws {
         let (parent, name) = try place(path)
-        _ = try fileSystem.makeSymlink(parent, name, target: Array(target.utf8))
+        _ = try fileSystem.make(parent, name, new(.symlink(target: Array(target.utf8)), 0o777))
     }
 
     func unlink(_ path: String) throws {
@@ -109,7 +114,7 @@ final class MountedWorkspace {
     func rename(_ old: String, to new: String) throws {
         let (parent, name) = try place(old)
         let (newParent, newName) = try place(new)
-        try fileSystem.rename(parent, name, to: newParent, newName, replacing: true)
+        try fileSystem.rename(parent, name, to: newParent, newName, .replacing)
     }
 
     func setMode(_ path: String, _ mode: UInt16) throws {
@@ -160,6 +165,7 @@ final class MountedWorkspace {
             case .symlink:
                 found[child] = .link(String(decoding: try fileSystem.readLink(attributes.inode), as: UTF8.self))
             case .file: found[child] = .file(try read(attributes.inode), attributes.mode)
+            case .pipe, .socket, .characterDevice, .blockDevice: preconditionFailure("the model makes none")
             }
             fileSystem.forget(attributes.inode, count: 1)
         }
@@ -183,9 +189,9 @@ struct MountHolder: StagingHolder {
         try afterSeal()
     }
 
-    func rebase(to commit: CommitID) throws -> [TreePath] {
+    func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
         try beforeRebase()
-        return try mount.fileSystem.rebase(to: commit)
+        return try mount.fileSystem.rebase(to: commit, foreign: foreign)
     }
 
     func abandonSeal() throws { try mount.fileSystem.abandonSeal() }

@@ -108,8 +108,9 @@ package struct StagingEditor {
         let path = try TreePath(parsing: text)
         try workspace.write { overlay in
             guard let parent = path.parent, let directory = try stage(overlay, parent) else { return }
-            if case .node(let node) = try overlay.lookup(directory.id, path.name) { try overlay.remove(node.id) }
+            let found = try overlay.lookup(directory.id, path.name)
             try hide(overlay, directory, path.name)
+            if case .node(let node) = found { try overlay.dropName(of: node.id) }
         }
     }
 

@@ -15,6 +15,11 @@ int tarn_session_loop(struct fuse_session *session, unsigned int max_threads, un
 struct fuse_session *tarn_session_new(
     struct fuse_args *args, const struct fuse_lowlevel_ops *operations, void *user_data);
 
+/// Lets O_TMPFILE through to libfuse, which has no call for it (3.14): a request FUSE_TMPFILE (include/uapi/linux/fuse.h)
+/// arrives as FUSE_CREATE of the name "/", which no other request can carry, and takes the same answer. To be called
+/// after the session is mounted.
+void tarn_session_prepare(struct fuse_session *session);
+
 /// Sets the bit-fields of an open reply.
 void tarn_file_info_set(struct fuse_file_info *info, uint64_t handle, int keep_cache, int cache_readdir);
 

@@ -24,6 +24,8 @@ struct Mount: ParsableCommand {
             Options for -o, separated by commas:
               allow_other      other users may look (needs root or user_allow_other in /etc/fuse.conf)
               workspace=NAME   a second writable mount of one branch needs a workspace of its own
+              owners=keep      a file of another user than the one who mounts records its owner (the default)
+              owners=squash    everything belongs to whoever mounts; chown is refused
             """)
 
     @Argument(help: "The repository.") var repo: String
@@ -150,7 +152,7 @@ struct Mount: ParsableCommand {
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             repository: repository, workspace: workspace, mountDescription: description.json,
-            readThreads: repository.ioThreads, logger: logger)
+            squashesOwners: options.squashesOwners, readThreads: repository.ioThreads, logger: logger)
         let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
         control.start()
         let saver = PeriodicSaver(fileSystem)
@@ -173,7 +175,13 @@ struct Mount: ParsableCommand {
             try repository.recoverSeal(workspace, LocalHolder(workspace: workspace, repository: repository))
             withExtendedLifetime(committing) {}
         }
-        if try workspace.isEmpty(), try workspace.sealState() == nil { try workspace.moveBase(to: head.commitID) }
+        guard try workspace.sealState() == nil, try workspace.base() != head.commitID else { return }
+        if try workspace.isEmpty() {
+            try workspace.moveBase(to: head.commitID)
+        } else if try repository.stagedLines(workspace).isEmpty {
+            // Special files, or names that share a file, are kept from before.
+            _ = try repository.update(workspace, to: head.commitID)
+        }
     }
 
     private func describe(
@@ -192,11 +200,14 @@ struct Mount: ParsableCommand {
 struct MountOptions {
     var allowsOthers = false
     var workspace: String?
+    var squashesOwners = false
 
     init(_ lists: [String]) throws {
         for option in lists.flatMap({ $0.split(separator: ",") }) {
             switch option {
             case "allow_other": allowsOthers = true
+            case "owners=keep": squashesOwners = false
+            case "owners=squash": squashesOwners = true
             case _ where option.hasPrefix("workspace="):
                 let name = String(option.dropFirst("workspace=".count))
                 _ = try RefName.branch(name)

@@ -1,0 +1,351 @@
+import GRDB
+import ProllyTree
+package import Versioning
+
+/// What lies below the staged changes: the base so far, and the commit that is to be the base.
+package struct BaseMove: Sendable {
+    package let commit: CommitID
+    /// The entry of a path in the base so far.
+    package let oldEntry: @Sendable (TreePath) throws -> LocatedEntry?
+    /// The entry of a path in the new base.
+    package let newEntry: @Sendable (TreePath) throws -> LocatedEntry?
+    /// Paths that others put or changed between the base so far and the new one.
+    package let others: [TreePath]
+
+    package init(
+        to commit: CommitID, oldEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?,
+        newEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?, others: [TreePath] = []
+    ) {
+        self.commit = commit
+        self.oldEntry = oldEntry
+        self.newEntry = newEntry
+        self.others = others
+    }
+}
+
+extension Workspace {
+    /// Makes a commit that was published from the seal the new base. What the commit holds is no longer staged; what
+    /// was written since the seal is, and so are special files and names that share a file.
+    ///
+    /// - Returns: paths that were changed both since the seal and by others in the new base; each is a conflict to
+    ///   resolve.
+    @discardableResult
+    package func rebase(_ move: BaseMove) throws -> [TreePath] {
+        let sealed = try readSealed { try SealedCopy($0) }
+        let conflicts = try write { overlay in
+            guard let change = try overlay.metaNumber("sealed") else { throw WorkspaceError.notSealed }
+            var conflicts: [TreePath] = []
+            if try overlay.lastChange() == change, try !overlay.hasKeptNodes() {
+                try overlay.clear()
+            } else {
+                conflicts = try overlay.rebase(move, sealed)
+            }
+            try overlay.setMeta("base", move.commit.hex)
+            try overlay.dropSealed()
+            try overlay.dropConflicts(upTo: change)
+            for path in conflicts { try overlay.addRebaseConflict(path, theirs: try move.newEntry(path)) }
+            return conflicts
+        }
+        try makeDurable()
+        try removeUnusedData()
+        return conflicts
+    }
+
+    /// Makes another commit of the branch the base of what is staged. Answers the paths that were changed here and by
+    /// others in ways that do not go together: each is a conflict to resolve. Throws `.alreadySealed` while a commit is
+    /// under way.
+    package func update(_ move: BaseMove) throws -> [TreePath] {
+        let conflicts = try write { overlay in
+            guard try overlay.metaNumber("sealed") == nil else { throw WorkspaceError.alreadySealed }
+            let conflicts = try overlay.rebase(move, SealedCopy())
+            try overlay.setMeta("base", move.commit.hex)
+            for path in conflicts { try overlay.addRebaseConflict(path, theirs: try move.newEntry(path)) }
+            return conflicts
+        }
+        try makeDurable()
+        try removeUnusedData()
+        return conflicts
+    }
+}
+
+extension Overlay {
+    fileprivate func rebase(_ move: BaseMove, _ sealed: SealedCopy) throws -> [TreePath] {
+        var rebase = Rebase(overlay: self, sealed: sealed, move: move)
+        _ = try rebase.directory(.root, at: .root, target: .root, adopted: nil)
+        for path in move.others where try move.newEntry(path) != nil {
+            if let hidden = try hidingDirectory(of: path) { rebase.note(hidden) }
+        }
+        return rebase.conflicts
+    }
+}
+
+/// The sealed overlay's nodes by id, and where each is (its first name, when it has several).
+private struct SealedCopy {
+    var nodes: [StagedNodeID: (node: StagedNode, path: TreePath)] = [:]
+    var names: [StagedNodeID: [[UInt8]: StagedNodeID?]] = [:]
+    /// Sealed directories by the path in the old base that they stand for.
+    var directoriesByOrigin: [TreePath: TreePath] = [:]
+
+    /// Nothing was sealed.
+    init() {}
+
+    init(_ overlay: Overlay) throws {
+        try visit(overlay, .root, .root)
+    }
+
+    private mutating func visit(_ overlay: Overlay, _ id: StagedNodeID, _ path: TreePath) throws {
+        guard nodes[id] == nil, let node = try overlay.node(id) else { return }
+        nodes[id] = (node, path)
+        guard node.isDirectory else { return }
+        if let origin = node.origin { directoriesByOrigin[origin] = path }
+        var children: [[UInt8]: StagedNodeID?] = [:]
+        for (name, child) in try overlay.names(in: id) {
+            children[name] = .some(child)
+            if let child { try visit(overlay, child, path.appending(name)) }
+        }
+        names[id] = children
+    }
+
+    /// Where what was at `path` in the old base is in the commit made from the seal.
+    func translate(_ path: TreePath) -> TreePath {
+        var ancestor: TreePath? = path
+        while let directory = ancestor {
+            if let moved = directoriesByOrigin[directory], let rest = path.relative(to: directory) {
+                return moved.appending(path: rest)
+            }
+            ancestor = directory.parent
+        }
+        return path
+    }
+}
+
+/// Takes out of the current overlay what the commit made from the sealed one holds, and puts the rest on the new base.
+private struct Rebase {
+    let overlay: Overlay
+    let sealed: SealedCopy
+    let move: BaseMove
+    private(set) var conflicts: [TreePath] = []
+    /// Files put on the new base: one with several names is met several times.
+    private var visited: Set<StagedNodeID> = []
+
+    init(overlay: Overlay, sealed: SealedCopy, move: BaseMove) {
+        self.overlay = overlay
+        self.sealed = sealed
+        self.move = move
+    }
+
+    mutating func note(_ path: TreePath) {
+        if !conflicts.contains(path) { conflicts.append(path) }
+    }
+
+    /// Answers whether nothing of this directory needs to stay staged (its name and parent aside).
+    ///
+    /// - Parameter target: the path that its name has in the new base, if there is one.
+    /// - Parameter adopted: the directory of the new base that this one, made since the seal, is to stand for.
+    mutating func directory(
+        _ id: StagedNodeID, at path: TreePath, target: TreePath?, adopted: TreePath?
+    ) throws -> Bool {
+        guard var node = try overlay.node(id) else { return true }
+        let counterpart = sealed.nodes[id]
+        let origin = adopted ?? counterpart?.path ?? node.origin.map(sealed.translate)
+        let before = sealed.names[id] ?? [:]
+        var isClean = counterpart.map { $0.node.change == node.change } ?? (node.change == 0 && origin == target)
+        let names = try overlay.names(in: id)
+        for (name, child) in names {
+            let stays = try self.name(
+                name, child, in: id, at: path.appending(name), sealedAs: before[name], from: node.origin, to: origin)
+            if stays { isClean = false }
+        }
+        // A name that was sealed and is gone since is in the commit: hide it.
+        let present = Set(names.map(\.name))
+        for (name, child) in before where child != nil && !present.contains(name) {
+            guard let origin, try move.newEntry(origin.appending(name)) != nil else { continue }
+            try overlay.setName(id, name, nil)
+            isClean = false
+        }
+        if let counterpart, node.change == counterpart.node.change { node.change = 0 }
+        try settle(&node, at: path, counterpart, origin)
+        if let stale = node.origin, !isClean, try move.newEntry(stale)?.entry.isDirectory != true {
+            // A directory that others removed stays when something is staged in it: as a new one.
+            node.origin = nil
+            node.change = try overlay.nextChange()
+        }
+        try overlay.update(node)
+        return isClean
+    }
+
+    /// One name in a directory that stands for `origin`. Answers whether it stays staged.
+    ///
+    /// - Parameter sealedAs: what the sealed overlay decided for the name, if it did.
+    private mutating func name(
+        _ name: [UInt8], _ child: StagedNodeID?, in parent: StagedNodeID, at path: TreePath,
+        sealedAs: StagedNodeID??, from oldOrigin: TreePath?, to origin: TreePath?
+    ) throws -> Bool {
+        let isSealed = sealedAs.map { $0 == child } ?? false
+        let target = origin?.appending(name)
+        let now = try target.flatMap(move.newEntry)
+        guard let child else {
+            if isSealed || now == nil {
+                try overlay.forgetName(parent, name)
+                return false
+            }
+            if sealedAs == nil, try isChangedByOthers(name, from: oldOrigin, now) { note(path) }
+            return true
+        }
+        var adopted: TreePath?
+        if sealedAs == nil, try !standsFor(child, oldOrigin?.appending(name)),
+            try isChangedByOthers(name, from: oldOrigin, now)
+        {
+            adopted = try adoptable(child, now) ? target : nil
+            if adopted == nil { note(path) }
+        }
+        let isChildClean = try node(child, at: path, target: target, adopted: adopted)
+        if try (isChildClean && (isSealed || sealed.nodes[child] == nil)) || isSevered(child, isSealed, now) {
+            try overlay.forgetName(parent, name)
+            try overlay.dropName(of: child)
+            return false
+        }
+        return true
+    }
+
+    /// Whether others changed a file, committed under several names, under this one of them: from here on it is a file
+    /// of its own.
+    private func isSevered(_ id: StagedNodeID, _ isSealed: Bool, _ now: LocatedEntry?) throws -> Bool {
+        guard isSealed, let counterpart = sealed.nodes[id], counterpart.node.content != nil,
+            try overlay.node(id)?.change == 0
+        else { return false }
+        return try move.newEntry(counterpart.path)?.entry != now?.entry
+    }
+
+    /// Whether a name means something else in the new base than in the one before.
+    private func isChangedByOthers(_ name: [UInt8], from oldOrigin: TreePath?, _ now: LocatedEntry?) throws -> Bool {
+        let old = try oldOrigin.flatMap { try move.oldEntry($0.appending(name)) }
+        return old?.entry.kind != now?.entry.kind
+    }
+
+    /// Whether a staged file is the base's file of that very path: then what others did to it is looked at in `settle`.
+    private func standsFor(_ id: StagedNodeID, _ path: TreePath?) throws -> Bool {
+        guard let path else { return false }
+        return try overlay.node(id)?.origin == path
+    }
+
+    /// A directory made on both sides is one directory.
+    private func adoptable(_ id: StagedNodeID, _ now: LocatedEntry?) throws -> Bool {
+        guard now?.entry.isDirectory == true, sealed.nodes[id] == nil, let node = try overlay.node(id) else {
+            return false
+        }
+        return node.isDirectory && node.origin == nil
+    }
+
+    /// Answers whether nothing of this node needs to stay staged.
+    private mutating func node(
+        _ id: StagedNodeID, at path: TreePath, target: TreePath?, adopted: TreePath?
+    ) throws -> Bool {
+        guard var node = try overlay.node(id) else { return true }
+        if node.isDirectory { return try directory(id, at: path, target: target, adopted: adopted) }
+        if node.isSpecial { return false }
+        let counterpart = sealed.nodes[id]
+        if visited.insert(id).inserted {
+            if let counterpart, counterpart.node.change == node.change {
+                // Committed as it is; only its names may have changed since.
+                if let located = try move.newEntry(counterpart.path), located.entry.file != nil, node.content != nil {
+                    node.kind = .file(StagedContent(base: located))
+                }
+                node.origin = counterpart.path
+                node.change = 0
+            } else {
+                try settle(&node, at: path, counterpart, counterpart?.path ?? node.origin.map(sealed.translate))
+            }
+            try overlay.update(node)
+        }
+        guard node.change == 0 else { return false }
+        if counterpart != nil { return node.links <= 1 }
+        // Staged for its other names only; when others removed the file, this name of it goes too.
+        return try node.origin == target && (node.links <= 1 || target.flatMap(move.newEntry) == nil)
+    }
+
+    /// Puts a node on the new base: field by field what only others changed is taken over, and what both changed is a
+    /// conflict (as in a merge).
+    private mutating func settle(
+        _ node: inout StagedNode, at path: TreePath, _ counterpart: (node: StagedNode, path: TreePath)?,
+        _ origin: TreePath?
+    ) throws {
+        let oldOrigin = node.origin
+        node.origin = origin
+        guard let origin else { return }
+        let old = try oldOrigin.flatMap(move.oldEntry)?.entry
+        guard let now = try move.newEntry(origin) else {
+            // Others removed it: a change here must not bring it back, or vanish, unseen.
+            if node.content != nil, node.change > 0, counterpart == nil { note(path) }
+            return
+        }
+        if let content = node.content {
+            // What the file held when it was sealed, or (if it was not) when it was first staged.
+            let before = counterpart?.node.content ?? content
+            if content.isUnchanged, now.entry.file != nil {
+                node.kind = .file(StagedContent(base: now))
+            } else if counterpart == nil || before.isUnchanged, before.base?.entry.kind != now.entry.kind {
+                note(path)
+            }
+        }
+        guard let was = counterpart.map({ Attributes($0.node) }) ?? old.map(Attributes.init) else { return }
+        guard let merged = Attributes(node).merged(was: was, now: Attributes(now.entry)) else { return note(path) }
+        node.mode = merged.mode
+        node.owner = merged.owner
+        node.attributes = merged.extended
+        node.modified = node.change == 0 ? now.entry.modified : max(node.modified, now.entry.modified)
+    }
+}
+
+/// What a merge treats field by field beside the content.
+private struct Attributes {
+    let mode: UInt16
+    let owner: Owner?
+    let extended: [ExtendedAttribute]
+
+    init(_ node: StagedNode) {
+        (mode, owner, extended) = (node.mode, node.owner, node.attributes)
+    }
+
+    init(_ entry: Entry) {
+        (mode, owner, extended) = (entry.mode, entry.owner, entry.attributes)
+    }
+
+    private init(mode: UInt16, owner: Owner?, extended: [ExtendedAttribute]) {
+        (self.mode, self.owner, self.extended) = (mode, owner, extended)
+    }
+
+    /// `nil` when both sides changed a field to different values.
+    func merged(was: Attributes, now: Attributes) -> Attributes? {
+        guard let mode = pick(base: was.mode, ours: mode, theirs: now.mode),
+            let owner = pick(base: .some(was.owner), ours: owner, theirs: now.owner),
+            let extended = mergeAttributes(was.extended, extended, now.extended)
+        else { return nil }
+        return Attributes(mode: mode, owner: owner, extended: extended)
+    }
+}
+
+extension Overlay {
+    /// The directory above `path` that was removed or replaced here, so that what the base has there is not seen; `nil`
+    /// when all are the base's own. One that was renamed takes what is in it along and hides nothing.
+    fileprivate func hidingDirectory(of path: TreePath) throws -> TreePath? {
+        var directory = StagedNodeID.root
+        var prefix = TreePath.root
+        for name in path.parent?.components ?? [] {
+            prefix = prefix.appending(name)
+            switch try lookup(directory, name) {
+            case .untouched: return nil
+            case .node(let node) where node.isDirectory && node.origin == prefix: directory = node.id
+            case .node, .removed: return try isShownElsewhere(prefix) ? nil : prefix
+            }
+        }
+        return nil
+    }
+
+    /// Whether a directory with a name stands for the base's directory of this path.
+    private func isShownElsewhere(_ origin: TreePath) throws -> Bool {
+        try !rows(
+            "SELECT 1 FROM node JOIN name ON name.node = node.id WHERE kind = 2 AND origin = ? LIMIT 1", [origin.blob]
+        ).isEmpty
+    }
+}

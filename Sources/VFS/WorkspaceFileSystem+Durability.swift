@@ -1,0 +1,114 @@
+import Glibc
+import Logging
+import ProllyTree
+import Repository
+import Staging
+import Synchronization
+import Versioning
+
+// What makes written bytes and changed attributes last.
+
+extension WorkspaceFileSystem {
+    package func flush(_ inode: InodeNumber) throws(VFSError) {
+        try gate.pass { () throws(VFSError) in try flushFile(inode) }
+    }
+
+    func flushFile(_ inode: InodeNumber) throws(VFSError) {
+        try reportingFailures(logger, "flushing inode \(inode.value)") {
+            guard let file = table.withLock({ $0.inodes[inode] }) else { return }
+            try persist(file)
+        }
+    }
+
+    /// Notes in the workspace what was written to a file.
+    func persist(_ file: WorkspaceInode) throws {
+        let state = file.state.withLock { $0 }
+        guard state.isDirty else { return }
+        // Not under a lock: it may take long.
+        try syncOverOldContent(state)
+        try makingRoom {
+            try transaction { change in
+                guard file.state.withLock({ $0.isDirty }) else { return }
+                let number = try change.overlay.nextChange()
+                try update(change, file) { $0.change = number }
+            }
+        }
+    }
+
+    /// Over old content a range that reached the disk before its bytes would show zeros after power loss.
+    private func syncOverOldContent(_ state: WorkspaceInode.State) throws {
+        if state.isDirty, state.backing.node?.content?.base != nil { try syncData(state.descriptors) }
+    }
+
+    /// Changes the node of an inode that is staged, in the overlay and in memory, and saves what was written so far.
+    func update(_ change: Change, _ inode: WorkspaceInode, _ body: (inout StagedNode) throws -> Void) throws {
+        change.willChange(inode)
+        try inode.state.withLock { state in
+            guard var node = state.backing.node else { preconditionFailure("the inode was staged") }
+            try body(&node)
+            try syncOverOldContent(state)
+            try change.overlay.update(node, saved: state.savedRanges)
+            state.backing = .staged(node)
+            state.savedRanges = node.content?.ranges
+            state.isDirty = false
+        }
+    }
+
+    package func sync(_ inode: InodeNumber) throws(VFSError) {
+        try gate.pass { () throws(VFSError) in
+            try reportingFailures(logger, "fsync of inode \(inode.value)") {
+                let file = try table.withLock { try current(&$0, inode) }
+                let descriptors = try openData(of: file)
+                try syncData(descriptors)
+                try persist(file)
+                try workspace.makeDurable()
+            }
+        }
+    }
+
+    /// The data files that hold a file's staged bytes.
+    private func openData(of file: WorkspaceInode) throws -> [DataFileID: Descriptor] {
+        var open: [DataFileID: Descriptor] = [:]
+        for data in file.backing.node?.content?.ranges.dataFiles ?? [] {
+            open[data] = try descriptor(file, data, create: false)
+        }
+        return open
+    }
+
+    private func syncData(_ descriptors: [DataFileID: Descriptor]) throws {
+        for (data, descriptor) in descriptors {
+            guard fdatasync(descriptor.number) == 0 else {
+                throw WorkspaceError.localIO(path: workspace.dataPath(data), errno: errno)
+            }
+        }
+    }
+
+    /// Runs `body` as one transaction of the workspace. When it fails, the inodes it changed are as they were.
+    func transaction<Result>(_ body: (Change) throws -> Result) throws -> Result {
+        var change: Change?
+        do {
+            return try workspace.write { overlay in
+                let started = Change(overlay)
+                change = started
+                return try body(started)
+            }
+        } catch {
+            change?.undo()
+            throw error
+        }
+    }
+
+    /// Runs `body`, which needs room on the disk; once more when there was none and some could be made.
+    ///
+    /// - Parameter isFreeing: `body` makes room itself and may use what is held back for that.
+    func makingRoom<Result>(_ isFreeing: Bool = false, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch WorkspaceError.localIO(_, errno: ENOSPC) {
+            // What could not be freed now is tried again later; the second attempt tells whether there is room.
+            try? reclaims.perform()
+            if isFreeing { workspace.releaseReserve() }
+            return try body()
+        }
+    }
+}

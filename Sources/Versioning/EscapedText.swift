@@ -1,0 +1,36 @@
+/// Any bytes as a text: a byte that is not part of valid UTF-8 becomes the private-use character U+10FF00 + byte, so
+/// that a path on a command line keeps the bytes it has.
+package func escapedText(_ bytes: some Sequence<UInt8>) -> String {
+    var text = String.UnicodeScalarView()
+    var rest = Array(bytes)[...]
+    while !rest.isEmpty {
+        var decoder = UTF8()
+        var iterator = rest.makeIterator()
+        if case .scalarValue(let scalar) = decoder.decode(&iterator) {
+            text.append(scalar)
+            rest = rest.dropFirst(UTF8.width(scalar))
+        } else if let byte = rest.popFirst(), let scalar = Unicode.Scalar(escapeBase + UInt32(byte)) {
+            text.append(scalar)
+        }
+    }
+    return String(text)
+}
+
+/// The bytes that `escapedText` was made from.
+package func unescapedBytes(_ text: String) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for scalar in text.unicodeScalars {
+        if scalar.value >= escapeBase + 0x80, scalar.value <= escapeBase + 0xff {
+            bytes.append(UInt8(scalar.value - escapeBase))
+        } else {
+            bytes += UTF8.encode(scalar).map(Array.init) ?? []
+        }
+    }
+    return bytes
+}
+
+private let escapeBase: UInt32 = 0x10ff00
+
+extension UTF8 {
+    fileprivate static func width(_ scalar: Unicode.Scalar) -> Int { encode(scalar)?.count ?? 1 }
+}
