@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/packages.sh fuse3 python3 python3-venv git sqlite3 rsync tar zip unzip vim-tiny gcc libc6-dev make \
+scripts/packages.sh fuse3 python3 python3-venv git sqlite3 rsync tar zip unzip vim gcc libc6-dev make \
     openjdk-17-jre-headless util-linux diffutils findutils sed
 if [ -z "${TARN:-}" ]; then
     scripts/build.sh --product tarn
