@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -12,34 +13,45 @@ TARN = shutil.which(os.environ.get("TARN", "tarn"))
 TIMEOUT_SECONDS = 60
 
 
+def begin(*command, **options):
+    return subprocess.Popen(
+        [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True, **options)
+
+
+def end(process):
+    """Ends the program, if it runs, with all that it started, which would go on to use the mount."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def finish(process, code=0, timeout=TIMEOUT_SECONDS):
+    """What the program printed; any other exit code than `code` fails the test."""
+    output, errors = process.communicate(timeout=timeout)
+    assert process.returncode == code, f"{process.args} ended with {process.returncode}:\n{output}{errors}"
+    return output
+
+
+def run_together(*commands):
+    processes = [begin(*command) for command in commands]
+    try:
+        return [finish(process) for process in processes]
+    finally:
+        for process in processes:
+            end(process)
+
+
 def run(*command, code=0, timeout=TIMEOUT_SECONDS, **options):
-    """Runs a program and returns what it printed; any other exit code than `code` fails the test."""
-    done = subprocess.run(
-        [str(word) for word in command], timeout=timeout, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        **options)
-    assert done.returncode == code, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-    return done.stdout
+    process = begin(*command, **options)
+    try:
+        return finish(process, code, timeout)
+    finally:
+        end(process)
 
 
 def shell(script, **options):
     return run("sh", "-euc", script, **options)
-
-
-def run_together(*commands):
-    """Runs programs at the same time; each must succeed."""
-    started = [
-        subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                         stderr=subprocess.PIPE, text=True)
-        for command in commands
-    ]
-    try:
-        errors = [process.communicate(timeout=TIMEOUT_SECONDS)[1] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    for process, message in zip(started, errors):
-        assert process.returncode == 0, f"{process.args} ended with {process.returncode}:\n{message}"
 
 
 def python(program, *arguments):

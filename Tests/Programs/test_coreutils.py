@@ -112,6 +112,16 @@ def test_edit_of_a_hard_link_after_a_commit_is_seen_under_every_name(lake, mount
     assert lake.publish(lambda: here("cat a b")) == "one\ntwo\none\ntwo\n"
 
 
+@pytest.mark.parametrize("remove", ["rm f", "echo other > g; mv g f"])
+def test_open_file_without_a_name_has_no_links(mount, here, remove):
+    """Lock files that are deleted rely on it: who locked the deleted file must try again."""
+    here("echo one > f")
+    with (mount / "f").open() as file:
+        here(remove)
+        assert os.fstat(file.fileno()).st_nlink == 0
+        assert file.read() == "one\n"
+
+
 def test_touch(lake, here):
     here("echo > f; touch -d @1500000000.5 f; touch -a -d @1600000000 f; touch -d @1400000000 d; rm d; mkdir d")
     assert here("stat -c %.1Y f") == "1500000000.5\n"

@@ -1,9 +1,8 @@
 import sqlite3
-import subprocess
 from contextlib import closing
 
 import pytest
-from support import python, run, run_together
+from support import begin, end, python, run, run_together
 
 ROWS = 150
 JOURNALS = pytest.mark.parametrize("journal", ["wal", "delete"])
@@ -72,18 +71,18 @@ def test_transaction_of_a_killed_process_is_rolled_back(lake, database):
 def test_each_commit_made_while_sqlite_writes_is_a_sound_database(lake, mount, database):
     """W4: a commit is what the end of all processes at that moment would have left, which SQLite repairs."""
     rows = [0]
-    with subprocess.Popen(writer(database, "a", 1_000_000), stdout=subprocess.PIPE, text=True) as process:
-        try:
-            for number in range(6):
-                while int(process.stdout.readline()) <= rows[-1]:
-                    pass
-                lake.tarn("commit", "-m", "in between", cwd=mount)
-                copy = lake.outside / str(number)
-                lake.tarn("export", "work", copy)
-                check = run("sqlite3", copy / database.name, "pragma integrity_check; select count(*) from t")
-                rows.append(int(check.removeprefix("ok\n")))
-        finally:
-            process.kill()
+    process = begin(*writer(database, "a", 1_000_000))
+    try:
+        for number in range(6):
+            while int(process.stdout.readline()) <= rows[-1]:
+                pass
+            lake.tarn("commit", "-m", "in between", cwd=mount)
+            copy = lake.outside / str(number)
+            lake.tarn("export", "work", copy)
+            check = run("sqlite3", copy / database.name, "pragma integrity_check; select count(*) from t")
+            rows.append(int(check.removeprefix("ok\n")))
+    finally:
+        end(process)
     assert rows == sorted(set(rows))
     run("sqlite3", database, "pragma journal_mode = delete; vacuum")
     [(_, count, *_)] = lake.publish(lambda: counts(database))
