@@ -122,6 +122,23 @@ def test_open_file_without_a_name_has_no_links(mount, here, remove):
         assert file.read() == "one\n"
 
 
+def test_inode_numbers_stay_over_commits_and_changes(lake, mount, here):
+    here("mkdir d; echo one > d/f; ln -s f d/l")
+
+    def numbers():
+        return [path.lstat().st_ino for path in [mount / "d", mount / "d/f", mount / "d/l"]]
+
+    before = numbers()
+    with (mount / "d/f").open("a") as file:
+        for change in ["true", "chmod 700 d", "touch -h d/l", "mv d e; mv e d"]:
+            here(change)
+            file.write("more\n")
+            file.flush()
+            lake.tarn("commit", "-m", "in between", cwd=mount)
+            assert numbers() == before
+            assert os.fstat(file.fileno()).st_ino == before[1]
+
+
 def test_touch(lake, here):
     here("echo > f; touch -d @1500000000.5 f; touch -a -d @1600000000 f; touch -d @1400000000 d; rm d; mkdir d")
     assert here("stat -c %.1Y f") == "1500000000.5\n"

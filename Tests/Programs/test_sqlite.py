@@ -87,3 +87,14 @@ def test_each_commit_made_while_sqlite_writes_is_a_sound_database(lake, mount, d
     run("sqlite3", database, "pragma journal_mode = delete; vacuum")
     [(_, count, *_)] = lake.publish(lambda: counts(database))
     assert count >= rows[-1]
+
+
+@JOURNALS
+def test_connection_that_stays_open_writes_after_each_commit(lake, mount, database):
+    """SQLite refuses to write once the file at the path has another inode number than the file it opened."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        for number in range(3):
+            lake.tarn("commit", "-m", "in between", cwd=mount)
+            for part in "xy":
+                connection.execute("insert into t values (?, ?, 'z')", (part, number))
+    assert lake.publish(lambda: counts(database)) == [("x", 3, 3, 3), ("y", 3, 3, 3)]
