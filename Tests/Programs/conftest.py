@@ -42,6 +42,10 @@ def original(tmp_path):
     modes = {"program": 0o755, "sparse": 0o400, "deep/random": 0o640, "deep/er": 0o2750, "hollow": 0o1777}
     for name, mode in modes.items():
         (top / name).chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(top / "deep/er/empty", 1234, 4321)
+        os.chown(top / "dangling", 1234, 4321, follow_symlinks=False)
+        os.chown(top / "hollow", 1234, 0)
     names = [path for path in top.rglob("*")] + [top]
     for number, path in enumerate(sorted(names, reverse=True)):
         os.utime(path, ns=(0, 1_500_000_000_123_456_789 + number * 1_000_000_007), follow_symlinks=False)

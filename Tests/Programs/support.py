@@ -60,9 +60,9 @@ def python(program, *arguments):
 
 
 def describe(path):
-    """What Tarn keeps of `path`: type, mode, modification time, link target, attributes, size, content."""
+    """What Tarn keeps of `path`: type, mode, owner, modification time, link target, attributes, size, content."""
     status = path.lstat()
-    facts = [stat.filemode(status.st_mode), status.st_mtime_ns]
+    facts = [stat.filemode(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns]
     if path.is_symlink():
         return facts + [os.readlink(path)]
     facts.append({name: os.getxattr(path, name) for name in os.listxattr(path) if name.startswith("user.")})
