@@ -74,8 +74,11 @@ def test_each_commit_made_while_sqlite_writes_is_a_sound_database(lake, mount, d
     process = begin(*writer(database, "a", 1_000_000))
     try:
         for number in range(6):
-            while int(process.stdout.readline()) <= rows[-1]:
-                pass
+            for line in process.stdout:
+                if int(line) > rows[-1]:
+                    break
+            else:
+                pytest.fail(process.stderr.read())
             lake.tarn("commit", "-m", "in between", cwd=mount)
             copy = lake.outside / str(number)
             lake.tarn("export", "work", copy)
