@@ -17,4 +17,4 @@ format:      ## format the sources in place
 	swift format -i -r Package.swift Sources Tests
 
 clean:
-	rm -rf .build .venv
+	rm -rf .build .venv .venv-programs

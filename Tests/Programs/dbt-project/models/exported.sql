@@ -1,0 +1,2 @@
+{{ config(materialized='external', location='totals.parquet') }}
+select * from {{ ref('totals') }}
