@@ -77,7 +77,7 @@ func onRelease(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
 
 func onOpenDirectory(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
     serve(request, info) { fileSystem, context throws(VFSError) in
-        if context.traits.needsNoOpen { return .notImplemented }
+        if context.traits.needsNoOpenDirectory { return .notImplemented }
         return .openedDirectory(try fileSystem.openDirectory(InodeNumber(inode)), cachesListing: false)
     }
 }

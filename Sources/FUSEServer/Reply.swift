@@ -74,7 +74,7 @@ extension ServerContext {
         entry.ino = attributes.inode.value
         entry.attr = status(attributes)
         entry.attr_timeout = traits.timeoutSeconds
-        entry.entry_timeout = timeout
+        entry.entry_timeout = attributes.isFleeting ? 0 : timeout
         return entry
     }
 

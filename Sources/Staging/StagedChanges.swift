@@ -1,3 +1,5 @@
+import FoundationEssentials
+import GRDB
 package import ProllyTree
 package import Versioning
 
@@ -44,6 +46,32 @@ extension StagedNode {
     /// The entry this node becomes.
     package func entry(kind: Entry.Kind) -> Entry {
         Entry(kind: kind, mode: mode, modified: modified, owner: owner, attributes: attributes)
+    }
+}
+
+extension Overlay {
+    /// Pipes, sockets and devices, which no commit takes, in the order of paths.
+    package func specialFiles() throws -> [(path: TreePath, kind: SpecialKind)] {
+        try rows("SELECT node.kind, name.parent, name.name FROM node JOIN name ON name.node = node.id WHERE kind >= 4")
+            .compactMap { row in
+                guard let kind = SpecialKind(rawValue: row[0]) else { return nil }
+                return (try path(StagedNodeID(row[1])).appending([UInt8](row[2] as Data)), kind)
+            }
+            .sorted { $0.path < $1.path }
+    }
+
+    /// The path of a directory.
+    private func path(_ id: StagedNodeID) throws -> TreePath {
+        var names: [[UInt8]] = []
+        var directory = id
+        while directory != .root {
+            guard let row = try rows("SELECT parent, name FROM name WHERE node = ?", [directory.value]).first else {
+                throw WorkspaceError.corrupt(path: "overlay", reason: "directory \(directory.value) has no name")
+            }
+            names.append([UInt8](row[1] as Data))
+            directory = StagedNodeID(row[0])
+        }
+        return names.reversed().reduce(.root) { $0.appending($1) }
     }
 }
 

@@ -13,7 +13,7 @@ package struct StagedConflict: Hashable, Sendable {
     package let change: Int64
     package let resolution: Resolution?
 
-    static let rebaseReason = "changed here while the commit before merged another change of it"
+    static let rebaseReason = "changed here, and by others in the commit below"
 
     /// Found when a commit moved the base below later changes, not by a merge.
     package var isFromRebase: Bool { reason == Self.rebaseReason }

@@ -67,6 +67,8 @@ package struct FileAttributes: Hashable, Sendable {
     package var owner: Owner?
     /// `st_rdev` of a device node.
     package var device: UInt32 = 0
+    /// The name that led here must be asked for again each time.
+    package var isFleeting = false
 
     package init(
         inode: InodeNumber, kind: FileKind, mode: UInt16, sizeBytes: UInt64, modified: Timestamp, owner: Owner?
@@ -177,12 +179,15 @@ package struct FileSystemTraits: Sendable {
     package var isReadOnly: Bool
     /// How long names and attributes stay true, in seconds.
     package var timeoutSeconds: Double
-    /// Opens carry no state and need not be sent: FUSE's zero-message open.
+    /// Opens of files carry no state and need not be sent: FUSE's zero-message open.
     package var needsNoOpen: Bool
+    /// The same of directories.
+    package var needsNoOpenDirectory: Bool
 
-    package init(isReadOnly: Bool, timeoutSeconds: Double, needsNoOpen: Bool) {
+    package init(isReadOnly: Bool, timeoutSeconds: Double, needsNoOpen: Bool, needsNoOpenDirectory: Bool) {
         self.isReadOnly = isReadOnly
         self.timeoutSeconds = timeoutSeconds
         self.needsNoOpen = needsNoOpen
+        self.needsNoOpenDirectory = needsNoOpenDirectory
     }
 }

@@ -14,6 +14,8 @@ struct InodeTable {
     private var byName: [ChildName: WorkspaceInode] = [:]
     /// Files that have, or had, several names.
     private var linked: [StagedNodeID: WorkspaceInode] = [:]
+    /// `st_ino` of every inode.
+    private var stableNumbers: Set<UInt64> = [1]
     private var next: UInt64 = 2
     /// Raised when the overlay was changed behind the inodes' back: each is read again when it is next used.
     private(set) var epoch: UInt64 = 1
@@ -28,7 +30,7 @@ struct InodeTable {
     init(base: Repository.SnapshotTree, baseCommit: CommitID, root: Backing) {
         self.base = base
         self.baseCommit = baseCommit
-        let inode = WorkspaceInode(number: .root, backing: root)
+        let inode = WorkspaceInode(number: .root, stableNumber: 1, backing: root)
         inodes[.root] = inode
         places[.root] = WorkspaceInode.Place(lookups: 1, epoch: epoch)
     }
@@ -62,12 +64,21 @@ struct InodeTable {
 
     /// A new inode, without a name so far.
     mutating func insert(_ backing: Backing) -> WorkspaceInode {
-        let inode = WorkspaceInode(number: InodeNumber(next), backing: backing)
+        let inode = WorkspaceInode(
+            number: InodeNumber(next), stableNumber: unusedNumber(backing.stableNumber), backing: backing)
         next += 1
         inodes[inode.number] = inode
         places[inode.number] = WorkspaceInode.Place(epoch: epoch)
         if let node = backing.node, node.links > 1, !node.isDirectory { linked[node.id] = inode }
         return inode
+    }
+
+    /// `wanted`, unless another inode has it: one that a commit moved to another path keeps the number it had, because
+    /// programs take a new number for another file.
+    private mutating func unusedNumber(_ wanted: UInt64) -> UInt64 {
+        var number = wanted
+        while !stableNumbers.insert(number).inserted { number = 1 << 62 | (number &+ 1) }
+        return number
     }
 
     mutating func attach(_ inode: WorkspaceInode, to parent: WorkspaceInode, _ name: [UInt8]) {
@@ -119,6 +130,7 @@ struct InodeTable {
             detachAll(inode)
             inodes[inode.number] = nil
             places[inode.number] = nil
+            stableNumbers.remove(inode.stableNumber)
             if let node = inode.backing.node, linked[node.id] === inode { linked[node.id] = nil }
             candidates += place.names.map(\.parent)
         }

@@ -8,20 +8,27 @@ import Versioning
 /// `commits/`.
 ///
 /// A node id is the commit's slot (24 bits; 0 for a mount of one commit) and, in the low 40 bits, 1 + the entry's rank
-/// in its tree. Slot 0 of a repository mount holds the directories above the commits.
+/// in its tree. Slot 0 of a repository mount holds the directories above the commits; slot 0 of a mount that follows a
+/// branch holds only the root, which stands for that of the commit shown at present (see `HeadFollowing`).
 package final class SnapshotFileSystem: ReadOnlyFileSystem {
-    private let repository: Repository
-    private let logger: Logger
+    let repository: Repository
+    let logger: Logger
     private let fetcher: BlockFetcher
     private let slots = Mutex(Slots())
     /// The directories above the commits; `nil` when one commit is the root.
     private let directory: RefDirectory?
+    /// How the root follows a branch; `nil` when it does not.
+    let following: HeadFollowing?
+    let kernel = Mutex<(any KernelCache)?>(nil)
     /// What `user.tarn.mount` answers: tells the command line where it is.
     private let mountDescription: [UInt8]
 
     private struct Slots {
-        var views: [SnapshotView] = []
+        /// `nil` for a commit that was shown and that the kernel has forgotten.
+        var views: [SnapshotView?] = []
         var byCommit: [CommitID: Int] = [:]
+        /// References that the kernel holds; counted where the root follows a branch.
+        var lookups: [UInt64] = []
     }
 
     private static let rankBits: UInt64 = 40
@@ -31,26 +38,36 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     private static let refSeconds = 1.0
 
     /// - Parameter commit: the commit to show, or `nil` for the whole repository.
+    /// - Parameter follows: the root may move to other commits (`move(to:)`).
     package init(
-        repository: Repository, commit: ResolvedRevision?, mountDescription: String, readThreads: Int, logger: Logger
+        repository: Repository, commit: ResolvedRevision?, follows: Bool = false, mountDescription: String,
+        readThreads: Int, logger: Logger
     ) {
         self.repository = repository
         self.logger = logger
         self.mountDescription = Array(mountDescription.utf8)
         fetcher = BlockFetcher(blocks: repository.blocks, threads: readThreads, logger: logger)
         directory = commit == nil ? RefDirectory(repository: repository) : nil
+        following = follows ? HeadFollowing() : nil
         if let commit { _ = slot(commit.commitID, commit.commit) }
     }
 
+    /// Slots below it show no commit.
+    private var firstSlot: Int { directory == nil && following == nil ? 0 : 1 }
+
     package var traits: FileSystemTraits {
-        FileSystemTraits(isReadOnly: true, timeoutSeconds: Self.immutableSeconds, needsNoOpen: directory == nil)
+        FileSystemTraits(
+            isReadOnly: true, timeoutSeconds: Self.immutableSeconds, needsNoOpen: directory == nil,
+            needsNoOpenDirectory: directory == nil && following == nil)
     }
 
     package func entryTimeoutSeconds(in parent: InodeNumber) -> Double {
         place(parent).isAboveCommits ? Self.refSeconds : Self.immutableSeconds
     }
 
-    package func attach(_ kernel: any KernelCache) {}
+    package func attach(_ kernel: any KernelCache) {
+        self.kernel.withLock { $0 = kernel }
+    }
 
     // MARK: Numbers
 
@@ -68,23 +85,48 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         let slot = Int(inode.value >> Self.rankBits)
         let low = inode.value & (1 << Self.rankBits - 1)
         if slot == 0, directory != nil { return .above(low) }
-        return slots.withLock { slots in
-            let index = directory == nil ? slot : slot - 1
-            guard index < slots.views.count, low > 0 else { return .above(UInt64.max) }
-            return .inside(slots.views[index], slot: slot, rank: low - 1)
+        if slot == 0, let following { return place(slot: following.currentSlot, low: low) }
+        return place(slot: slot, low: low)
+    }
+
+    private func place(slot: Int, low: UInt64) -> Place {
+        slots.withLock { slots in
+            let index = slot - firstSlot
+            guard index >= 0, index < slots.views.count, low > 0, let view = slots.views[index] else {
+                return .above(UInt64.max)
+            }
+            return .inside(view, slot: slot, rank: low - 1)
         }
     }
 
     /// The slot that shows a commit, a new one if needed.
-    private func slot(_ id: CommitID, _ commit: Commit) -> Int {
+    func slot(_ id: CommitID, _ commit: Commit) -> Int {
         slots.withLock { slots in
-            let first = directory == nil ? 0 : 1
-            if let known = slots.byCommit[id] { return known + first }
+            if let known = slots.byCommit[id] { return known + firstSlot }
             precondition(slots.views.count < Self.maximumSlots, "more commits than one mount can show")
             slots.views.append(SnapshotView(id, commit, repository: repository, fetcher: fetcher))
+            slots.lookups.append(0)
             slots.byCommit[id] = slots.views.count - 1
-            return slots.views.count - 1 + first
+            return slots.views.count - 1 + firstSlot
         }
+    }
+
+    /// Lets go of a commit that the root has moved away from and the kernel has forgotten.
+    func releaseIfUnused(slot: Int) {
+        guard let following, slot != following.currentSlot else { return }
+        slots.withLock { slots in
+            let index = slot - firstSlot
+            guard index >= 0, index < slots.views.count, slots.lookups[index] == 0, let view = slots.views[index] else {
+                return
+            }
+            slots.views[index] = nil
+            slots.byCommit[view.commitID] = nil
+        }
+    }
+
+    /// The kernel took a reference to something in a slot.
+    private func countLookup(slot: Int) {
+        if following != nil { slots.withLock { $0.lookups[slot - firstSlot] += 1 } }
     }
 
     private func inode(slot: Int, rank: UInt64) -> InodeNumber {
@@ -100,10 +142,24 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
                 guard let child = try directory?.child(of: node, name) else { throw VFSError.notFound }
                 return try attributes(child)
             case .inside(let view, let slot, let rank):
+                if parent == .root, let following { return try childOfMovingRoot(following, name) }
                 let found = try view.child(of: rank, name)
+                countLookup(slot: slot)
                 return FileAttributes(found.located.entry, inode: inode(slot: slot, rank: found.rank))
             }
         }
+    }
+
+    private func childOfMovingRoot(_ following: HeadFollowing, _ name: [UInt8]) throws -> FileAttributes {
+        let (attributes, slot) = try following.handingOut(name) { isFleeting in
+            guard case .inside(let view, let slot, _) = place(.root) else { throw VFSError.staleHandle }
+            let found = try view.child(of: 0, name)
+            var attributes = FileAttributes(found.located.entry, inode: inode(slot: slot, rank: found.rank))
+            attributes.isFleeting = isFleeting
+            return (attributes, slot)
+        }
+        countLookup(slot: slot)
+        return attributes
     }
 
     private func attributes(_ node: RefDirectory.Node) throws -> FileAttributes {
@@ -119,7 +175,17 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         }
     }
 
-    package func forget(_ inode: InodeNumber, count: UInt64) {}
+    package func forget(_ inode: InodeNumber, count: UInt64) {
+        let slot = Int(inode.value >> Self.rankBits)
+        guard following != nil, slot > 0 else { return }
+        let isUnused = slots.withLock { slots in
+            let index = slot - firstSlot
+            guard index < slots.lookups.count else { return false }
+            slots.lookups[index] -= min(count, slots.lookups[index])
+            return slots.lookups[index] == 0
+        }
+        if isUnused { releaseIfUnused(slot: slot) }
+    }
 
     package func attributes(_ inode: InodeNumber) throws(VFSError) -> FileAttributes {
         try reportingFailures(logger, "stat of inode \(inode.value)") { try attributes(of: inode) }
@@ -146,7 +212,11 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     // MARK: Directories
 
-    package func openDirectory(_ inode: InodeNumber) throws(VFSError) -> HandleNumber { .none }
+    /// A listing of a root that follows a branch stays on the commit that it was opened on.
+    package func openDirectory(_ inode: InodeNumber) throws(VFSError) -> HandleNumber {
+        guard inode == .root, let following else { return .none }
+        return HandleNumber(UInt64(following.currentSlot))
+    }
     package func releaseDirectory(_ inode: InodeNumber, _ handle: HandleNumber) {}
 
     private static let dotCookie: UInt64 = 1
@@ -167,7 +237,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
             if cookie < Self.dotDotCookie {
                 if !body(DirectoryEntry(name: Array("..".utf8), attributes: own, cookie: Self.dotDotCookie)) { return }
             }
-            switch place(inode) {
+            let isFollowing = inode == .root && following != nil
+            switch isFollowing ? place(slot: Int(handle.value), low: 1) : place(inode) {
             case .above(let node):
                 let children = try directory?.children(of: node) ?? []
                 for (index, child) in children.enumerated() {
@@ -179,10 +250,14 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
             case .inside(let view, let slot, let rank):
                 let from = cookie >= Self.firstChildCookie ? cookie - Self.firstChildCookie + 1 : nil
                 try view.forEachChild(of: rank, from: from) { found, name in
-                    let attributes = FileAttributes(
+                    var attributes = FileAttributes(
                         found.located.entry, inode: self.inode(slot: slot, rank: found.rank))
-                    return body(
+                    // Names that a root which moves hands out are kept by lookup only.
+                    attributes.isFleeting = isFollowing
+                    let isTaken = body(
                         DirectoryEntry(name: name, attributes: attributes, cookie: Self.firstChildCookie + found.rank))
+                    if isTaken, countsAsLookup { self.countLookup(slot: slot) }
+                    return isTaken
                 }
             }
         }
@@ -242,7 +317,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     }
 
     package func statistics() throws(VFSError) -> VolumeStatistics {
-        let counts = slots.withLock { $0.views.first?.commit.counts } ?? Commit.Counts()
+        var counts = Commit.Counts()
+        if case .inside(let view, _, _) = place(.root) { counts = view.commit.counts }
         return VolumeStatistics(
             totalBytes: counts.bytes, freeBytes: 0, files: counts.files + counts.directories, freeFiles: 0)
     }

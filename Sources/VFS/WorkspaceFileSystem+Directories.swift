@@ -69,6 +69,12 @@ extension WorkspaceFileSystem {
                 }
             }
         }
+        table.withLock { table in
+            guard let inode = table.inodes[number] else { return }
+            for name in children.keys {
+                if let known = table.known(inode, name) { children[name]?.number = known.stableNumber }
+            }
+        }
         let names = children.sorted { compareBytes($0.key, $1.key) < 0 }
         let above = [(".", directory), ("..", parent)].map { (Array($0.utf8), $1.attributes(number)) }
         return (above + names.map { ($0.key, $0.value) }).enumerated().map { index, child in

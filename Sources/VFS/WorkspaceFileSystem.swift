@@ -47,7 +47,8 @@ package final class WorkspaceFileSystem: FileSystem {
     }
 
     package var traits: FileSystemTraits {
-        FileSystemTraits(isReadOnly: false, timeoutSeconds: Self.timeoutSeconds, needsNoOpen: false)
+        FileSystemTraits(
+            isReadOnly: false, timeoutSeconds: Self.timeoutSeconds, needsNoOpen: false, needsNoOpenDirectory: false)
     }
 
     package func attach(_ kernel: any KernelCache) {
@@ -110,7 +111,7 @@ package final class WorkspaceFileSystem: FileSystem {
         if inode.number == .root { return try Self.rootBacking(workspace, table.base) }
         if let known = inode.backing.node, let node = try workspace.read({ try $0.node(known.id) }) {
             for name in table[inode].names {
-                if try find(table, in: name.parent.backing, name.name)?.node?.id == node.id { continue }
+                if try child(table, of: name)?.node?.id == node.id { continue }
                 table.detach(inode, from: name.parent, name.name)
             }
             return .staged(node)
@@ -118,13 +119,19 @@ package final class WorkspaceFileSystem: FileSystem {
         // Its node went, or it never had one: the first name decides, others are files of their own now.
         guard let first = table[inode].names.first else { return inode.backing }
         for name in table[inode].names.dropFirst() { table.detach(inode, from: name.parent, name.name) }
-        return try find(table, in: first.parent.backing, first.name)
+        return try child(table, of: first)
+    }
+
+    /// What a name leads to now; its directory may have become something else.
+    private func child(_ table: InodeTable, of name: WorkspaceInode.Name) throws -> Backing? {
+        name.parent.backing.isDirectory ? try find(table, in: name.parent.backing, name.name) : nil
     }
 
     /// What stat(2) tells of an inode.
     func attributes(_ table: InodeTable, _ inode: WorkspaceInode) -> FileAttributes {
         let isNamed = inode.number == .root || !table[inode].names.isEmpty
         var attributes = inode.backing.attributes(inode.number, isNamed: isNamed)
+        attributes.number = inode.stableNumber
         if squashesOwners { attributes.owner = nil }
         return attributes
     }

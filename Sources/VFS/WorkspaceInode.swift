@@ -33,16 +33,16 @@ enum Backing {
     /// - Parameter isNamed: some name leads to it.
     func attributes(_ inode: InodeNumber, isNamed: Bool = true) -> FileAttributes {
         switch self {
-        case .base(let located, let origin):
+        case .base(let located, _):
             var attributes = FileAttributes(located.entry, inode: inode)
-            attributes.number = stableNumber(ofOrigin: origin)
+            attributes.number = stableNumber
             attributes.links = isNamed ? 1 : 0
             return attributes
         case .staged(let node):
             var attributes = FileAttributes(
                 inode: inode, kind: node.fileKind, mode: node.mode, sizeBytes: node.sizeBytes, modified: node.modified,
                 owner: node.owner)
-            attributes.number = node.stableNumber
+            attributes.number = stableNumber
             attributes.accessed = node.accessed
             attributes.changed = node.changed
             attributes.links = isNamed || !node.isDirectory ? node.linkCount : 0
@@ -69,18 +69,19 @@ extension Backing {
     }
 }
 
-/// `st_ino` of what comes from the base at `origin`: the same in every mount, and while it is staged. (Other numbers
-/// are those of overlay nodes, far below 2^62.) FNV-1a, 64 bits.
-func stableNumber(ofOrigin origin: TreePath) -> UInt64 {
-    if origin.isRoot { return 1 }
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in origin.bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-    return hash >> 2 | 1 << 62
+extension Backing {
+    /// `st_ino` of a file that the mount does not know yet: from its path in the base, and so the same in every mount and
+    /// while it is staged (FNV-1a, 62 bits, above 2^62); otherwise the number of its node, far below that.
+    var stableNumber: UInt64 {
+        guard let origin else { return node.map { UInt64($0.id.value) } ?? 1 }
+        if origin.isRoot { return 1 }
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in origin.bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+        return hash >> 2 | 1 << 62
+    }
 }
 
 extension StagedNode {
-    var stableNumber: UInt64 { origin.map(VFS.stableNumber(ofOrigin:)) ?? UInt64(id.value) }
-
     var fileKind: FileKind {
         switch kind {
         case .file: .file
@@ -115,6 +116,8 @@ extension StagedContent {
 /// Lock order: the table's lock, then the workspace's database (a transaction), then an inode's.
 final class WorkspaceInode: Sendable {
     let number: InodeNumber
+    /// `st_ino`, the same for as long as the kernel knows the file.
+    let stableNumber: UInt64
 
     struct Name {
         let parent: WorkspaceInode
@@ -149,8 +152,9 @@ final class WorkspaceInode: Sendable {
 
     let state: Mutex<State>
 
-    init(number: InodeNumber, backing: Backing) {
+    init(number: InodeNumber, stableNumber: UInt64, backing: Backing) {
         self.number = number
+        self.stableNumber = stableNumber
         state = Mutex(State(backing: backing))
     }
 

@@ -117,10 +117,10 @@ private struct TreeMerge<Store: NodeStore> {
                     continue
                 }
                 if !entry.entry.isDirectory {
-                    conflicts.append(
-                        Conflict(
-                            path: path, base: nil, ours: try ours.entry(at: path), theirs: try theirs.entry(at: path),
-                            reason: "its directory became a file"))
+                    let conflict = Conflict(
+                        path: path, base: nil, ours: try ours.entry(at: path), theirs: try theirs.entry(at: path),
+                        reason: "its directory became a file")
+                    try settle(conflict, in: directory, ours: ours.entry(at: directory), resolve)
                 }
                 break
             }
@@ -135,6 +135,29 @@ private struct TreeMerge<Store: NodeStore> {
                 }
             }
         }
+    }
+
+    /// One side put something at a path whose directory the other made a file.
+    private mutating func settle(
+        _ conflict: Conflict, in directory: TreePath, ours: LocatedEntry?,
+        _ resolve: (Conflict) -> Resolution?
+    ) throws {
+        let theirs = try theirs.entry(at: directory)
+        let isOurFile = ours?.entry.isDirectory == false
+        switch (resolve(conflict), isOurFile) {
+        case (.ours, true): edit(conflict.path, from: conflict.theirs, to: nil)
+        case (.ours, false): edit(directory, from: theirs, to: ours)
+        case (.theirs, true), (.base, true): try undoEdit(of: directory)
+        case (.theirs, false), (.base, false): try undoEdit(of: conflict.path)
+        case (nil, _): conflicts.append(conflict)
+        }
+    }
+
+    /// Takes a path from theirs after all.
+    private mutating func undoEdit(of path: TreePath) throws {
+        guard let edited = edits.removeValue(forKey: path) else { return }
+        counts.add(edited?.entry, sign: -1)
+        counts.add(try theirs.entry(at: path)?.entry, sign: 1)
     }
 
     private func merged(_ path: TreePath) throws -> LocatedEntry? {

@@ -170,6 +170,21 @@ func merge(
         #expect(try !merge(base: base, ours: added, theirs: replaced).conflicts.isEmpty)
     }
 
+    @Test(arguments: Resolution.allCases)
+    func decisionSettlesADirectoryThatBecameAFile(resolution: Resolution) throws {
+        let replaced: Files = ["d": file("a file")]
+        let added = edited(["d/new": file("new")])
+        for (ours, theirs) in [(replaced, added), (added, replaced)] {
+            let merged = try merge(base: base, ours: ours, theirs: theirs) { _ in resolution }
+            #expect(merged.conflicts.isEmpty)
+            for (path, _) in merged.files {
+                guard let parent = try TreePath(parsing: path).parent, !parent.isRoot else { continue }
+                #expect(merged.files["\(parent)"]?.entry.isDirectory == true, "\(path) of \(resolution)")
+            }
+            if resolution == .ours { #expect(merged.files["d"]?.entry.kind == ours["d"]?.entry.kind) }
+        }
+    }
+
     @Test func fileAndDirectoryOfOneNameConflict() throws {
         let one = try merge(
             base: base, ours: edited(["n": file("n")]), theirs: edited(["n": directory(), "n/x": file("x")]))

@@ -38,6 +38,9 @@ struct CommitCommand: ParsableCommand {
         }
         withExtendedLifetime(lock) {}
         line.update { $0.clear() }
+        for file in try open.workspace.read({ try $0.specialFiles() }) {
+            writeError("tarn: left out: \(file.path) (\(file.kind.words))")
+        }
         try show(committed, branch: open.workspace.info.branch)
     }
 

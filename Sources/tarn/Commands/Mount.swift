@@ -14,7 +14,8 @@ struct Mount: ParsableCommand {
         abstract: "Show a commit, a branch or the whole repository as a directory tree.",
         discussion: """
             Without --ref, DIR has branches/, tags/ and commits/<id>/. With --ref it is that commit, read-only: it does not move when \
-            the branch does. With --write, --ref must be a branch, and what is written is staged in a workspace that survives unmount \
+            the branch does, unless --follow says so: then DIR shows each new head of the branch, always one commit whole; files \
+            and directories that are open stay on the commit they were opened on. With --write, --ref must be a branch, and what is written is staged in a workspace that survives unmount \
             and restart; see 'tarn status' and 'tarn commit'.
 
             The command returns when the mount is up and leaves a process behind; 'tarn umount DIR' ends it. \
@@ -24,6 +25,7 @@ struct Mount: ParsableCommand {
             Options for -o, separated by commas:
               allow_other      other users may look (needs root or user_allow_other in /etc/fuse.conf)
               workspace=NAME   a second writable mount of one branch needs a workspace of its own
+              poll=SECONDS     how often --follow looks for a new head (default 2)
               owners=keep      a file of another user than the one who mounts records its owner (the default)
               owners=squash    everything belongs to whoever mounts; chown is refused
             """)
@@ -33,6 +35,7 @@ struct Mount: ParsableCommand {
     @Option(name: .customLong("ref"), help: ArgumentHelp("The branch, tag or commit to show.", valueName: "rev"))
     var revision: String?
     @Flag(help: "Let the branch be changed; changes are staged until you commit.") var write = false
+    @Flag(help: "Move to the branch's new head by itself (see -o poll).") var follow = false
     @Option(name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "options")) var options: [String] =
         []
     @Flag(name: [.customShort("f"), .long], help: "Stay in the foreground.") var foreground = false
@@ -48,6 +51,11 @@ struct Mount: ParsableCommand {
         let mountPoint = try checkMountPoint()
         guard !write || revision != nil else {
             throw CommandFailure(message: "--write needs --ref BRANCH", code: .usage)
+        }
+        guard !follow || (revision != nil && !write) else {
+            throw CommandFailure(
+                message: "--follow needs --ref BRANCH and no --write",
+                hint: "In a writable mount, 'tarn update' takes the branch's new head", code: .usage)
         }
         if foreground || readyDescriptor != nil {
             try serve(mountPoint, parsed)
@@ -106,7 +114,7 @@ struct Mount: ParsableCommand {
         if let resolved { _ = try repository.entry(at: .root, in: resolved.commit, named: revision ?? "") }
         let served: Served =
             if write, let resolved { try serveBranch(repository, resolved, mountPoint, options, logger) } else {
-                try serveCommit(repository, resolved, mountPoint, logger)
+                try serveCommit(repository, resolved, mountPoint, options, logger)
             }
         var serverOptions = FUSEServer.Options(source: "tarn#\(repository.store.location)")
         serverOptions.allowsOthers = options.allowsOthers
@@ -117,19 +125,34 @@ struct Mount: ParsableCommand {
         }
     }
 
+    /// A killed mount loses at most what was written and not flushed for so long.
+    private static let saveSeconds = 5.0
+
     private struct Served {
         let fileSystem: any FileSystem
         let end: () -> Void
     }
 
     private func serveCommit(
-        _ repository: Repository, _ resolved: ResolvedRevision?, _ mountPoint: String, _ logger: Logger
+        _ repository: Repository, _ resolved: ResolvedRevision?, _ mountPoint: String, _ options: MountOptions,
+        _ logger: Logger
     ) throws -> Served {
-        let description = describe(repository, mountPoint)
-        return Served(
-            fileSystem: SnapshotFileSystem(
-                repository: repository, commit: resolved, mountDescription: description.json,
-                readThreads: repository.ioThreads, logger: logger), end: {})
+        let fileSystem = SnapshotFileSystem(
+            repository: repository, commit: resolved, follows: follow,
+            mountDescription: describe(repository, mountPoint).json, readThreads: repository.ioThreads, logger: logger)
+        guard follow else { return Served(fileSystem: fileSystem, end: {}) }
+        guard let branch = resolved?.ref, branch.kind == .branch else {
+            throw CommandFailure(message: "'\(revision ?? "")' is no branch, so it cannot be followed", code: .usage)
+        }
+        let follower = PeriodicTask(everySeconds: options.pollSeconds) {
+            do {
+                // A branch that was deleted has no head to move to: the mount stays.
+                if let head = try repository.readRef(branch)?.commit { try fileSystem.move(to: head) }
+            } catch {
+                logger.warning("looking for a new head of \(branch.name): \(describeFailure(error))")
+            }
+        }
+        return Served(fileSystem: fileSystem, end: follower.stop)
     }
 
     private func serveBranch(
@@ -155,7 +178,7 @@ struct Mount: ParsableCommand {
             squashesOwners: options.squashesOwners, readThreads: repository.ioThreads, logger: logger)
         let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
         control.start()
-        let saver = PeriodicSaver(fileSystem)
+        let saver = PeriodicTask(everySeconds: Self.saveSeconds) { fileSystem.persistPeriodically() }
         return Served(fileSystem: fileSystem) {
             saver.stop()
             control.stop()
@@ -201,11 +224,17 @@ struct MountOptions {
     var allowsOthers = false
     var workspace: String?
     var squashesOwners = false
+    var pollSeconds = 2.0
 
     init(_ lists: [String]) throws {
         for option in lists.flatMap({ $0.split(separator: ",") }) {
             switch option {
             case "allow_other": allowsOthers = true
+            case _ where option.hasPrefix("poll="):
+                guard let seconds = Double(option.dropFirst("poll=".count)), (0.1...86_400).contains(seconds) else {
+                    throw CommandFailure(message: "'\(option)': seconds from 0.1 to 86400", code: .usage)
+                }
+                pollSeconds = seconds
             case "owners=keep": squashesOwners = false
             case "owners=squash": squashesOwners = true
             case _ where option.hasPrefix("workspace="):
@@ -231,28 +260,4 @@ func parseSize(_ text: String) throws -> UInt64 {
             message: "'\(text)' is no cache size", hint: "Write 512M or 10G; at least 16M", code: .usage)
     }
     return value * unit
-}
-
-/// Notes written ranges in the workspace every few seconds, so that a killed mount loses little that was never fsynced.
-private final class PeriodicSaver: Sendable {
-    private let isStopped = Monitor(false)
-    private static let intervalMilliseconds = 5000
-
-    init(_ fileSystem: WorkspaceFileSystem) {
-        startThread { [isStopped] in
-            var waited = 0
-            while !isStopped.update({ $0 }) {
-                sleepMilliseconds(100)
-                waited += 100
-                if waited >= Self.intervalMilliseconds {
-                    fileSystem.persistPeriodically()
-                    waited = 0
-                }
-            }
-        }
-    }
-
-    func stop() {
-        isStopped.update { $0 = true }
-    }
 }

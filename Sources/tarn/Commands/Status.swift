@@ -8,7 +8,7 @@ struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what is staged in a writable mount.",
         discussion:
-            "A: added, M: modified, D: deleted, R: renamed, a: mode or attributes only. Conflicts of the last commit are marked C."
+            "A: added, M: modified, D: deleted, R: renamed, a: mode or attributes only. Conflicts are marked C; pipes, sockets and devices, which no commit takes, are marked -."
     )
 
     @OptionGroup var arguments: WorkspaceArguments
@@ -20,12 +20,15 @@ struct Status: ParsableCommand {
         let lines = try open.repository.stagedLines(open.workspace)
         let conflicts = try open.workspace.conflicts().filter { $0.resolution == nil }
         let base = try open.workspace.base()
+        let special = try open.workspace.read { try $0.specialFiles() }
         struct Result: Encodable {
             let branch: String
             let base: String
             let workspace: String
             let changes: [ChangeJSON]
             let conflicts: [ConflictJSON]
+            /// Pipes, sockets and devices: they stay in the workspace.
+            let notCommitted: [JSONPath]
         }
         struct ConflictJSON: Encodable {
             let path: JSONPath
@@ -34,19 +37,31 @@ struct Status: ParsableCommand {
         let result = Result(
             branch: open.workspace.info.branch, base: base.hex, workspace: open.workspace.directory,
             changes: lines.map(ChangeJSON.init),
-            conflicts: conflicts.map { ConflictJSON(path: JSONPath($0.path), reason: $0.reason) })
+            conflicts: conflicts.map { ConflictJSON(path: JSONPath($0.path), reason: $0.reason) },
+            notCommitted: special.map { JSONPath($0.path) })
         let output = json.output
         try output.show(result) {
             var text = ["On branch \(result.branch), based on \(base.hex.prefix(12))"]
             if lines.isEmpty { text.append("Nothing is staged.") }
             text += lines.map { changeText($0, output) }
+            text += special.map { "-  \($0.path)  (\($0.kind.words): stays here, is not committed)" }
             if !conflicts.isEmpty {
                 text.append(
-                    "\nConflicts of the last commit (tarn resolve PATH --ours|--theirs|--base, or edit the file, then commit):"
+                    "\nConflicts (tarn resolve PATH --ours|--theirs|--base, or edit the file, then commit):"
                 )
                 text += conflicts.map { output.paint("C  \($0.path)  (\($0.reason))", .red) }
             }
             return text.joined(separator: "\n")
+        }
+    }
+}
+
+extension SpecialKind {
+    var words: String {
+        switch self {
+        case .pipe: "a pipe"
+        case .socket: "a socket"
+        case .characterDevice, .blockDevice: "a device"
         }
     }
 }

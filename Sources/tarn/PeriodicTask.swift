@@ -1,0 +1,31 @@
+import Repository
+
+/// Runs something again and again on a thread of its own, until it is stopped.
+final class PeriodicTask: Sendable {
+    private let isStopped = Monitor(false)
+    private let hasEnded = Monitor(false)
+
+    /// - Parameter seconds: the pause between the end of one run and the next.
+    init(everySeconds seconds: Double, _ body: @escaping @Sendable () -> Void) {
+        startThread { [isStopped, hasEnded] in
+            while Self.pause(seconds, isStopped) { body() }
+            hasEnded.update { $0 = true }
+        }
+    }
+
+    /// False when it was stopped meanwhile.
+    private static func pause(_ seconds: Double, _ isStopped: Monitor<Bool>) -> Bool {
+        var left = Int(seconds * 1000)
+        while left > 0, !isStopped.update({ $0 }) {
+            sleepMilliseconds(min(left, 100))
+            left -= 100
+        }
+        return !isStopped.update { $0 }
+    }
+
+    /// Waits for the run under way.
+    func stop() {
+        isStopped.update { $0 = true }
+        hasEnded.wait { $0 ? () : nil }
+    }
+}
