@@ -17,40 +17,8 @@ package struct ChangeLine: Hashable, Sendable {
     package let newSizeBytes: UInt64?
 }
 
-/// The lines for changes between two trees. A file that went and one of the same content that came are one rename; a
-/// directory of which only the time moved (because names in it came or went) is not listed.
-package func summarize(_ changes: [PathChange]) -> [ChangeLine] {
-    var lines: [ChangeLine] = []
-    var added: [PathChange] = []
-    var deleted: [ContentID: [PathChange]] = [:]
-    for change in changes {
-        switch (change.old?.entry, change.new?.entry) {
-        case (nil, .some): added.append(change)
-        case (.some(let old), nil):
-            if let file = old.file, file.sizeBytes > 0 {
-                deleted[file.contentID, default: []].append(change)
-            } else {
-                lines.append(ChangeLine(.deleted, change))
-            }
-        case (.some(let old), .some(let new)):
-            if old.isDirectory, old.differsOnlyInTime(from: new) { continue }
-            lines.append(ChangeLine(change.isAttributesOnly ? .attributes : .modified, change))
-        case (nil, nil): continue
-        }
-    }
-    for change in added {
-        if let file = change.new?.entry.file, let source = deleted[file.contentID]?.popLast() {
-            lines.append(ChangeLine(.renamed, change, from: source.path))
-        } else {
-            lines.append(ChangeLine(.added, change))
-        }
-    }
-    lines += deleted.values.joined().map { ChangeLine(.deleted, $0) }
-    return lines.sorted { $0.path < $1.path }
-}
-
 extension ChangeLine {
-    fileprivate init(_ kind: Kind, _ change: PathChange, from: TreePath? = nil) {
+    init(_ kind: Kind, _ change: PathChange, from: TreePath? = nil) {
         let entry = (change.new ?? change.old)?.entry
         self.init(
             kind: kind, path: change.path, from: from, isDirectory: entry?.isDirectory ?? false,

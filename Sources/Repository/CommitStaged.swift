@@ -162,13 +162,11 @@ extension Repository {
         let output = Mutex<(edits: [Edit], files: Int, uploaded: UInt64)>(([], 0, 0))
         let known = try knownBlocks(in: base, limit: Self.maximumKnownForCommit)
         let ingest = FileIngest<(TreePath, StagedNode)>(repository: self, known: known) {
-            [lists] _, token, list, totals in
+            _, token, list, totals in
             let (path, node) = token
-            if FileContent.needsList(list) { lists.save(list) }
-            let entry = node.entry(kind: .file(FileContent(list)))
-            let located = LocatedEntry(entry, extents: FileContent.needsList(list) ? [] : list.extents)
+            let edit = self.edit(path, node, uploaded: list)
             let done = output.withLock { output in
-                output.edits.append(.put(located.item(at: path)))
+                output.edits.append(edit)
                 output.files += 1
                 output.uploaded = totals.uploadedBytes
                 return (output.files, output.uploaded)
@@ -176,13 +174,18 @@ extension Repository {
             progress(done.0, done.1)
         }
         var edits: [Edit] = []
+        let trustsUploads = try trustsUploads(of: workspace)
         do {
             for change in staged.values.sorted(by: { compareBytes($0.path.key, $1.path.key) < 0 }) {
                 switch change {
                 case .removed(let path, _): edits.append(.remove(path.key))
                 case .carried(let path, _, let located): edits.append(.put(located.item(at: path)))
                 case .put(let path, let node):
-                    if let edit = try addFile(path, node, workspace, to: ingest) { edits.append(edit) }
+                    if trustsUploads, let list = try workspace.uploaded(node) {
+                        edits.append(edit(path, node, uploaded: list))
+                    } else if let edit = try addFile(path, node, workspace, to: ingest) {
+                        edits.append(edit)
+                    }
                 }
             }
         } catch {
@@ -196,6 +199,13 @@ extension Repository {
     }
 
     private static let maximumKnownForCommit = 20_000
+
+    /// The edit for a file whose blocks were uploaded ahead.
+    private func edit(_ path: TreePath, _ node: StagedNode, uploaded list: BlockList) -> Edit {
+        if FileContent.needsList(list) { lists.save(list) }
+        let entry = node.entry(kind: .file(FileContent(list)))
+        return .put(LocatedEntry(entry, extents: FileContent.needsList(list) ? [] : list.extents).item(at: path))
+    }
 
     /// The edit for a node without new bytes; a file with new bytes goes into the ingest and answers `nil`.
     private func addFile(

@@ -6,7 +6,7 @@ package import Versioning
 /// A promise to the garbage collector: what `tree` reaches is in use until `expires`, though no ref names it.
 package struct Lease: Hashable, Sendable, Codable {
     package enum Purpose: String, Sendable, Codable {
-        case `import`, mount
+        case `import`, mount, upload
     }
 
     package var format = 1
@@ -30,6 +30,16 @@ extension Repository {
 
     func removeLease(id: String) throws {
         try store.delete(Self.leasePrefix + id)
+    }
+
+    /// The lease of this id, expired or not; `nil` when there is none.
+    func lease(id: String) throws -> Lease? {
+        let key = Self.leasePrefix + id
+        do {
+            return try decodeObject(store.get(key, range: nil, ifMatch: nil).bytes, key: key)
+        } catch StoreError.notFound {
+            return nil
+        }
     }
 
     /// The leases that have not expired. One that does not decode is skipped with a warning.

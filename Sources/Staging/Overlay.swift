@@ -134,18 +134,27 @@ package struct Overlay {
 
     /// The next change number.
     package func nextChange() throws -> Int64 {
-        let next = try (metaNumber("change") ?? 0) + 1
-        try setMeta("change", String(next))
-        return next
+        try countUp("change")
     }
 
     package func lastChange() throws -> Int64 { try metaNumber("change") ?? 0 }
 
     /// A data file number never used before.
     package func nextDataFile() throws -> DataFileID {
-        let next = try (metaNumber("data") ?? 0) + 1
-        try setMeta("data", String(next))
-        return DataFileID(next)
+        DataFileID(try countUp("data"))
+    }
+
+    private func countUp(_ counter: String) throws -> Int64 {
+        let statement = try database.cachedStatement(
+            sql: """
+                INSERT INTO meta (key, value) VALUES (?, '1')
+                ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)
+                RETURNING CAST(value AS INTEGER)
+                """)
+        guard let next = try Int64.fetchOne(statement, arguments: [counter]) else {
+            throw WorkspaceError.corrupt(path: "overlay", reason: "the counter \(counter) gives no number")
+        }
+        return next
     }
 
     func metaNumber(_ key: String) throws -> Int64? { try meta(key).flatMap { Int64($0) } }

@@ -293,7 +293,12 @@ private struct Rebase {
         node.mode = merged.mode
         node.owner = merged.owner
         node.attributes = merged.extended
-        node.modified = node.change == 0 ? now.entry.modified : max(node.modified, now.entry.modified)
+        if node.change == 0 {
+            node.modified = now.entry.modified
+        } else if was.modified != now.entry.modified {
+            // Others moved it too: the newer wins.
+            node.modified = max(node.modified, now.entry.modified)
+        }
     }
 }
 
@@ -302,17 +307,18 @@ private struct Attributes {
     let mode: UInt16
     let owner: Owner?
     let extended: [ExtendedAttribute]
+    let modified: Timestamp
 
     init(_ node: StagedNode) {
-        (mode, owner, extended) = (node.mode, node.owner, node.attributes)
+        (mode, owner, extended, modified) = (node.mode, node.owner, node.attributes, node.modified)
     }
 
     init(_ entry: Entry) {
-        (mode, owner, extended) = (entry.mode, entry.owner, entry.attributes)
+        (mode, owner, extended, modified) = (entry.mode, entry.owner, entry.attributes, entry.modified)
     }
 
-    private init(mode: UInt16, owner: Owner?, extended: [ExtendedAttribute]) {
-        (self.mode, self.owner, self.extended) = (mode, owner, extended)
+    private init(mode: UInt16, owner: Owner?, extended: [ExtendedAttribute], modified: Timestamp) {
+        (self.mode, self.owner, self.extended, self.modified) = (mode, owner, extended, modified)
     }
 
     /// `nil` when both sides changed a field to different values.
@@ -321,7 +327,7 @@ private struct Attributes {
             let owner = pick(base: .some(was.owner), ours: owner, theirs: now.owner),
             let extended = mergeAttributes(was.extended, extended, now.extended)
         else { return nil }
-        return Attributes(mode: mode, owner: owner, extended: extended)
+        return Attributes(mode: mode, owner: owner, extended: extended, modified: modified)
     }
 }
 

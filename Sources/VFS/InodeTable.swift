@@ -19,6 +19,8 @@ struct InodeTable {
     private var next: UInt64 = 2
     /// Raised when the overlay was changed behind the inodes' back: each is read again when it is next used.
     private(set) var epoch: UInt64 = 1
+    /// Names that lead elsewhere since then, and the kernel may not know.
+    private var severed: [(parent: InodeNumber, name: [UInt8])] = []
     var base: Repository.SnapshotTree
     var baseCommit: CommitID
 
@@ -94,6 +96,17 @@ struct InodeTable {
         byName[ChildName(parent: parent.number, name: name)] = nil
         self[inode].names.removeAll { $0.parent === parent && $0.name == name }
         if inodes[parent.number] != nil { self[parent].children -= 1 }
+    }
+
+    /// The same, where the kernel did not ask for it.
+    mutating func sever(_ inode: WorkspaceInode, from parent: WorkspaceInode, _ name: [UInt8]) {
+        detach(inode, from: parent, name)
+        severed.append((parent.number, name))
+    }
+
+    mutating func takeSevered() -> [(parent: InodeNumber, name: [UInt8])] {
+        defer { severed = [] }
+        return severed
     }
 
     mutating func detachAll(_ inode: WorkspaceInode) {

@@ -34,6 +34,13 @@ extension WorkspaceFileSystem {
         }
     }
 
+    /// Nodes with writes that the workspace does not know of yet.
+    package func unsavedNodes() -> Set<StagedNodeID> {
+        let inodes = table.withLock { Array($0.inodes.values) }
+        return Set(
+            inodes.compactMap { inode in inode.state.withLock { $0.isDirty ? $0.backing.node?.id : nil } })
+    }
+
     /// Seals what is staged: all writes that returned before are in it, and later ones go to new data files.
     package func seal() throws -> SealState {
         try gate.alone {
@@ -80,6 +87,7 @@ extension WorkspaceFileSystem {
     private func changingBelow(
         foreign: Set<TreePath>?, _ body: () throws -> (head: CommitID, conflicts: [TreePath])
     ) throws -> (head: CommitID, conflicts: [TreePath]) {
+        let kernel = kernel.withLock { $0 }
         let (before, result) = try gate.alone {
             try persistAll()
             let before = table.withLock { table in table.inodes.values.map { ($0, $0.backing) } }
@@ -92,13 +100,15 @@ extension WorkspaceFileSystem {
             }
             return (before, result)
         }
-        for (inode, old) in before where !old.isDirectory {
+        for (inode, old) in before {
             let isSame = try table.withLock { table in
                 guard table.inodes[inode.number] != nil else { return true }
-                return try current(&table, inode.number).backing.hasSameContent(as: old, foreign: foreign)
+                let now = try current(&table, inode.number).backing
+                return old.isDirectory || now.hasSameContent(as: old, foreign: foreign)
             }
-            if !isSame { kernel.withLock { $0 }?.dropContent(of: inode.number) }
+            if !isSame { kernel?.dropContent(of: inode.number) }
         }
+        for (parent, name) in table.withLock({ $0.takeSevered() }) { kernel?.dropName(name, in: parent) }
         return result
     }
 

@@ -59,6 +59,11 @@ extension WorkspaceFileSystem {
             let parentNode = try self.stage(table, change, directory)
             var node = self.node(new, in: directory)
             node.change = try change.overlay.nextChange()
+            if opening, var content = node.content {
+                // It is about to be written to: that needs no transaction of its own then.
+                content.writeTarget = try change.overlay.nextDataFile()
+                node.kind = .file(content)
+            }
             node = try change.overlay.insert(node)
             try change.overlay.setName(parentNode.id, name, node.id)
             try self.touch(change, directory, subdirectories: node.isDirectory ? 1 : 0)
@@ -66,7 +71,10 @@ extension WorkspaceFileSystem {
                 if let stale = table.known(directory, name) { table.detach(stale, from: directory, name) }
                 let inode = table.child(directory, name, .staged(node))
                 table.addLookup(inode)
-                if opening { inode.state.withLock { $0.openCount += 1 } }
+                inode.state.withLock { state in
+                    state.savedRanges = StagedRanges()
+                    if opening { state.openCount += 1 }
+                }
                 return self.attributes(table, inode)
             }
         }

@@ -40,6 +40,7 @@ package final class WorkspaceFileSystem: FileSystem {
         reclaims = Reclaims(workspace)
         fetcher = BlockFetcher(blocks: repository.blocks, threads: readThreads, logger: logger)
         try workspace.removeOrphans()
+        try workspace.holdReserve()
         let baseCommit = try workspace.base()
         let base = repository.tree(try repository.commit(baseCommit).tree)
         table = Mutex(
@@ -99,7 +100,10 @@ package final class WorkspaceFileSystem: FileSystem {
         for name in table[inode].names { try refresh(&table, name.parent) }
         let found = try foundAgain(&table, inode)
         table[inode].epoch = table.epoch
-        guard let found else { return table.detachAll(inode) }
+        guard let found else {
+            for name in table[inode].names { table.sever(inode, from: name.parent, name.name) }
+            return
+        }
         inode.state.withLock { state in
             guard !state.isDirty else { return }
             state = WorkspaceInode.State(backing: found, openCount: state.openCount)
@@ -112,13 +116,13 @@ package final class WorkspaceFileSystem: FileSystem {
         if let known = inode.backing.node, let node = try workspace.read({ try $0.node(known.id) }) {
             for name in table[inode].names {
                 if try child(table, of: name)?.node?.id == node.id { continue }
-                table.detach(inode, from: name.parent, name.name)
+                table.sever(inode, from: name.parent, name.name)
             }
             return .staged(node)
         }
         // Its node went, or it never had one: the first name decides, others are files of their own now.
         guard let first = table[inode].names.first else { return inode.backing }
-        for name in table[inode].names.dropFirst() { table.detach(inode, from: name.parent, name.name) }
+        for name in table[inode].names.dropFirst() { table.sever(inode, from: name.parent, name.name) }
         return try child(table, of: first)
     }
 
@@ -206,6 +210,8 @@ package final class WorkspaceFileSystem: FileSystem {
 
     package func attribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
         if name.elementsEqual(TarnAttribute.mount.utf8) { return mountDescription }
+        // The kernel asks for security.capability before every write.
+        guard name.starts(with: "user.".utf8) else { throw .noAttribute }
         return try reportingFailures(logger, "attributes of inode \(inode.value)") {
             let (backing, commit) = try table.withLock { (try current(&$0, inode).backing, $0.baseCommit) }
             if name.elementsEqual(TarnAttribute.commit.utf8) { return Array(commit.hex.utf8) }

@@ -51,6 +51,11 @@ struct OpenWorkspace {
         self.mount = live ?? mount
         liveMount = live?.socket.map { MountHolder(socket: $0) }
         workspace = try Workspace(openingExisting: directory, logger: repository.logger)
+        // Whoever held it last may have been killed; this process writes no bytes.
+        if lock != nil {
+            try workspace.beginUse()
+            try workspace.endUse()
+        }
         guard workspace.info.repositoryID == repository.config.id else {
             throw WorkspaceError.belongsElsewhere(
                 directory: directory, found: workspace.info.repositoryLocation, wanted: repository.store.location)

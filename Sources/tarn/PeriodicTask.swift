@@ -6,9 +6,12 @@ final class PeriodicTask: Sendable {
     private let hasEnded = Monitor(false)
 
     /// - Parameter seconds: the pause between the end of one run and the next.
-    init(everySeconds seconds: Double, _ body: @escaping @Sendable () -> Void) {
+    /// - Parameter body: may ask whether it is to stop.
+    init(
+        everySeconds seconds: Double, _ body: @escaping @Sendable (_ isStopped: @escaping @Sendable () -> Bool) -> Void
+    ) {
         startThread { [isStopped, hasEnded] in
-            while Self.pause(seconds, isStopped) { body() }
+            while Self.pause(seconds, isStopped) { body { isStopped.update { $0 } } }
             hasEnded.update { $0 = true }
         }
     }

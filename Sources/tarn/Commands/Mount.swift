@@ -26,6 +26,7 @@ struct Mount: ParsableCommand {
               allow_other      other users may look (needs root or user_allow_other in /etc/fuse.conf)
               workspace=NAME   a second writable mount of one branch needs a workspace of its own
               poll=SECONDS     how often --follow looks for a new head (default 2)
+              upload=background  upload staged files before the commit, once nothing was written to them for some seconds
               owners=keep      a file of another user than the one who mounts records its owner (the default)
               owners=squash    everything belongs to whoever mounts; chown is refused
             """)
@@ -144,7 +145,7 @@ struct Mount: ParsableCommand {
         guard let branch = resolved?.ref, branch.kind == .branch else {
             throw CommandFailure(message: "'\(revision ?? "")' is no branch, so it cannot be followed", code: .usage)
         }
-        let follower = PeriodicTask(everySeconds: options.pollSeconds) {
+        let follower = PeriodicTask(everySeconds: options.pollSeconds) { _ in
             do {
                 // A branch that was deleted has no head to move to: the mount stays.
                 if let head = try repository.readRef(branch)?.commit { try fileSystem.move(to: head) }
@@ -172,25 +173,46 @@ struct Mount: ParsableCommand {
         let info = WorkspaceInfo(
             repositoryID: repository.config.id, repositoryLocation: repository.store.location, branch: branch.name)
         let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
+        try workspace.beginUse()
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             repository: repository, workspace: workspace, mountDescription: description.json,
             squashesOwners: options.squashesOwners, readThreads: repository.ioThreads, logger: logger)
         let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
         control.start()
-        let saver = PeriodicTask(everySeconds: Self.saveSeconds) { fileSystem.persistPeriodically() }
+        let saver = PeriodicTask(everySeconds: Self.saveSeconds) { _ in fileSystem.persistPeriodically() }
+        let uploader = options.uploadsInBackground ? backgroundUploads(fileSystem, repository, logger) : nil
         return Served(fileSystem: fileSystem) {
+            uploader?.stop()
             saver.stop()
             control.stop()
             do {
                 try fileSystem.flushAll()
-                try workspace.makeDurable()
+                try workspace.endUse()
             } catch {
                 logger.error("saving staged changes: \(describeFailure(error))")
             }
             withExtendedLifetime(lock) {}
         }
     }
+
+    private func backgroundUploads(
+        _ fileSystem: WorkspaceFileSystem, _ repository: Repository, _ logger: Logger
+    ) -> PeriodicTask {
+        PeriodicTask(everySeconds: Self.uploadSeconds) { isStopped in
+            do {
+                // Until nothing is left that has come to rest.
+                while !isStopped(),
+                    try repository.uploadAhead(
+                        fileSystem.workspace, skipping: fileSystem.unsavedNodes(), isStopped: isStopped) > 0
+                {}
+            } catch {
+                logger.warning("uploading ahead of the commit: \(describeFailure(error))")
+            }
+        }
+    }
+
+    private static let uploadSeconds = 2.0
 
     /// Finishes a commit that broke off, and begins at the branch's head when nothing is staged.
     private func prepare(_ workspace: Workspace, _ repository: Repository, head: ResolvedRevision) throws {
@@ -225,6 +247,7 @@ struct MountOptions {
     var workspace: String?
     var squashesOwners = false
     var pollSeconds = 2.0
+    var uploadsInBackground = false
 
     init(_ lists: [String]) throws {
         for option in lists.flatMap({ $0.split(separator: ",") }) {
@@ -235,6 +258,8 @@ struct MountOptions {
                     throw CommandFailure(message: "'\(option)': seconds from 0.1 to 86400", code: .usage)
                 }
                 pollSeconds = seconds
+            case "upload=background": uploadsInBackground = true
+            case "upload=commit": uploadsInBackground = false
             case "owners=keep": squashesOwners = false
             case "owners=squash": squashesOwners = true
             case _ where option.hasPrefix("workspace="):

@@ -140,6 +140,10 @@ final class Sandbox {
 
     /// Mounts at a new directory `name` and answers its path. It is unmounted with the sandbox.
     func mount(_ name: String, _ arguments: String...) throws -> String {
+        try mount(name, arguments)
+    }
+
+    func mount(_ name: String, _ arguments: [String]) throws -> String {
         let point = path(name)
         mkdir(point, 0o755)
         mounts.append(point)
