@@ -16,10 +16,12 @@ package enum StagedName: Hashable, Sendable {
 package struct Overlay {
     fileprivate let database: Database
     fileprivate let prefix: String
+    private let counters: Counters
 
-    init(_ database: Database, sealed: Bool) {
+    init(_ database: Database, sealed: Bool, _ counters: Counters) {
         self.database = database
         prefix = sealed ? "sealed_" : ""
+        self.counters = counters
     }
 
     // MARK: Reading
@@ -81,8 +83,8 @@ package struct Overlay {
     /// Adds a node without a name and answers it with its id.
     package func insert(_ node: StagedNode) throws -> StagedNode {
         var node = node
-        try write(node, id: nil)
-        node.id = StagedNodeID(database.lastInsertedRowID)
+        node.id = StagedNodeID(try next(.node))
+        try write(node)
         return node
     }
 
@@ -90,7 +92,7 @@ package struct Overlay {
     ///
     /// - Parameter saved: the ranges that are stored, when the caller knows them: only what differs is written then.
     package func update(_ node: StagedNode, saved: StagedRanges? = nil) throws {
-        try write(node, id: node.id, saved: saved)
+        try write(node, saved: saved)
     }
 
     /// Notes a committed file whose bytes ranges are going to show.
@@ -133,28 +135,26 @@ package struct Overlay {
     }
 
     /// The next change number.
-    package func nextChange() throws -> Int64 {
-        try countUp("change")
-    }
+    package func nextChange() throws -> Int64 { try next(.change) }
 
-    package func lastChange() throws -> Int64 { try metaNumber("change") ?? 0 }
+    /// The number of the last change, when this process makes them; otherwise one that is not below it.
+    package func lastChange() throws -> Int64 { try counters.last(.change) ?? metaNumber("change") ?? 0 }
+
+    /// The number of the newest change that a node shows. Looks at every node.
+    func newestChange() throws -> Int64 {
+        try Int64.fetchOne(database, sql: "SELECT max(change) FROM node") ?? 0
+    }
 
     /// A data file number never used before.
-    package func nextDataFile() throws -> DataFileID {
-        DataFileID(try countUp("data"))
-    }
+    package func nextDataFile() throws -> DataFileID { DataFileID(try next(.data)) }
 
-    private func countUp(_ counter: String) throws -> Int64 {
-        let statement = try database.cachedStatement(
-            sql: """
-                INSERT INTO meta (key, value) VALUES (?, '1')
-                ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)
-                RETURNING CAST(value AS INTEGER)
-                """)
-        guard let next = try Int64.fetchOne(statement, arguments: [counter]) else {
-            throw WorkspaceError.corrupt(path: "overlay", reason: "the counter \(counter) gives no number")
+    private func next(_ kind: Counters.Kind) throws -> Int64 {
+        try counters.next(kind) { count in
+            // Node 1 is the root.
+            let taken = try metaNumber(kind.rawValue) ?? (kind == .node ? StagedNodeID.root.value : 0)
+            try setMeta(kind.rawValue, String(taken + count))
+            return taken
         }
-        return next
     }
 
     func metaNumber(_ key: String) throws -> Int64? { try meta(key).flatMap { Int64($0) } }
@@ -218,6 +218,10 @@ package struct Overlay {
         content.baseLimit = UInt64(bitPattern: row["base_limit"] as Int64? ?? 0)
         content.sizeBytes = UInt64(bitPattern: row["size"] as Int64? ?? 0)
         content.writeTarget = (row["data"] as Int64?).map(DataFileID.init)
+        if let whole: Int64 = row["whole"] {
+            content.ranges.insert(start: 0, end: content.sizeBytes, data: DataFileID(whole))
+            return content
+        }
         guard withRanges else { return content }
         let statement = try database.cachedStatement(
             sql: "SELECT start, \"end\", data, \"from\" FROM \(prefix)range WHERE node = ? ORDER BY start")
@@ -247,7 +251,7 @@ package struct Overlay {
         }
     }
 
-    private func write(_ node: StagedNode, id: StagedNodeID?, saved: StagedRanges? = nil) throws {
+    private func write(_ node: StagedNode, saved: StagedRanges? = nil) throws {
         let content = node.content
         let base = content?.base?.item(at: .root)
         var target: [UInt8]?
@@ -260,24 +264,29 @@ package struct Overlay {
         case .special(let special, let number): (kind, device) = (special.rawValue, number)
         }
         let arguments: StatementArguments = [
-            id?.value, kind, node.mode, node.modified.seconds, node.modified.nanoseconds, node.accessed.seconds,
+            node.id.value, kind, node.mode, node.modified.seconds, node.modified.nanoseconds, node.accessed.seconds,
             node.accessed.nanoseconds, node.changed.seconds, node.changed.nanoseconds, node.links, device,
             node.owner?.userID, node.owner?.groupID,
             node.attributes.isEmpty ? nil : blob(encodeAttributes(node.attributes)),
             target.map(blob), content.map { Int64(bitPattern: $0.sizeBytes) }, node.origin.map { blob($0.bytes) },
             base.map { blob($0.value) }, base.map { blob($0.location) },
-            content.map { Int64(bitPattern: $0.baseLimit) }, content?.writeTarget?.value, node.change,
+            content.map { Int64(bitPattern: $0.baseLimit) }, content?.writeTarget?.value, content?.wholeDataFile?.value,
+            node.change,
         ]
         let statement = try database.cachedStatement(
             sql: """
                 INSERT OR REPLACE INTO \(prefix)node (id, kind, mode, modified_s, modified_ns, accessed_s, accessed_ns,
                     changed_s, changed_ns, links, device, user, "group", attributes, target, size, origin, base_value,
-                    base_location, base_limit, data, change)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    base_location, base_limit, data, whole, change)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         try statement.execute(arguments: arguments)
         guard let content else { return }
-        try writeRanges(content.ranges, saved: saved, of: id?.value ?? database.lastInsertedRowID)
+        // One range that is the whole file stands in the node's own row.
+        let ranges = content.wholeDataFile == nil ? content.ranges : StagedRanges()
+        if ranges.isEmpty, saved?.isEmpty == true { return }
+        // Ranges that were whole may stand in either place.
+        try writeRanges(ranges, saved: saved?.isWhole == true ? nil : saved, of: node.id.value)
     }
 
     private func writeRanges(_ ranges: StagedRanges, saved: StagedRanges?, of id: Int64) throws {
@@ -301,6 +310,24 @@ package struct Overlay {
                     Int64(bitPattern: range.from),
                 ])
         }
+    }
+}
+
+extension StagedRanges {
+    /// Whether it may stand in the node's row: a single range of written bytes from the beginning.
+    fileprivate var isWhole: Bool {
+        guard ranges.count == 1, let range = ranges.first, case .data = range.source else { return false }
+        return range.start == 0 && range.from == 0
+    }
+}
+
+extension StagedContent {
+    /// The data file that holds the whole of a file, byte for byte.
+    fileprivate var wholeDataFile: DataFileID? {
+        guard ranges.isWhole, let range = ranges.ranges.first, range.end == sizeBytes,
+            case .data(let data) = range.source
+        else { return nil }
+        return data
     }
 }
 
@@ -367,25 +394,20 @@ extension Overlay {
     func usedData() throws -> Set<Int64> {
         Set(
             try rows(
-                "SELECT data FROM range UNION SELECT data FROM sealed_range UNION SELECT data FROM node WHERE data IS NOT NULL"
+                """
+                SELECT data FROM range UNION SELECT data FROM sealed_range UNION SELECT data FROM node WHERE data IS NOT NULL
+                UNION SELECT whole FROM node WHERE whole IS NOT NULL
+                UNION SELECT whole FROM sealed_node WHERE whole IS NOT NULL
+                """
             ).map { $0[0] })
-    }
-
-    /// Whether a range, current or sealed, refers to the data file.
-    func isUsed(_ data: DataFileID) throws -> Bool {
-        let statement = try database.cachedStatement(
-            sql: """
-                SELECT 1 FROM range WHERE data = ?1 UNION ALL SELECT 1 FROM sealed_range WHERE data = ?1 LIMIT 1
-                """)
-        return try Row.fetchOne(statement, arguments: [data.value]) != nil
     }
 
     /// Forgets cloned entries that no range refers to.
     func removeUnusedCloned() throws {
         try execute(
             """
-            DELETE FROM cloned WHERE NOT EXISTS (SELECT 1 FROM range WHERE data = -cloned.id)
-                AND NOT EXISTS (SELECT 1 FROM sealed_range WHERE data = -cloned.id)
+            DELETE FROM cloned WHERE id NOT IN
+                (SELECT -data FROM range WHERE data < 0 UNION SELECT -data FROM sealed_range WHERE data < 0)
             """)
     }
 }

@@ -4,7 +4,7 @@ import GRDB
 ///
 /// - `node`: what is staged (see `StagedNode`); `base_value`, `base_location` are the base entry as in the tree.
 /// - `name`: what a directory's overlay says of a name: a node, or (`node` null) that the base's entry is gone.
-/// - `range`: staged byte ranges of a file: of a data file, of a `cloned` entry (its id negated), or (0) zeros.
+/// - `range`: staged byte ranges of a file, unless all of it lies in one data file (`node.whole`): of a data file, of a `cloned` entry (its id negated), or (0) zeros.
 /// - `cloned`: committed entries that ranges refer to; written once and shared with what is sealed.
 /// - `uploaded`: blocks of a node's content, as of one change, that are in the store already.
 /// - `conflict`: paths that a commit could not merge, and what the user decided.
@@ -25,19 +25,18 @@ enum Schema {
             try database.execute(
                 sql: """
                     CREATE TABLE IF NOT EXISTS \(prefix)node (
-                        id INTEGER PRIMARY KEY\(prefix.isEmpty ? " AUTOINCREMENT" : ""), kind INTEGER NOT NULL, mode INTEGER NOT NULL,
+                        id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, mode INTEGER NOT NULL,
                         modified_s INTEGER NOT NULL, modified_ns INTEGER NOT NULL, accessed_s INTEGER NOT NULL,
                         accessed_ns INTEGER NOT NULL, changed_s INTEGER NOT NULL, changed_ns INTEGER NOT NULL,
                         links INTEGER NOT NULL, device INTEGER, user INTEGER, "group" INTEGER,
                         attributes BLOB, target BLOB, size INTEGER, origin BLOB, base_value BLOB, base_location BLOB,
-                        base_limit INTEGER, data INTEGER, change INTEGER NOT NULL);
+                        base_limit INTEGER, data INTEGER, whole INTEGER, change INTEGER NOT NULL);
                     CREATE TABLE IF NOT EXISTS \(prefix)name (
                         parent INTEGER NOT NULL, name BLOB NOT NULL, node INTEGER, PRIMARY KEY (parent, name)) WITHOUT ROWID;
                     CREATE TABLE IF NOT EXISTS \(prefix)range (
                         node INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, data INTEGER NOT NULL,
                         "from" INTEGER NOT NULL, PRIMARY KEY (node, start)) WITHOUT ROWID;
                     CREATE INDEX IF NOT EXISTS \(prefix)name_node ON \(prefix)name (node);
-                    CREATE INDEX IF NOT EXISTS \(prefix)range_data ON \(prefix)range (data);
                     """)
         }
     }

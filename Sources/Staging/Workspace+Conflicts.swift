@@ -28,7 +28,7 @@ extension Workspace {
     package func record(_ conflicts: [Conflict]) throws {
         try write { overlay in
             let known = Dictionary(uniqueKeysWithValues: try overlay.conflicts().map { ($0.path, $0) })
-            let change = try overlay.lastChange()
+            let change = try overlay.newestChange()
             try overlay.execute("DELETE FROM conflict")
             for conflict in conflicts {
                 let theirs = conflict.theirs?.entry.encoded()
@@ -85,7 +85,7 @@ extension Overlay {
         try insert(
             StagedConflict(
                 path: path, reason: StagedConflict.rebaseReason,
-                theirs: theirs?.entry.encoded(), change: try lastChange(), resolution: nil))
+                theirs: theirs?.entry.encoded(), change: try newestChange(), resolution: nil))
     }
 
     /// Forgets the conflicts that were found up to a change: a commit of that state was published, so they were

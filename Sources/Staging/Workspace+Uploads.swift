@@ -16,7 +16,7 @@ extension Workspace {
                 """
                 SELECT node.id FROM node LEFT JOIN uploaded ON uploaded.node = node.id
                 WHERE kind = 1 AND node.change > 0 AND modified_s < ? AND uploaded.change IS NOT node.change
-                    AND EXISTS (SELECT 1 FROM range WHERE range.node = node.id)
+                    AND (whole IS NOT NULL OR EXISTS (SELECT 1 FROM range WHERE range.node = node.id))
                 LIMIT ?
                 """, [time.seconds, limit]
             ).compactMap { try overlay.node(StagedNodeID($0[0])) }

@@ -15,6 +15,7 @@ package final class Workspace: Sendable {
     package let directory: String
     package let info: WorkspaceInfo
     private let database: DatabaseQueue
+    private let counters = Counters()
     private let logger: Logger
 
     /// Opens the workspace in `directory`; makes it when there is none and `base` says what it begins at.
@@ -85,7 +86,7 @@ package final class Workspace: Sendable {
     private func prepare(_ base: CommitID?) throws {
         try database.write { database in
             try Schema.create(database)
-            let overlay = Overlay(database, sealed: false)
+            let overlay = Overlay(database, sealed: false, counters)
             if try overlay.meta("base") == nil {
                 guard let base else { throw WorkspaceError.corrupt(path: directory, reason: "it has no base commit") }
                 try overlay.setMeta("base", base.hex)
@@ -98,17 +99,22 @@ package final class Workspace: Sendable {
 
     /// Runs `body` in a transaction that is kept when it returns and undone when it throws.
     package func write<Result>(_ body: (Overlay) throws -> Result) throws -> Result {
-        try mappingErrors { try database.write { try body(Overlay($0, sealed: false)) } }
+        do {
+            return try mappingErrors { try database.write { try body(Overlay($0, sealed: false, counters)) } }
+        } catch {
+            counters.forget()
+            throw error
+        }
     }
 
     /// Reads the overlay; may be called within `write` of the same thread, and then sees its changes.
     package func read<Result>(_ body: (Overlay) throws -> Result) throws -> Result {
-        try mappingErrors { try database.unsafeReentrantRead { try body(Overlay($0, sealed: false)) } }
+        try mappingErrors { try database.unsafeReentrantRead { try body(Overlay($0, sealed: false, counters)) } }
     }
 
     /// Reads what is sealed.
     package func readSealed<Result>(_ body: (Overlay) throws -> Result) throws -> Result {
-        try mappingErrors { try database.unsafeReentrantRead { try body(Overlay($0, sealed: true)) } }
+        try mappingErrors { try database.unsafeReentrantRead { try body(Overlay($0, sealed: true, counters)) } }
     }
 
     private func mappingErrors<Result>(_ body: () throws -> Result) throws -> Result {
@@ -170,8 +176,8 @@ package final class Workspace: Sendable {
 
     /// Deletes those of the data files that no range, current or sealed, refers to.
     package func removeData(_ files: Set<DataFileID>) throws {
-        let unused = try read { overlay in try files.filter { try !overlay.isUsed($0) } }
-        for data in unused { unlink(dataPath(data)) }
+        let used = try read { try $0.usedData() }
+        for data in files where !used.contains(data.value) { unlink(dataPath(data)) }
     }
 
     // MARK: Room held back

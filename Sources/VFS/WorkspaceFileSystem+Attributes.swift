@@ -42,6 +42,7 @@ extension WorkspaceFileSystem {
     ) throws -> Set<DataFileID> {
         var freed: Set<DataFileID> = []
         let present = now()
+        if changes.takesPrivileges { node.dropPrivileges() }
         if let mode = changes.mode { node.mode = mode }
         if let owner { node.owner = owner }
         if let size = changes.sizeBytes {
@@ -128,5 +129,23 @@ extension WorkspaceFileSystem {
                 }
             }
         }
+    }
+}
+
+extension AttributeChanges {
+    /// Whether set-user-ID and set-group-ID go: when a file is truncated or given to another. A change of nothing is a
+    /// chown(2) that names neither user nor group.
+    fileprivate var takesPrivileges: Bool {
+        sizeBytes != nil || userID != nil || groupID != nil || (mode == nil && modified == nil && accessed == nil)
+    }
+}
+
+extension StagedNode {
+    /// Takes set-user-ID, and set-group-ID where the group may execute, from a file, as Linux does when it is written
+    /// (inode_drop_suidgid). Also when root writes: the kernel leaves it to us and does not say who it is.
+    mutating func dropPrivileges() {
+        guard !isDirectory else { return }
+        mode &= ~UInt16(Glibc.S_ISUID)
+        if mode & UInt16(Glibc.S_IXGRP) != 0 { mode &= ~UInt16(Glibc.S_ISGID) }
     }
 }

@@ -161,6 +161,7 @@ extension WorkspaceFileSystem {
             node.kind = .directory
             content.wrote(start: start, end: end, data: data)
             node.kind = .file(content)
+            node.dropPrivileges()
             node.modified = now()
             node.changed = node.modified
             state.backing = .staged(node)

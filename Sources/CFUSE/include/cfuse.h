@@ -15,9 +15,12 @@ int tarn_session_loop(struct fuse_session *session, unsigned int max_threads, un
 struct fuse_session *tarn_session_new(
     struct fuse_args *args, const struct fuse_lowlevel_ops *operations, void *user_data);
 
-/// Lets O_TMPFILE through to libfuse, which has no call for it (3.14): a request FUSE_TMPFILE (include/uapi/linux/fuse.h)
-/// arrives as FUSE_CREATE of the name "/", which no other request can carry, and takes the same answer. To be called
-/// after the session is mounted.
+/// Lets two things through that libfuse 3.14 has no call for (include/uapi/linux/fuse.h). To be called after the session is
+/// mounted.
+///
+/// O_TMPFILE: a request FUSE_TMPFILE arrives as FUSE_CREATE of the name "/", which no other request can carry, and takes
+/// the same answer. HANDLE_KILLPRIV_V2: the file system takes set-user-ID and set-group-ID bits away itself when a file is
+/// written, truncated or given to another, and the kernel no longer asks for security.capability before every write.
 void tarn_session_prepare(struct fuse_session *session);
 
 /// Sets the bit-fields of an open reply.
