@@ -28,5 +28,7 @@ fi
 # Apart: the end-to-end tests start programs of their own, which the other suites' exit tests would wait for.
 run --skip EndToEndTests
 run --filter EndToEndTests
+scripts/pjdfstest.sh
+scripts/test-programs.sh
 scripts/demo.sh >"$servers/demo.log" 2>&1 || { cat "$servers/demo.log"; echo "make demo failed" >&2; exit 1; }
 echo "make demo: ok"
