@@ -52,15 +52,9 @@ package struct FUSEServer {
         let kernel = SessionCache(session)
         defer { kernel.end() }
         fileSystem.attach(kernel)
-        let idle = context.traits.isReadOnly ? options.threads : Self.idleThreadsWhenWriting
-        let status = tarn_session_loop(session, options.threads, idle)
-        // A positive status is the signal that ended it: what was asked for.
+        let status = tarn_session_loop(session, options.threads)
         if status < 0 { throw .ended(status: -status) }
     }
-
-    /// The kernel wakes the thread that has waited longest: with few of them it is a warm one. Readers that wait for the
-    /// store keep theirs.
-    private static let idleThreadsWhenWriting: UInt32 = 5
 
     private static func arguments(_ options: Options, isReadOnly: Bool) -> fuse_args {
         var arguments = fuse_args()

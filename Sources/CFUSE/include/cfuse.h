@@ -8,8 +8,11 @@
 #endif
 #include <fuse3/fuse_lowlevel.h>
 
-/// `fuse_session_loop_mt`, which is a macro, with its configuration. Blocks until the session ends; 0, or what ended it.
-int tarn_session_loop(struct fuse_session *session, unsigned int max_threads, unsigned int idle_threads);
+/// Serves requests on up to `max_threads` threads until the session ends. Blocks; 0, or the negative errno that ended it.
+///
+/// Unlike `fuse_session_loop_mt` it lets no more than two threads wait for the kernel, the others rest: the kernel wakes the
+/// one that has waited longest, and among many that is a cold one on another processor for every request.
+int tarn_session_loop(struct fuse_session *session, unsigned int max_threads);
 
 /// `fuse_session_new`, which newer libfuse makes a macro.
 struct fuse_session *tarn_session_new(
