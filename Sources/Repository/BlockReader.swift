@@ -52,6 +52,14 @@ package final class BlockReader: Sendable {
         return try stored.withUnsafeBytes { try plain($0, block, extent) }
     }
 
+    /// A block's plain bytes, from the host's cache if they are there; fills no cache.
+    func whole(_ block: BlockReference, _ extent: Extent) throws -> [UInt8] {
+        guard isLocal(block, extent) else { return try fetch(block, extent) }
+        var bytes = [UInt8](repeating: 0, count: Int(block.length))
+        try bytes.withUnsafeMutableBytes { try read(block, at: extent, within: 0, into: $0) }
+        return bytes
+    }
+
     /// Whether reading the block needs no GET.
     package func isLocal(_ block: BlockReference, _ extent: Extent) -> Bool {
         extent.codec == .zeros || cache?.contains(address(block, extent)) == true

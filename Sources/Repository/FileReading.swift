@@ -60,8 +60,11 @@ package func readFully(
 
 /// Cuts `source` from `start` into blocks and hands each one's bytes to `body` (`nil` for zeros of that length that
 /// need not be read), until `body` answers false or the end. Holds one window of 16 MiB.
+///
+/// - Parameter stepBytes: how much is read at once. Few bytes where reading is dear and `body` will soon have enough: no
+///   more than a step past a cut is read then.
 func cutBlocks(
-    _ source: some ByteSource, from start: UInt64 = 0,
+    _ source: some ByteSource, from start: UInt64 = 0, stepBytes: Int = 16 << 20,
     _ body: (_ offset: UInt64, _ length: Int, UnsafeRawBufferPointer?) throws -> Bool
 ) throws {
     let capacity = Int(min(UInt64(16 << 20), max(source.sizeBytes - start, 1)))
@@ -81,20 +84,25 @@ func cutBlocks(
             continue
         }
         let rest = source.sizeBytes - offset
-        if end - begin < Chunker.maximumBytes, UInt64(end - begin) < rest {
+        let needed = Int(min(UInt64(Chunker.maximumBytes), rest))
+        var length =
+            end - begin >= min(stepBytes, needed)
+            ? Chunker.cut(UnsafeRawBufferPointer(rebasing: window[begin..<end])) : 0
+        // A cut at the end of what is there is one only when no more could belong to the block.
+        while end - begin < needed, length == end - begin || length == 0 {
             if begin > 0, let base = window.baseAddress {
                 memmove(base, base + begin, end - begin)
                 end -= begin
                 begin = 0
             }
-            let wanted = Int(min(UInt64(capacity - end), rest - UInt64(end)))
+            let wanted = Int(min(UInt64(min(capacity - end, stepBytes)), rest - UInt64(end)))
             try source.read(
                 at: offset + UInt64(end), into: UnsafeMutableRawBufferPointer(rebasing: window[end..<end + wanted]))
             end += wanted
+            length = Chunker.cut(UnsafeRawBufferPointer(rebasing: window[begin..<end]))
         }
-        let available = UnsafeRawBufferPointer(rebasing: window[begin..<end])
-        let length = Chunker.cut(available)
-        if try !body(offset, length, UnsafeRawBufferPointer(rebasing: available[..<length])) { return }
+        let block = UnsafeRawBufferPointer(rebasing: window[begin..<begin + length])
+        if try !body(offset, length, block) { return }
         begin += length
         offset += UInt64(length)
     }

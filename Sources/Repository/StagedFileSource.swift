@@ -58,7 +58,7 @@ final class StagedFileSource: ByteSource {
             let within = Int(position - map.starts[index])
             let count = min(buffer.count - done, Int(block.length) - within)
             if lastBlock?.id != block.id {
-                lastBlock = (block.id, try blocks.fetch(block, map.list.extents[index]))
+                lastBlock = (block.id, try blocks.whole(block, map.list.extents[index]))
             }
             lastBlock?.bytes.withUnsafeBytes { bytes in
                 UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
@@ -67,6 +67,9 @@ final class StagedFileSource: ByteSource {
             done += count
         }
     }
+
+    /// Around an edit every committed block that is read comes from the store.
+    private static let stepBytes = 512 << 10
 
     private func descriptor(_ data: DataFileID) throws -> Int32 {
         if let open = descriptors[data] { return open }
@@ -93,7 +96,7 @@ final class StagedFileSource: ByteSource {
         while offset < sizeBytes {
             offset = try reuse(base, from: offset, emit)
             if offset >= sizeBytes { return }
-            try cutBlocks(self, from: offset) { start, length, bytes in
+            try cutBlocks(self, from: offset, stepBytes: Self.stepBytes) { start, length, bytes in
                 try emit(bytes.map { .bytes($0) } ?? .zeros(length: length))
                 offset = start + UInt64(length)
                 return !isReusable(base, at: offset)

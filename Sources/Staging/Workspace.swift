@@ -16,6 +16,8 @@ package final class Workspace: Sendable {
     package let info: WorkspaceInfo
     private let database: DatabaseQueue
     private let counters = Counters()
+    /// The write-ahead log, opened when it is first synced.
+    private let log = Mutex<Int32?>(nil)
     private let logger: Logger
 
     /// Opens the workspace in `directory`; makes it when there is none and `base` says what it begins at.
@@ -129,14 +131,24 @@ package final class Workspace: Sendable {
         }
     }
 
-    /// All transactions so far are on the disk when this returns (fsync of the write-ahead log).
+    /// All transactions so far are on the disk when this returns (fdatasync of the write-ahead log, which stays the same
+    /// file for as long as the database is open).
     package func makeDurable() throws {
         let path = directory + "/overlay.sqlite-wal"
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        // Without a log everything was written back to the database, which SQLite syncs itself.
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw WorkspaceError.localIO(path: path, errno: errno) }
+        let descriptor = log.withLock { log in
+            if log == nil {
+                let opened = open(path, O_RDONLY | O_CLOEXEC)
+                // Without a log everything was written back to the database, which SQLite syncs itself.
+                guard opened >= 0 else { return nil as Int32? }
+                log = opened
+            }
+            return log
+        }
+        if let descriptor, fdatasync(descriptor) != 0 { throw WorkspaceError.localIO(path: path, errno: errno) }
+    }
+
+    deinit {
+        if let descriptor = log.withLock({ $0 }) { close(descriptor) }
     }
 
     // MARK: State
