@@ -176,7 +176,10 @@ extension Repository {
         var edits: [Edit] = []
         let trustsUploads = try trustsUploads(of: workspace)
         do {
-            for change in staged.values.sorted(by: { compareBytes($0.path.key, $1.path.key) < 0 }) {
+            // In the order of tree keys, each of which is made once.
+            let order = staged.keys.map { (key: $0.key, path: $0) }.sorted { compareBytes($0.key, $1.key) < 0 }
+            for (_, path) in order {
+                guard let change = staged[path] else { continue }
                 switch change {
                 case .removed(let path, _): edits.append(.remove(path.key))
                 case .carried(let path, _, let located): edits.append(.put(located.item(at: path)))
