@@ -28,6 +28,8 @@ package final class Workspace: Sendable {
         self.directory = directory
         self.logger = logger
         self.info = try Self.openInfo(directory, info, create: base != nil)
+        // On a full disk the database needs what is held back to open at all.
+        if !readOnly, Self.freeBytes(directory) < UInt64(Self.reserveBytes) { unlink(directory + "/reserve") }
         let path = directory + "/overlay.sqlite"
         do {
             var configuration = Configuration()
@@ -197,10 +199,10 @@ package final class Workspace: Sendable {
     private var reservePath: String { directory + "/reserve" }
     private static let reserveBytes: off_t = 1 << 20
 
-    /// Takes a little room on the disk, so that files can be removed when it is full. On a disk without that much there
-    /// is no reserve.
+    /// Takes a little room on the disk, so that files can be removed when it is full. On a disk that is nearly full it
+    /// waits.
     package func holdReserve() throws {
-        if access(reservePath, F_OK) == 0 { return }
+        if access(reservePath, F_OK) == 0 || Self.freeBytes(directory) < 4 * UInt64(Self.reserveBytes) { return }
         let descriptor = open(reservePath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             if errno == ENOSPC { return }
@@ -208,6 +210,12 @@ package final class Workspace: Sendable {
         }
         defer { close(descriptor) }
         if posix_fallocate(descriptor, 0, Self.reserveBytes) != 0 { unlink(reservePath) }
+    }
+
+    private static func freeBytes(_ directory: String) -> UInt64 {
+        var disk = statvfs()
+        guard statvfs(directory, &disk) == 0 else { return .max }
+        return UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
     }
 
     package func releaseReserve() {

@@ -22,8 +22,9 @@ package final class WorkspaceLock: Sendable {
             throw .inUse(directory: directory, holder: String(decoding: buffer[..<max(0, count)], as: UTF8.self))
         }
         let line = Array(holder.utf8.prefix(Self.maximumHolderBytes))
-        _ = ftruncate(descriptor, 0)
+        // In this order: on a full disk the room of the line before is written over.
         _ = pwrite(descriptor, line, line.count, 0)
+        _ = ftruncate(descriptor, off_t(line.count))
         self.descriptor = descriptor
     }
 

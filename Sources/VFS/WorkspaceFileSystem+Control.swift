@@ -14,7 +14,7 @@ extension WorkspaceFileSystem {
     }
 
     private func persistAll() throws {
-        for inode in table.withLock({ Array($0.inodes.values) }) { try persist(inode) }
+        for inode in table.withLock({ Array($0.inodes.values) }) { try persist(inode, isFreeing: true) }
     }
 
     /// Persists what is dirty without keeping writers out; called every few seconds.
@@ -45,7 +45,7 @@ extension WorkspaceFileSystem {
     package func seal() throws -> SealState {
         try gate.alone {
             try persistAll()
-            let state = try workspace.seal()
+            let state = try makingRoom(true) { try workspace.seal() }
             for inode in table.withLock({ Array($0.inodes.values) }) {
                 inode.state.withLock { state in
                     guard case .staged(var node) = state.backing, var content = node.content else { return }
@@ -64,7 +64,7 @@ extension WorkspaceFileSystem {
     ///   known.
     package func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
         try changingBelow(foreign: foreign) {
-            let conflicts = try repository.rebase(workspace, to: commit)
+            let conflicts = try makingRoom(true) { try repository.rebase(workspace, to: commit) }
             return (commit, conflicts)
         }.conflicts
     }
@@ -77,7 +77,7 @@ extension WorkspaceFileSystem {
     /// Throws away what is staged at and below these paths; all of it when empty.
     package func discard(_ paths: [TreePath]) throws {
         _ = try changingBelow(foreign: nil) {
-            try workspace.discard(paths)
+            try makingRoom(true) { try workspace.discard(paths) }
             return (try workspace.base(), [])
         }
     }

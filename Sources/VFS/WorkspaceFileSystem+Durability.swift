@@ -21,16 +21,17 @@ extension WorkspaceFileSystem {
     }
 
     /// Notes in the workspace what was written to a file.
-    func persist(_ file: WorkspaceInode) throws {
+    ///
+    /// - Parameter isFreeing: a commit or discard needs it, which make room on a full disk.
+    func persist(_ file: WorkspaceInode, isFreeing: Bool = false) throws {
         let state = file.state.withLock { $0 }
         guard state.isDirty else { return }
         // Not under a lock: it may take long.
         try syncOverOldContent(state)
-        try makingRoom {
+        try makingRoom(isFreeing) {
             try transaction { change in
-                guard file.state.withLock({ $0.isDirty }) else { return }
-                let number = try change.overlay.nextChange()
-                try update(change, file) { $0.change = number }
+                // Being saved is a change by itself, when something was written.
+                if file.state.withLock({ $0.isDirty }) { try update(change, file) { _ in } }
             }
         }
     }
@@ -40,12 +41,15 @@ extension WorkspaceFileSystem {
         if state.isDirty, state.backing.node?.content?.base != nil { try syncData(state.descriptors) }
     }
 
-    /// Changes the node of an inode that is staged, in the overlay and in memory, and saves what was written so far.
+    /// Changes the node of an inode that is staged, in the overlay and in memory, and saves what was written so far. Bytes
+    /// that were not saved before count as a change, whatever `body` is about: a commit tells by the number what to take.
     func update(_ change: Change, _ inode: WorkspaceInode, _ body: (inout StagedNode) throws -> Void) throws {
         change.willChange(inode)
         try inode.state.withLock { state in
             guard var node = state.backing.node else { preconditionFailure("the inode was staged") }
+            let number = node.change
             try body(&node)
+            if state.isDirty, node.change == number { node.change = try change.overlay.nextChange() }
             try syncOverOldContent(state)
             try change.overlay.update(node, saved: state.savedRanges)
             state.backing = .staged(node)

@@ -117,6 +117,22 @@ final class MountedWorkspace {
         try fileSystem.rename(parent, name, to: newParent, newName, .replacing)
     }
 
+    func link(_ path: String, to name: String) throws {
+        let (parent, name) = try place(name)
+        _ = try fileSystem.link(try inode(path), to: parent, name)
+    }
+
+    func exchange(_ one: String, _ other: String) throws {
+        let (parent, name) = try place(one)
+        let (otherParent, otherName) = try place(other)
+        try fileSystem.rename(parent, name, to: otherParent, otherName, .exchanging)
+    }
+
+    /// Copies the beginning of a file into another.
+    func copy(_ path: String, to other: String, count: Int) throws {
+        _ = try fileSystem.copy(try inode(path), at: 0, to: try inode(other), at: 0, count: UInt64(count))
+    }
+
     func setMode(_ path: String, _ mode: UInt16) throws {
         var changes = AttributeChanges()
         changes.mode = mode
