@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs benchmarks: run.py [NAME…] [--smoke] [--write-docs]. Started by scripts/bench.sh, which installs what it needs.
+"""Runs benchmarks: run.py [NAME…] [--smoke] [--write-docs]. scripts/bench.sh installs what it needs and starts it.
 
-Prints a table, writes bench/results.json, and with --write-docs puts the table into docs/BENCHMARKS.md. The exit code says
-whether everything could be run, not whether targets were met."""
+Prints a table, writes bench/results.json, and with --write-docs puts the table into docs/BENCHMARKS.md. The exit code
+says whether everything could be run, not whether targets were met."""
 
 import argparse
 import importlib
@@ -61,9 +61,9 @@ def kept_results(smoke):
     """What earlier runs of the same sizes measured, by benchmark: a run of some leaves the others' figures."""
     try:
         stored = json.loads(RESULTS.read_text())
-    except (OSError, ValueError):
+        return stored["benchmarks"] if stored["smoke"] == smoke else {}
+    except (OSError, ValueError, KeyError):
         return {}
-    return stored["benchmarks"] if stored["smoke"] == smoke else {}
 
 
 def write_document(results, text):

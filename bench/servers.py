@@ -1,4 +1,4 @@
-"""The S3 server of the benchmarks (Ceph RGW, started by scripts/start-rgw.sh) and a relay in front of it that counts."""
+"""The S3 server of the benchmarks (Ceph RGW, by scripts/start-rgw.sh) and a relay in front of it that counts."""
 
 import contextlib
 import os
@@ -15,6 +15,8 @@ import botocore.config
 from support import BenchError, run
 
 KEYS = {"AWS_ACCESS_KEY_ID": "labaccess", "AWS_SECRET_ACCESS_KEY": "labsecretlabsecret", "AWS_REGION": "us-east-1"}
+
+IDLE_BYTES = 64 << 10
 
 
 class Server:
@@ -83,20 +85,27 @@ class Relay:
         with self.lock:
             self.up = self.down = self.requests = 0
             self.lines = []
-            self.last = time.monotonic()
 
     def counts(self):
         with self.lock:
             return {"up": self.up, "down": self.down, "requests": self.requests, "lines": list(self.lines)}
 
     def wait_until_idle(self, seconds, patience):
-        """Until nothing has passed for some seconds; false when that does not come."""
+        """Until almost nothing has passed for some seconds; false when that does not come. A mount that asks now and
+        then whether its branch moved counts as idle."""
         deadline = time.monotonic() + patience
+        since, passed = time.monotonic(), self.passed()
         while time.monotonic() < deadline:
-            if time.monotonic() - self.last >= seconds:
+            if self.passed() - passed > IDLE_BYTES:
+                since, passed = time.monotonic(), self.passed()
+            elif time.monotonic() - since >= seconds:
                 return True
-            time.sleep(0.1)
+            time.sleep(0.05)
         return False
+
+    def passed(self):
+        with self.lock:
+            return self.up + self.down
 
     def accept(self):
         while self.is_open:
@@ -121,7 +130,6 @@ class Relay:
                             return
                         found = requests.take(data) if key.fileobj is client else []
                         with self.lock:
-                            self.last = time.monotonic()
                             self.requests += len(found)
                             self.lines += found
                             if key.fileobj is client:

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/packages.sh fuse3 python3 python3-venv e2fsprogs util-linux mount procps curl openssl coreutils findutils \
-    radosgw ceph-mon ceph-osd ceph-common bindfs fuse-overlayfs s3fs
+    radosgw ceph-mon ceph-osd ceph-common git bindfs fuse-overlayfs s3fs
 if [ -z "${TARN:-}" ]; then
     scripts/build.sh --product tarn
     TARN=$PWD/.build/release/tarn
