@@ -160,11 +160,14 @@ class Mount:
             [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=env,
             start_new_session=True)
         deadline = time.monotonic() + patience
-        while not os.path.ismount(self.point):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise BenchError(f"{name} did not mount: {self.last_words()}")
-            time.sleep(0.02)
+        try:
+            while not os.path.ismount(self.point):
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise BenchError(f"{name} did not mount: {self.last_words()}")
+                time.sleep(0.02)
+        except BaseException:
+            self.stop(kill=True)
+            raise
 
     def last_words(self):
         with contextlib.suppress(OSError):
