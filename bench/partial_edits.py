@@ -5,6 +5,7 @@ end of the commit. The mount begins before; the fresh read-only mount that verif
 to a local copy, which says what must be read back."""
 
 import hashlib
+import itertools
 import os
 
 import peers
@@ -128,12 +129,17 @@ def one_edit(bench, home, tarn, relayed, relay, local, edit, turn):
     with tarn.mount(home / "check") as check:
         if differs(check.point / local.name, local, at):
             raise BenchError(f"{edit.__name__}: the commit does not hold what was written")
-    lines = " ".join(f"{method} {path.split('?')[0].split('/')[3]}" for method, path in
-                     (line.split() for line in counts["lines"]))
     return {"up": counts["up"] / MIB, "down": counts["down"] / MIB, "requests": counts["requests"],
             "edit_down": edited["down"] / MIB, "edit": editing[0], "commit": committed.seconds,
             "cpu": used.cpu_seconds + committed.cpu_seconds, "peak": max(used.peak_mib, committed.peak_mib),
-            "lines": lines}
+            "lines": in_short(counts["lines"])}
+
+
+def in_short(lines):
+    """Request lines as kinds of objects, in order; a run of one kind is counted."""
+    kinds = [f"{method} {path.split('?')[0].split('/')[3]}" for method, path in (line.split() for line in lines)]
+    runs = [(kind, len(list(run))) for kind, run in itertools.groupby(kinds)]
+    return ", ".join(kind if count == 1 else f"{kind} x {count}" for kind, count in runs)
 
 
 def report(bench, what, runs, whole_seconds):
@@ -149,7 +155,7 @@ def report(bench, what, runs, whole_seconds):
         bench.add(NAME, f"{what}: {word}", middle(key), "s", against="import, s", other=whole_seconds,
                   runs=[one[key] for one in runs], **facts)
     bench.note(f"{what}: {middle('requests'):.0f} requests, {middle('edit_down'):.2f} MiB down before the commit: "
-               f"{runs[-1]['lines'][:400]}")
+               f"{runs[-1]['lines']}")
 
 
 def verify_whole(bench, home, tarn, data):
