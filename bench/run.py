@@ -118,4 +118,5 @@ def main():
         sys.exit(f"could not be run: {', '.join(failed)}")
 
 
-main()
+if __name__ == "__main__":
+    main()
