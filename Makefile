@@ -1,5 +1,5 @@
 # Thin: what each target does is in scripts/.
-.PHONY: demo build test install format clean
+.PHONY: demo build test bench install format clean
 
 demo:        ## install what is needed, build, and show the main job on real data
 	@scripts/demo.sh
@@ -10,6 +10,9 @@ build:       ## the release build, .build/release/tarn
 test:        ## install what the tests need, build, and run everything
 	@scripts/test.sh
 
+bench:       ## install peers, and measure against them (an hour; SMOKE=--smoke for minutes)
+	@scripts/bench.sh $(SMOKE)
+
 install: build
 	install -D -m 755 .build/release/tarn $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/tarn
 
@@ -17,4 +20,4 @@ format:      ## format the sources in place
 	swift format -i -r Package.swift Sources Tests
 
 clean:
-	rm -rf .build .venv .venv-programs
+	rm -rf .build .venv .venv-programs .venv-bench

@@ -1,0 +1,179 @@
+"""The S3 server of the benchmarks (Ceph RGW, by scripts/start-rgw.sh) and a relay in front of it that counts."""
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import botocore.config
+
+from support import BenchError, run
+
+KEYS = {"AWS_ACCESS_KEY_ID": "labaccess", "AWS_SECRET_ACCESS_KEY": "labsecretlabsecret", "AWS_REGION": "us-east-1"}
+
+IDLE_BYTES = 64 << 10
+
+
+class Server:
+    """A running RGW, with a bucket for each name asked for."""
+
+    def __init__(self, endpoint, pids):
+        self.endpoint, self.pids = endpoint, pids
+        self.env = KEYS | {"AWS_ENDPOINT_URL": endpoint}
+
+    def client(self):
+        return boto3.client(
+            "s3", endpoint_url=self.endpoint, aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"], region_name=KEYS["AWS_REGION"],
+            config=botocore.config.Config(s3={"addressing_style": "path"}, connect_timeout=20, read_timeout=120))
+
+    def bucket(self, name):
+        self.client().create_bucket(Bucket=name)
+        return name
+
+    def remove_bucket(self, name):
+        client = self.client()
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+            keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+            if keys:
+                client.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
+
+
+@contextlib.contextmanager
+def rgw(bench, store, gib):
+    """Ceph RGW for as long as the block runs. `store`: memstore (all in memory) or bluestore (a sparse file)."""
+    with bench.directory("rgw") as directory:
+        place = directory / "rgw"
+        try:
+            ran = run([bench.root / "scripts/start-rgw.sh", place, store], 300, env=os.environ | {"OSD_GIB": str(gib)})
+            pids = [int(file.read_text()) for file in place.glob("*.pid")]
+            yield Server(ran.output.strip().splitlines()[-1], pids)
+        finally:
+            stop([int(text) for file in place.glob("*.pid") if (text := file.read_text().strip())])
+
+
+def stop(pids):
+    for number, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 10)):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in pids):
+            time.sleep(0.1)
+
+
+class Relay:
+    """Passes TCP on to an HTTP/1.1 server and counts. Signatures hold: it changes nothing, and the Host header that the
+    client signed names the relay, which the server takes as it comes."""
+
+    def __init__(self, endpoint):
+        host, port = endpoint.removeprefix("http://").rstrip("/").split(":")
+        self.upstream = (host, int(port))
+        self.lock = threading.Lock()
+        self.reset()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.endpoint = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.is_open = True
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def reset(self):
+        with self.lock:
+            self.up = self.down = self.requests = 0
+            self.lines = []
+
+    def counts(self):
+        with self.lock:
+            return {"up": self.up, "down": self.down, "requests": self.requests, "lines": list(self.lines)}
+
+    def wait_until_idle(self, seconds, patience):
+        """Until almost nothing has passed for some seconds; false when that does not come. A mount that asks now and
+        then whether its branch moved counts as idle."""
+        deadline = time.monotonic() + patience
+        since, passed = time.monotonic(), self.passed()
+        while time.monotonic() < deadline:
+            if self.passed() - passed > IDLE_BYTES:
+                since, passed = time.monotonic(), self.passed()
+            elif time.monotonic() - since >= seconds:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def passed(self):
+        with self.lock:
+            return self.up + self.down
+
+    def accept(self):
+        while self.is_open:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        requests = RequestCounter()
+        with client, socket.create_connection(self.upstream) as server, selectors.DefaultSelector() as ready:
+            for one in (client, server):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            ready.register(client, selectors.EVENT_READ, server)
+            ready.register(server, selectors.EVENT_READ, client)
+            with contextlib.suppress(OSError):
+                while self.is_open:
+                    for key, _ in ready.select(timeout=1):
+                        data = key.fileobj.recv(1 << 18)
+                        if not data:
+                            return
+                        found = requests.take(data) if key.fileobj is client else []
+                        with self.lock:
+                            self.requests += len(found)
+                            self.lines += found
+                            if key.fileobj is client:
+                                self.up += len(data)
+                            else:
+                                self.down += len(data)
+                        key.data.sendall(data)
+
+    def close(self):
+        self.is_open = False
+        self.listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class RequestCounter:
+    """Finds the request lines in what a client sends over one connection."""
+
+    def __init__(self):
+        self.head, self.body = b"", 0
+
+    def take(self, data):
+        found, view = [], memoryview(data)
+        while view:
+            if self.body:
+                skipped = min(self.body, len(view))
+                self.body -= skipped
+                view = view[skipped:]
+                continue
+            self.head += bytes(view)
+            head, end, rest = self.head.partition(b"\r\n\r\n")
+            if not end:
+                break
+            lines = head.decode("latin-1").split("\r\n")
+            for line in lines[1:]:
+                name, _, value = line.partition(":")
+                if name.lower() == "content-length":
+                    self.body = int(value)
+                elif name.lower() == "transfer-encoding":
+                    raise BenchError("the relay does not count chunked requests")
+            found.append(" ".join(lines[0].split()[:2]))
+            self.head, view = b"", memoryview(rest)
+        return found
