@@ -161,7 +161,7 @@ func onCopyRange(
 
 func onFlush(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
     serve(request) { fileSystem, _ throws(VFSError) in
-        try fileSystem.flush(InodeNumber(inode))
+        try fileSystem.flush(InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0))
         return .done
     }
 }

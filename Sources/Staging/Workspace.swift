@@ -102,12 +102,25 @@ package final class Workspace: Sendable {
     // MARK: Transactions
 
     /// Runs `body` in a transaction that is kept when it returns and undone when it throws.
-    package func write<Result>(_ body: (Overlay) throws -> Result) throws -> Result {
-        do {
-            return try mappingErrors { try database.write { try body(Overlay($0, sealed: false, counters)) } }
-        } catch {
-            counters.forget()
-            throw error
+    ///
+    /// - Parameter undo: called when the transaction was undone, also when keeping it failed, before another can begin.
+    package func write<Result>(_ body: (Overlay) throws -> Result, undo: () -> Void = {}) throws -> Result {
+        try mappingErrors {
+            try database.writeWithoutTransaction { database in
+                var result: Result?
+                do {
+                    try database.inTransaction(.immediate) {
+                        result = try body(Overlay(database, sealed: false, counters))
+                        return .commit
+                    }
+                } catch {
+                    counters.forget()
+                    undo()
+                    throw error
+                }
+                guard let result else { preconditionFailure("the transaction ran or threw") }
+                return result
+            }
         }
     }
 

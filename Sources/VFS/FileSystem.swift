@@ -67,7 +67,7 @@ package protocol FileSystem: Sendable {
         _ source: InodeNumber, at sourceOffset: UInt64, to target: InodeNumber, at targetOffset: UInt64, count: UInt64
     ) throws(VFSError) -> UInt64
     /// A descriptor of the file was closed.
-    func flush(_ inode: InodeNumber) throws(VFSError)
+    func flush(_ inode: InodeNumber, _ handle: HandleNumber) throws(VFSError)
     /// Content and attributes survive power loss when this returns.
     func sync(_ inode: InodeNumber) throws(VFSError)
     func setAttribute(

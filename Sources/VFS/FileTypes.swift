@@ -33,6 +33,8 @@ package struct HandleNumber: Hashable, Sendable {
 
     /// For file systems that keep no state for an open file.
     package static let none = HandleNumber(0)
+    /// For those that need only know that it may be written to.
+    package static let writing = HandleNumber(1)
 }
 
 package enum FileKind: Hashable, Sendable {

@@ -39,7 +39,7 @@ extension FileSystem where Self: ReadOnlyFileSystem {
         _ source: InodeNumber, at sourceOffset: UInt64, to target: InodeNumber, at targetOffset: UInt64, count: UInt64
     ) throws(VFSError) -> UInt64 { throw .readOnly }
 
-    package func flush(_ inode: InodeNumber) throws(VFSError) {}
+    package func flush(_ inode: InodeNumber, _ handle: HandleNumber) throws(VFSError) {}
     package func sync(_ inode: InodeNumber) throws(VFSError) {}
 
     package func setAttribute(

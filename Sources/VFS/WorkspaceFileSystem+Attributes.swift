@@ -12,7 +12,7 @@ extension WorkspaceFileSystem {
     package func setAttributes(
         _ inode: InodeNumber, _ changes: AttributeChanges
     ) throws(VFSError) -> FileAttributes {
-        let isFreeing = changes.sizeBytes == 0
+        let isFreeing = changes.sizeBytes != nil
         return try gate.pass { () throws(VFSError) in
             try reportingFailures(logger, "changing attributes of inode \(inode.value)") {
                 try table.withLock { table in

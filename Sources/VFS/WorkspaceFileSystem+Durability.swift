@@ -9,7 +9,9 @@ import Versioning
 // What makes written bytes and changed attributes last.
 
 extension WorkspaceFileSystem {
-    package func flush(_ inode: InodeNumber) throws(VFSError) {
+    package func flush(_ inode: InodeNumber, _ handle: HandleNumber) throws(VFSError) {
+        // Whoever only reads is not told of another's bytes that could not be saved.
+        if handle == .none { return }
         try gate.pass { () throws(VFSError) in try flushFile(inode) }
     }
 
@@ -90,15 +92,12 @@ extension WorkspaceFileSystem {
     /// Runs `body` as one transaction of the workspace. When it fails, the inodes it changed are as they were.
     func transaction<Result>(_ body: (Change) throws -> Result) throws -> Result {
         var change: Change?
-        do {
-            return try workspace.write { overlay in
-                let started = Change(overlay)
-                change = started
-                return try body(started)
-            }
-        } catch {
+        return try workspace.write { overlay in
+            let started = Change(overlay)
+            change = started
+            return try body(started)
+        } undo: {
             change?.undo()
-            throw error
         }
     }
 

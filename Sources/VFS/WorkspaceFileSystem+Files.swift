@@ -25,7 +25,7 @@ extension WorkspaceFileSystem {
                 throw error
             }
         }
-        return .none
+        return forWriting ? .writing : .none
     }
 
     package func release(_ inode: InodeNumber, _ handle: HandleNumber) {

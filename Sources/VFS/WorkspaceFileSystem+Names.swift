@@ -12,7 +12,7 @@ extension WorkspaceFileSystem {
         _ parent: InodeNumber, _ name: [UInt8], _ new: NewFile, exclusive: Bool, truncating: Bool
     ) throws(VFSError) -> (FileAttributes, HandleNumber) {
         do {
-            return (try add(new, to: parent, name, opening: true), .none)
+            return (try add(new, to: parent, name, opening: true), .writing)
         } catch .exists where !exclusive {
             let attributes = try lookup(parent, name)
             guard attributes.kind != .directory else { throw .isADirectory }
@@ -44,7 +44,7 @@ extension WorkspaceFileSystem {
                 return self.attributes(table, inode)
             }
         }
-        return (attributes, .none)
+        return (attributes, .writing)
     }
 
     /// Puts something new into a directory.

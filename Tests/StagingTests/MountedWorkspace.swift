@@ -74,7 +74,7 @@ final class MountedWorkspace {
     }
 
     func close(_ inode: InodeNumber) throws {
-        try fileSystem.flush(inode)
+        try fileSystem.flush(inode, .writing)
         fileSystem.release(inode, .none)
     }
 
