@@ -14,7 +14,8 @@ import sandbox
 from sandbox import KEEP_SIZE, PUNCH_HOLE, RENAME_EXCHANGE, RENAME_NOREPLACE, ZERO_RANGE, Violation
 
 FEATURES = ("link", "exchange", "fallocate", "owner", "fifo", "copyrange", "tmpfile", "seek", "update", "kindclash", "rawargs",
-            "invalidation")
+            "invalidation", "setid")
+READING = {"read", "fstat", "stat", "cat", "holes", "getxattr", "list", "readlink", "fsyncdir"}
 # Few values, so that different versions of a file often have the same time and size.
 TIMES = (1_000_000_000_123_456_789, 1_234_567_890_000_000_001, 1_500_000_000_500_000_000, 86_400_000_000_000,
          -86_399_999_999_999)
@@ -145,15 +146,18 @@ class World:
         return oct(stat.S_IFMT(status.st_mode) if stat.S_ISLNK(status.st_mode) else status.st_mode), (
             None if is_directory else status.st_size)
 
+    def open(self, path, flags):
+        """Not waiting for the other end of a pipe."""
+        return os.open(self.at(path), flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+
     def do_put(self, path, size, seed):
         """Whole new content, as most programs write."""
-        descriptor = os.open(self.at(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "wb", buffering=0) as file:
+        with open(self.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb", buffering=0) as file:
             return file.write(content(seed, size))
 
     def do_edit(self, path, offset, size, seed):
         """Overwrites in place and puts the time back, as `rsync --inplace --times` of an equal time does."""
-        descriptor = os.open(self.at(path), os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = self.open(path, os.O_WRONLY)
         try:
             before = os.fstat(descriptor)
             count = max(0, min(size, before.st_size - offset))
@@ -165,7 +169,7 @@ class World:
             os.close(descriptor)
 
     def do_cat(self, path):
-        with open(self.at(path), "rb") as file:
+        with open(self.open(path, os.O_RDONLY), "rb") as file:
             return hashlib.md5(file.read()).hexdigest()
 
     def do_truncate(self, path, size):
@@ -174,7 +178,7 @@ class World:
             os.truncate(self.at(path), size)
 
     def do_mmap(self, path, offset, size, seed):
-        descriptor = os.open(self.at(path), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = self.open(path, os.O_RDWR)
         try:
             length = os.fstat(descriptor).st_size
             if length == 0 or offset >= length:
@@ -191,10 +195,10 @@ class World:
 
     def do_holes(self, path):
         """What SEEK_HOLE calls a hole must be zeros, and data and holes must follow each other up to the end."""
-        descriptor = os.open(self.at(path), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = self.open(path, os.O_RDONLY)
         try:
-            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-                return "a directory"
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return "no file"
             size, position = os.fstat(descriptor).st_size, 0
             while position < size:
                 try:
@@ -395,6 +399,8 @@ class Generator:
 
     def mode(self, directory=False):
         mode = self.random.choice((0o644, 0o600, 0o755, 0o444, 0o640, 0o7777, 0o2755, 0o1777, 0o000))
+        if "setid" in self.without:
+            mode &= 0o1777
         return mode | (0o700 if directory else 0o600) if os.geteuid() != 0 else mode
 
     # Operations

@@ -6,6 +6,7 @@ and then. In between: commits, also half-way while operations go on, remounts, S
 discards. A failing list is cut down and stored, so that --replay runs it again.
 """
 import argparse
+import faulthandler
 import fcntl
 import hashlib
 import json
@@ -18,8 +19,8 @@ import threading
 import time
 
 import trees
-from operations import FEATURES, TIMES, Generator, World, content, raw, text
-from sandbox import Sandbox, Violation, is_running, wait_until
+from operations import FEATURES, READING, TIMES, Generator, World, content, raw, text
+from sandbox import Sandbox, Violation, is_running
 
 EVENTS = {"check", "commit", "begin", "finish", "remount", "kill", "others", "clash", "discard", "update"}
 # The kernel may show a name or attributes this long after another process changed them (W10).
@@ -139,14 +140,23 @@ class Run:
     def changed_paths(self, old, new):
         return [path for path in old.keys() | new.keys() if not trees.same(old.get(path), new.get(path))]
 
+    def committable(self, tree):
+        """Pipes stay in the workspace."""
+        return {path: entry for path, entry in tree.items() if entry.kind != "fifo"}
+
+    def has_pipes(self):
+        return len(self.committable(taken := trees.take(self.model.root))) < len(taken)
+
     # Steps
 
     def step(self, operation):
+        """Answers whether the operation may have changed anything."""
         name = operation["op"]
         self.counts[name] = self.counts.get(name, 0) + 1
         if name in EVENTS:
             arguments = {key: value for key, value in operation.items() if key != "op"}
-            return getattr(self, "event_" + name)(**arguments)
+            getattr(self, "event_" + name)(**arguments)
+            return True
         want = self.model.do(operation)
         if "wrong result" in self.faults and name == "write" and want[0] == "ok" and self.counts[name] > 20:
             os.pwrite(self.model.slots[operation["slot"]], b"!", operation["offset"])
@@ -158,7 +168,7 @@ class Run:
                 raise Violation("hang" if self.watchdog.fired else "mount ended", f"{got}\n" + self.log_text())
             both = sorted({value[1] if value[0] == "failed" else "ok" for value in (want, got)})
             raise Violation(f"result of {name} {both}", f"wants {want}, is {got}")
-        return None
+        return want[0] == "ok" and name not in READING
 
     def log_text(self):
         return "\n".join(self.sandbox.logs(30))
@@ -202,7 +212,7 @@ class Run:
             return
         if self.others_changed:
             self.close_all()
-        ours = self.both()
+        ours = self.committable(self.both())
         rng, decisions = random.Random(seed), {}
         for _ in range(6):
             want, conflicts = trees.merge(self.base, ours, self.theirs, decisions)
@@ -252,7 +262,7 @@ class Run:
                 choice = "ours"
             decisions[path] = choice
             self.sandbox.tarn("resolve", "--" + choice, "--", os.fsdecode(path), at=self.point)
-        return self.both()
+        return self.committable(self.both())
 
     def finish_commit(self, want, ours):
         exported, directory = self.export()
@@ -271,7 +281,7 @@ class Run:
     def event_begin(self):
         if self.committing or self.others_changed:
             return
-        self.sealed = self.both()
+        self.sealed = self.committable(self.both())
         if not self.changed_paths(self.base, self.sealed):
             return
         self.sealed_inodes = self.model_directories()
@@ -279,12 +289,22 @@ class Run:
         self.lock = os.open(
             os.path.join(self.sandbox.repository, ".tarn-tmp", "locks", str(shard)), os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(self.lock, fcntl.LOCK_EX)
+        before = self.sealed_commit()
         self.committing = self.sandbox.start("commit", "-m", "slow", at=self.point)
-        self.lock_began = time.monotonic()
+        end = time.monotonic() + 3
+        while self.committing.poll() is None and self.sealed_commit() in (None, before):
+            if time.monotonic() > end:
+                # It waits for the same lock to upload something: a plain commit, then.
+                self.event_finish()
+                break
+            time.sleep(0.005)
+
+    def sealed_commit(self):
+        """What the workspace notes just before the branch is moved."""
         database = sqlite3.connect(f"file:{self.workspace}/overlay.sqlite?mode=ro", uri=True, timeout=20)
         try:
-            wait_until(lambda: self.committing.poll() is not None or database.execute(
-                "SELECT 1 FROM meta WHERE key = 'sealed-commit'").fetchall(), 20, "the commit does not seal")
+            rows = database.execute("SELECT value FROM meta WHERE key = 'sealed-commit'").fetchall()
+            return rows[0][0] if rows else None
         finally:
             database.close()
 
@@ -345,7 +365,7 @@ class Run:
         if base != self.base_commit:
             if base != self.theirs_commit:
                 raise Violation("base", f"is {base}, was {self.base_commit}; the branch is at {self.theirs_commit}")
-            ours = trees.take(self.model.root)
+            ours = self.committable(trees.take(self.model.root))
             changed = [path for path in self.changed_paths(self.base, ours)
                        if path not in self.base or path not in ours or self.base[path].content != ours[path].content]
             if changed:
@@ -358,7 +378,7 @@ class Run:
     # Others
 
     def event_others(self, prefix, files, seed):
-        if self.committing:
+        if self.committing or self.has_pipes():
             return
         directory = os.fsencode(self.sandbox.path("others"))
         trees.remove(directory)
@@ -378,7 +398,7 @@ class Run:
             os.utime(place, ns=(time_, time_))
         if not os.listdir(directory):
             return
-        arguments = ["--to", os.fsdecode(raw(prefix))] if prefix else []
+        arguments = ["--to=" + os.fsdecode(raw(prefix))] if prefix else []
         self.copy_attributes(raw(prefix), directory)
         self.sandbox.tarn("import", os.fsdecode(directory), "-m", "others", *arguments)
         self.theirs, self.theirs_directory = self.export()
@@ -473,7 +493,7 @@ class Run:
         if self.committing:
             return
         self.close_all()
-        ours = self.both()
+        ours = self.committable(self.both())
         want, conflicts = trees.merge(self.base, ours, self.theirs, {})
         if conflicts:
             return
@@ -485,7 +505,7 @@ class Run:
         self.both()
 
 
-def execute(operations, options, seed, has_base=True, record=None, limit=None, deadline=None, keep=False):
+def execute(operations, options, seed, has_base=True, record=None, useless=None, limit=None, deadline=None, keep=False):
     """Runs a list, or random operations up to `limit` and `deadline`. Answers the violation (or None) and counts."""
     run = Run(seed, options.without, has_base, options.fault)
     try:
@@ -494,7 +514,8 @@ def execute(operations, options, seed, has_base=True, record=None, limit=None, d
             for operation in source:
                 if record is not None:
                     record.append(operation)
-                run.step(operation)
+                if not run.step(operation) and useless is not None:
+                    useless.append(operation)
             run.event_finish()
             run.event_check()
             run.event_commit()
@@ -516,7 +537,7 @@ def generate(run, options, seed, limit, deadline):
         count += 1
 
 
-def shrink(operations, violation, options, seed):
+def shrink(operations, useless, violation, options, seed):
     """Fewer operations that fail for the same reason, by leaving out ever smaller parts."""
     reruns, has_base = options.reruns, True
 
@@ -529,6 +550,10 @@ def shrink(operations, violation, options, seed):
         found, _ = execute(candidate, options, seed, with_base)
         return found is not None and found.kind == violation.kind
 
+    useless = {id(operation) for operation in useless}
+    useful = [operation for operation in operations if id(operation) not in useless]
+    if fails(useful, True):
+        operations = useful
     if fails(operations, False):
         has_base = False
     size = max(1, len(operations) // 2)
@@ -550,8 +575,8 @@ def shrink(operations, violation, options, seed):
 def campaign(seed, options, limit=None, deadline=None):
     """One seed, from its beginning; True when nothing was violated."""
     print(f"seed {seed}: begins", flush=True)
-    began, record = time.monotonic(), []
-    violation, counts = execute(None, options, seed, record=record, limit=limit, deadline=deadline)
+    began, record, useless = time.monotonic(), [], []
+    violation, counts = execute(None, options, seed, record=record, useless=useless, limit=limit, deadline=deadline)
     events = ", ".join(f"{counts[name]} {name}" for name in sorted(counts.keys() & (EVENTS | {"conflict"})))
     print(f"seed {seed}: {len(record)} operations ({events}) in {time.monotonic() - began:.0f} s", flush=True)
     if violation is None:
@@ -560,15 +585,20 @@ def campaign(seed, options, limit=None, deadline=None):
     for number, operation in list(enumerate(record, 1))[-12:]:
         print(f"  {number}: {operation}")
     sys.stdout.flush()
+    path = os.path.join(options.output, f"failing-{seed}.json")
+    store(path, seed, True, violation, record)
     if options.reruns:
-        shrunk, has_base = shrink(record, violation, options, seed)
-        path = os.path.join(options.output, f"failing-{seed}.json")
-        with open(path, "w") as file:
-            json.dump({"seed": seed, "base": has_base, "kind": violation.kind, "operations": shrunk}, file, indent=1)
+        shrunk, has_base = shrink(record, useless, violation, options, seed)
+        store(path, seed, has_base, violation, shrunk)
         print(f"seed {seed}: {len(shrunk)} operations suffice (base: {has_base}); --replay {path}")
         for operation in shrunk[:40]:
             print(f"  {operation}")
     return False
+
+
+def store(path, seed, has_base, violation, operations):
+    with open(path, "w") as file:
+        json.dump({"seed": seed, "base": has_base, "kind": violation.kind, "operations": operations}, file, indent=1)
 
 
 def replay(options):
@@ -600,6 +630,7 @@ def main():
     if unknown := set(options.without) - set(FEATURES):
         parser.error(f"--without: there is no {', '.join(unknown)}")
     os.umask(0o022)
+    faulthandler.register(signal.SIGUSR1)
     # So that a run that is ended from outside ends its mounts.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.replay:

@@ -149,7 +149,7 @@ def merge(base, ours, theirs, decisions):
             put(path, sides[decisions[path]].get(path))
         else:
             conflicts.add(path)
-    for path in sorted(changed):
+    for path in sorted(changed, key=lambda path: path.split(b"/")):
         if path not in result or not path or path in conflicts:
             continue
         missing = []
@@ -158,11 +158,19 @@ def merge(base, ours, theirs, decisions):
             missing.append(directory)
             directory = os.path.dirname(directory)
         if result[directory].kind != "directory":
-            if path in decisions and sides[decisions[path]].get(path) is None:
-                put(path, None)
-            else:
+            # One side put something where the other has a file for a directory: the decision says whose.
+            our = ours.get(directory)
+            is_our_file = our is not None and our.kind != "directory"
+            if path not in decisions:
                 conflicts.add(path)
-            continue
+            elif decisions[path] == "ours" and not is_our_file:
+                put(directory, our)
+            elif decisions[path] != "ours" and is_our_file:
+                put(directory, theirs.get(directory))
+            else:
+                put(path, None if is_our_file else theirs.get(path))
+            if path not in result or result[directory].kind != "directory":
+                continue
         for directory in missing:
             result[directory] = theirs.get(directory) or ours.get(directory)
     return result, conflicts
@@ -225,6 +233,8 @@ def restore(root, entries, source, paths):
                 os.unlink(place)
             os.symlink(entry.target, place)
         elif entry.kind == "file":
+            # A file of its own: another name that it may have keeps the old bytes.
+            remove(place)
             with open(source + b"/" + path, "rb") as old, open(place, "wb") as new:
                 shutil.copyfileobj(old, new, 1 << 20)
         if entry.kind in ("file", "directory"):
