@@ -142,7 +142,7 @@ class Sandbox:
 
     def logs(self, last=40):
         lines = []
-        for directory, _, names in os.walk(self.path("state", "log")):
+        for directory, _, names in os.walk(os.path.join(self.environment["TARN_STATE_DIR"], "log")):
             for name in sorted(names):
                 with open(os.path.join(directory, name), errors="replace") as log:
                     lines += log.read().splitlines()
