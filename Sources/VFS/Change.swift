@@ -1,18 +1,22 @@
 import Staging
 import Synchronization
 
-/// One transaction of the workspace, with what it changes of inodes in memory: that is undone when it fails. Used under
-/// the table's lock.
+/// One transaction of the workspace, with what it changes of inodes in memory: that is undone when it fails. Used within
+/// the transaction only; others wait for it, but bytes are written to files meanwhile.
 final class Change {
     let overlay: Overlay
     private var before: [(inode: WorkspaceInode, state: WorkspaceInode.State)] = []
+    private var resized: Set<InodeNumber> = []
 
     init(_ overlay: Overlay) {
         self.overlay = overlay
     }
 
     /// To be called before an inode's backing is changed within the transaction.
-    func willChange(_ inode: WorkspaceInode) {
+    ///
+    /// - Parameter content: the change is of the bytes that the file shows.
+    func willChange(_ inode: WorkspaceInode, content: Bool = false) {
+        if content { resized.insert(inode.number) }
         if before.contains(where: { $0.inode === inode }) { return }
         before.append((inode, inode.state.withLock { $0 }))
     }
@@ -21,13 +25,20 @@ final class Change {
         for (inode, old) in before {
             inode.state.withLock { state in
                 guard var node = old.backing.node else {
+                    // Bytes are written only to what is staged.
                     state.backing = old.backing
+                    state.savedRanges = nil
+                    state.isDirty = false
                     return
                 }
-                // A write of another thread may have come in between: what it wrote stays.
-                if state.isDirty, let content = state.backing.node?.content { node.kind = .file(content) }
+                // What was written since the transaction began stays; only a change of the content itself is taken back.
+                // A data file that the transaction chose was not kept, and is given to another file next.
+                if !resized.contains(inode.number), var content = state.backing.node?.content {
+                    content.writeTarget = node.content?.writeTarget
+                    node.kind = .file(content)
+                }
                 state.backing = .staged(node)
-                state.isDirty = state.isDirty || old.isDirty
+                state.isDirty = node.content != nil
                 state.savedRanges = old.savedRanges
             }
         }

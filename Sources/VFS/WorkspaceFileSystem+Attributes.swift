@@ -23,7 +23,7 @@ extension WorkspaceFileSystem {
                         try transaction { change in
                             _ = try stage(table, change, file)
                             let number = try change.overlay.nextChange()
-                            try update(change, file) { node in
+                            try update(change, file, content: changes.sizeBytes != nil) { node in
                                 freed = try apply(changes, owner: owner, to: &node)
                                 node.change = number
                             }

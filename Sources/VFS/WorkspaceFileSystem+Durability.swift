@@ -45,8 +45,12 @@ extension WorkspaceFileSystem {
 
     /// Changes the node of an inode that is staged, in the overlay and in memory, and saves what was written so far. Bytes
     /// that were not saved before count as a change, whatever `body` is about: a commit tells by the number what to take.
-    func update(_ change: Change, _ inode: WorkspaceInode, _ body: (inout StagedNode) throws -> Void) throws {
-        change.willChange(inode)
+    ///
+    /// - Parameter content: `body` changes what bytes the file shows.
+    func update(
+        _ change: Change, _ inode: WorkspaceInode, content: Bool = false, _ body: (inout StagedNode) throws -> Void
+    ) throws {
+        change.willChange(inode, content: content)
         try inode.state.withLock { state in
             guard var node = state.backing.node else { preconditionFailure("the inode was staged") }
             let number = node.change

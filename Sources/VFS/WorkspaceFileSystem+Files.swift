@@ -179,6 +179,8 @@ extension WorkspaceFileSystem {
                 let node = try stage(table, change, file)
                 guard node.content != nil else { throw VFSError.isADirectory }
                 let target = try change.overlay.nextDataFile()
+                // A number that was not kept is given out again, to another file.
+                change.willChange(file)
                 file.state.withLock { state in
                     guard case .staged(var node) = state.backing, var content = node.content else { return }
                     content.writeTarget = target

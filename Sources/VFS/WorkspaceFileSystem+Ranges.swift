@@ -54,7 +54,7 @@ extension WorkspaceFileSystem {
                     try makingRoom {
                         try transaction { change in
                             let number = try change.overlay.nextChange()
-                            try update(change, file) { node in
+                            try update(change, file, content: true) { node in
                                 guard var content = node.content else { throw VFSError.invalidArgument }
                                 let grows = !keepsSize && end > content.sizeBytes
                                 if grows { content.resize(to: end) }
@@ -128,7 +128,7 @@ extension WorkspaceFileSystem {
         }
         _ = try stage(table, change, to)
         let number = try change.overlay.nextChange()
-        try update(change, to) { node in
+        try update(change, to, content: true) { node in
             guard var content = node.content else { return }
             try clone.apply(to: &content) { try change.overlay.insertCloned($0) }
             node.kind = .file(content)
