@@ -56,15 +56,15 @@ extension WorkspaceFileSystem {
                             let number = try change.overlay.nextChange()
                             try update(change, file, content: true) { node in
                                 guard var content = node.content else { throw VFSError.invalidArgument }
-                                let grows = !keepsSize && end > content.sizeBytes
-                                if grows { content.resize(to: end) }
+                                if !keepsSize, end > content.sizeBytes { content.resize(to: end) }
                                 if allocation != .reserve {
                                     punch(content, target: data, descriptor, from: offset, to: end)
                                     content.punch(start: offset, end: end)
                                 }
                                 node.kind = .file(content)
-                                node.changed = now()
-                                if grows || allocation != .reserve { node.modified = node.changed }
+                                // As ext4 has it, whatever the mode.
+                                node.modified = now()
+                                node.changed = node.modified
                                 node.change = number
                             }
                         }

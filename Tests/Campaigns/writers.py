@@ -336,7 +336,9 @@ class Writer(threading.Thread):
         file = self.files[name]
         found = read_file(self.path(name))
         if file.is_certain and found != file.images[-1]:
-            raise Violation("read", f"{self.path(name)}: not what was written just before")
+            wrong = [place for place, (a, b) in enumerate(zip(found, file.images[-1])) if a != b]
+            raise Violation("read", f"{self.path(name)}: not what was written just before: {len(found)} of "
+                            f"{len(file.images[-1])} bytes, {len(wrong)} wrong from {wrong[:1]}: {list(file.history)}")
         file.check(self.path(name), found)
 
     # Checking
