@@ -211,9 +211,14 @@ private struct Rebase {
     /// Whether others changed a file, committed under several names, under this one of them: from here on it is a file
     /// of its own.
     private func isSevered(_ id: StagedNodeID, _ isSealed: Bool, _ now: LocatedEntry?) throws -> Bool {
-        guard isSealed, let counterpart = sealed.nodes[id], counterpart.node.content != nil,
-            try overlay.node(id)?.change == 0
-        else { return false }
+        guard isSealed, let counterpart = sealed.nodes[id], let node = try overlay.node(id), node.change == 0 else {
+            return false
+        }
+        switch node.kind {
+        case .directory, .special: return false
+        case .symlink(let target): return node.entry(kind: .symlink(target: target)) != now?.entry
+        case .file: break
+        }
         return try move.newEntry(counterpart.path)?.entry != now?.entry
     }
 
