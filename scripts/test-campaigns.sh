@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The campaigns' short form for CI (under 4 minutes): random operations against a plain directory, and crashes of every kind.
+# The campaigns' short form (under 4 minutes): random operations against a plain directory, and crashes of every kind.
 # The last line is `N passed, N failed`.
 #   environment: TARN     the program (default: the release build)
 #                WITHOUT  features that random_operations.py is not to use
