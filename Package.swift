@@ -46,7 +46,7 @@ let package = Package(
         // Its tests look inside (@testable), also in the release build that CI tests.
         library("ObjectStorage", ["CCurl", crypto, logging], [.unsafeFlags(["-enable-testing"])]),
         library("BlockCache", [logging]),
-        library("Staging", ["Versioning", "ProllyTree", grdb, logging]),
+        library("Staging", ["Versioning", "ProllyTree", "CLinux", grdb, logging]),
         library(
             "Repository",
             ["Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache", "CLinux", "CZstd", crypto, logging]),

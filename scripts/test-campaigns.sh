@@ -18,14 +18,15 @@ failed=0
 
 # Runs a campaign, shows what it says, and adds up its last line.
 campaign() {
-    local log=$output/log line
+    local log=$output/log line status
     timeout --kill-after=30 "$@" 2>&1 | tee "$log" | grep -v '^[0-9]* passed, [0-9]* failed$'
+    status=${PIPESTATUS[0]}
     line=$(grep '^[0-9]* passed, [0-9]* failed$' "$log" | tail -n 1)
     if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
         failed=$((failed + BASH_REMATCH[2]))
     else
-        echo "$3 did not end by itself" >&2
+        echo "$3 did not come to its end: exit code $status" >&2
         failed=$((failed + 1))
     fi
 }

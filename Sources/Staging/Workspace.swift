@@ -16,8 +16,7 @@ package final class Workspace: Sendable {
     package let info: WorkspaceInfo
     private let database: DatabaseQueue
     private let counters = Counters()
-    /// The write-ahead log, opened when it is first synced.
-    private let log = Mutex<Int32?>(nil)
+    private let log: LogFile
     private let logger: Logger
 
     /// Opens the workspace in `directory`; makes it when there is none and `base` says what it begins at.
@@ -31,6 +30,7 @@ package final class Workspace: Sendable {
         // On a full disk the database needs what is held back to open at all.
         if !readOnly, Self.freeBytes(directory) < UInt64(Self.reserveBytes) { unlink(directory + "/reserve") }
         let path = directory + "/overlay.sqlite"
+        log = LogFile(database: path)
         do {
             var configuration = Configuration()
             configuration.busyMode = .timeout(30)
@@ -103,10 +103,16 @@ package final class Workspace: Sendable {
 
     /// Runs `body` in a transaction that is kept when it returns and undone when it throws.
     ///
-    /// - Parameter undo: called when the transaction was undone, also when keeping it failed, before another can begin.
-    package func write<Result>(_ body: (Overlay) throws -> Result, undo: () -> Void = {}) throws -> Result {
+    /// - Parameters:
+    ///   - isStaging: the change may need more room than it makes: on a full disk it is refused (`.localIO`, `ENOSPC`) while
+    ///     there is still some for changes that make room.
+    ///   - undo: called when the transaction was undone, also when keeping it failed, before another can begin.
+    package func write<Result>(
+        isStaging: Bool = false, _ body: (Overlay) throws -> Result, undo: () -> Void = {}
+    ) throws -> Result {
         try mappingErrors {
             try database.writeWithoutTransaction { database in
+                if isStaging { try log.takeRoom() }
                 var result: Result?
                 do {
                     try database.inTransaction(.immediate) {
@@ -146,24 +152,9 @@ package final class Workspace: Sendable {
         }
     }
 
-    /// All transactions so far are on the disk when this returns (fdatasync of the write-ahead log, which stays the same
-    /// file for as long as the database is open).
+    /// All transactions so far are on the disk when this returns.
     package func makeDurable() throws {
-        let path = directory + "/overlay.sqlite-wal"
-        let descriptor = log.withLock { log in
-            if log == nil {
-                let opened = open(path, O_RDONLY | O_CLOEXEC)
-                // Without a log everything was written back to the database, which SQLite syncs itself.
-                guard opened >= 0 else { return nil as Int32? }
-                log = opened
-            }
-            return log
-        }
-        if let descriptor, fdatasync(descriptor) != 0 { throw WorkspaceError.localIO(path: path, errno: errno) }
-    }
-
-    deinit {
-        if let descriptor = log.withLock({ $0 }) { close(descriptor) }
+        try log.sync()
     }
 
     // MARK: State
@@ -201,6 +192,11 @@ package final class Workspace: Sendable {
         return descriptor
     }
 
+    /// The data files that ranges, current or sealed, refer to. Looks at every node.
+    package func usedData() throws -> Set<DataFileID> {
+        Set(try read { try $0.usedData() }.map(DataFileID.init))
+    }
+
     /// Deletes those of the data files that no range, current or sealed, refers to.
     package func removeData(_ files: Set<DataFileID>) throws {
         let used = try read { try $0.usedData() }
@@ -231,8 +227,14 @@ package final class Workspace: Sendable {
         return UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
     }
 
-    package func releaseReserve() {
-        unlink(reservePath)
+    /// Frees room on a full disk: the write-ahead log's, when it has grown, and what is held back, when `useReserve` or
+    /// when writing the log back needs it. Blocks for as long as others read the database, at most 30 s.
+    package func makeRoom(useReserve: Bool) throws {
+        let isWorthWhile = log.allocatedBytes > (useReserve ? LogFile.pieceBytes / 4 : 2 * LogFile.pieceBytes)
+        if useReserve || isWorthWhile { unlink(reservePath) }
+        guard isWorthWhile else { return }
+        try mappingErrors { try database.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } }
+        if !useReserve { try holdReserve() }
     }
 }
 

@@ -16,14 +16,24 @@ final class Change {
     ///
     /// - Parameter content: the change is of the bytes that the file shows.
     func willChange(_ inode: WorkspaceInode, content: Bool = false) {
-        if content { resized.insert(inode.number) }
+        if content {
+            resized.insert(inode.number)
+            inode.state.withLock { $0.isChangingContent = true }
+        }
         if before.contains(where: { $0.inode === inode }) { return }
         before.append((inode, inode.state.withLock { $0 }))
     }
 
+    /// The transaction was kept.
+    func keep() {
+        for (inode, _) in before { inode.state.withLock { $0.isChangingContent = false } }
+    }
+
+    /// The transaction was undone: the inodes are as they were, but for what was written to them meanwhile.
     func undo() {
         for (inode, old) in before {
             inode.state.withLock { state in
+                state.isChangingContent = false
                 guard var node = old.backing.node else {
                     // Bytes are written only to what is staged.
                     state.backing = old.backing

@@ -6,6 +6,8 @@ import Synchronization
 final class Reclaims: Sendable {
     private let workspace: Workspace
     private let pending = Mutex<Set<DataFileID>>([])
+    /// Held while files are deleted, so that whoever needs room waits for it.
+    private let performing = Mutex<Void>(())
 
     init(_ workspace: Workspace) {
         self.workspace = workspace
@@ -17,17 +19,19 @@ final class Reclaims: Sendable {
 
     /// Frees the room of everything added so far. Blocks for an fsync when there is any.
     func perform() throws {
-        let data = pending.withLock { pending in
-            defer { pending = [] }
-            return pending
-        }
-        if data.isEmpty { return }
-        do {
-            try workspace.makeDurable()
-            try workspace.removeData(data)
-        } catch {
-            add(data)
-            throw error
+        try performing.withLock { _ in
+            let data = pending.withLock { pending in
+                defer { pending = [] }
+                return pending
+            }
+            if data.isEmpty { return }
+            do {
+                try workspace.makeDurable()
+                try workspace.removeData(data)
+            } catch {
+                add(data)
+                throw error
+            }
         }
     }
 }

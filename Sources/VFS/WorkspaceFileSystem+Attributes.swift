@@ -20,7 +20,7 @@ extension WorkspaceFileSystem {
                     let owner = try newOwner(changes, attributes(table, file).owner)
                     var freed: Set<DataFileID> = []
                     try makingRoom(isFreeing) {
-                        try transaction { change in
+                        try transaction(isFreeing: isFreeing) { change in
                             _ = try stage(table, change, file)
                             let number = try change.overlay.nextChange()
                             try update(change, file, content: changes.sizeBytes != nil) { node in

@@ -14,12 +14,12 @@ extension WorkspaceFileSystem {
     }
 
     private func persistAll() throws {
-        for inode in table.withLock({ Array($0.inodes.values) }) { try persist(inode, isFreeing: true) }
+        for (inode, _) in try unsaved(allInodes) { try persist(inode, isFreeing: true) }
     }
 
     /// Persists what is dirty without keeping writers out; called every few seconds.
     package func persistPeriodically() {
-        for inode in table.withLock({ Array($0.inodes.values) }) where inode.state.withLock({ $0.isDirty }) {
+        for inode in allInodes where inode.state.withLock({ $0.isDirty }) {
             do {
                 try persist(inode)
             } catch {
@@ -35,18 +35,18 @@ extension WorkspaceFileSystem {
     }
 
     /// Nodes with writes that the workspace does not know of yet.
-    package func unsavedNodes() -> Set<StagedNodeID> {
-        let inodes = table.withLock { Array($0.inodes.values) }
-        return Set(
-            inodes.compactMap { inode in inode.state.withLock { $0.isDirty ? $0.backing.node?.id : nil } })
+    package func unsavedNodes() throws -> Set<StagedNodeID> {
+        Set(try unsaved(allInodes).compactMap { $0.state.backing.node?.id })
     }
+
+    private var allInodes: [WorkspaceInode] { table.withLock { Array($0.inodes.values) } }
 
     /// Seals what is staged: all writes that returned before are in it, and later ones go to new data files.
     package func seal() throws -> SealState {
         try gate.alone {
             try persistAll()
             let state = try makingRoom(true) { try workspace.seal() }
-            for inode in table.withLock({ Array($0.inodes.values) }) {
+            for inode in allInodes {
                 inode.state.withLock { state in
                     guard case .staged(var node) = state.backing, var content = node.content else { return }
                     content.writeTarget = nil
@@ -77,7 +77,14 @@ extension WorkspaceFileSystem {
     /// Throws away what is staged at and below these paths; all of it when empty.
     package func discard(_ paths: [TreePath]) throws {
         _ = try changingBelow(foreign: nil) {
+            let data = try workspace.usedData()
             try makingRoom(true) { try workspace.discard(paths) }
+            // Files that are open keep their bytes; those go at the next mount.
+            let open = allInodes.reduce(into: Set<DataFileID>()) { open, inode in
+                let state = inode.state.withLock { $0 }
+                if state.openCount > 0 { open.formUnion(state.backing.node?.content?.ranges.dataFiles ?? []) }
+            }
+            reclaims.add(data.subtracting(open))
             return (try workspace.base(), [])
         }
     }

@@ -26,14 +26,24 @@ extension WorkspaceFileSystem {
     ///
     /// - Parameter isFreeing: a commit or discard needs it, which make room on a full disk.
     func persist(_ file: WorkspaceInode, isFreeing: Bool = false) throws {
-        let state = file.state.withLock { $0 }
-        guard state.isDirty else { return }
+        guard let state = try unsaved([file]).first?.state else { return }
         // Not under a lock: it may take long.
         try syncOverOldContent(state)
         try makingRoom(isFreeing) {
-            try transaction { change in
+            try transaction(isFreeing: isFreeing) { change in
                 // Being saved is a change by itself, when something was written.
                 if file.state.withLock({ $0.isDirty }) { try update(change, file) { _ in } }
+            }
+        }
+    }
+
+    /// Those of the files that have something to save. Asked between transactions: what another thread's transaction is
+    /// about to save counts as saved only when that was kept.
+    func unsaved(_ files: [WorkspaceInode]) throws -> [(file: WorkspaceInode, state: WorkspaceInode.State)] {
+        try workspace.read { _ in
+            files.compactMap { file in
+                let state = file.state.withLock { $0 }
+                return state.isDirty ? (file, state) : nil
             }
         }
     }
@@ -94,15 +104,19 @@ extension WorkspaceFileSystem {
     }
 
     /// Runs `body` as one transaction of the workspace. When it fails, the inodes it changed are as they were.
-    func transaction<Result>(_ body: (Change) throws -> Result) throws -> Result {
+    ///
+    /// - Parameter isFreeing: `body` makes room and may use what is held back for that.
+    func transaction<Result>(isFreeing: Bool = false, _ body: (Change) throws -> Result) throws -> Result {
         var change: Change?
-        return try workspace.write { overlay in
+        let result = try workspace.write(isStaging: !isFreeing) { overlay in
             let started = Change(overlay)
             change = started
             return try body(started)
         } undo: {
             change?.undo()
         }
+        change?.keep()
+        return result
     }
 
     /// Runs `body`, which needs room on the disk; once more when there was none and some could be made.
@@ -114,7 +128,7 @@ extension WorkspaceFileSystem {
         } catch WorkspaceError.localIO(_, errno: ENOSPC) {
             // What could not be freed now is tried again later; the second attempt tells whether there is room.
             try? reclaims.perform()
-            if isFreeing { workspace.releaseReserve() }
+            try? workspace.makeRoom(useReserve: isFreeing)
             return try body()
         }
     }

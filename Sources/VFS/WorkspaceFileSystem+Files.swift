@@ -42,7 +42,7 @@ extension WorkspaceFileSystem {
                 guard isLast else { return }
                 if table[file].names.isEmpty, let node = file.backing.node, node.links == 0 {
                     do {
-                        try transaction { try $0.overlay.remove(node.id) }
+                        try transaction(isFreeing: true) { try $0.overlay.remove(node.id) }
                         file.state.withLock { $0.isDirty = false }
                         reclaims.add(node.content?.ranges.dataFiles ?? [])
                     } catch {
@@ -154,7 +154,8 @@ extension WorkspaceFileSystem {
     /// Says that bytes of the file are in `data` now; false when that is no longer where its writes go.
     private func note(_ file: WorkspaceInode, from start: UInt64, to end: UInt64, in data: DataFileID) -> Bool {
         file.state.withLock { state in
-            guard case .staged(var node) = state.backing, var content = node.content, content.writeTarget == data
+            guard case .staged(var node) = state.backing, var content = node.content, content.writeTarget == data,
+                !state.isChangingContent
             else { return false }
             // Taken out first: the ranges are then changed in place instead of copied.
             state.backing = .staged(StagedNode(kind: .directory, mode: 0, modified: node.modified))

@@ -246,7 +246,9 @@ extension WorkspaceFileSystem {
             try reportingFailures(logger, operation) {
                 try warm(parent, name)
                 return try table.withLock { table in
-                    let apply = try makingRoom(isFreeing) { try transaction { try body(&table, $0) } }
+                    let apply = try makingRoom(isFreeing) {
+                        try transaction(isFreeing: isFreeing) { try body(&table, $0) }
+                    }
                     return apply(&table)
                 }
             }

@@ -140,6 +140,9 @@ final class WorkspaceInode: Sendable {
         var backing: Backing
         /// What `backing` says is newer than the workspace's database.
         var isDirty = false
+        /// A transaction under way changes what bytes the file shows: whoever wrote some meanwhile writes them again after
+        /// it.
+        var isChangingContent = false
         /// The ranges that the database has, when that is known.
         var savedRanges: StagedRanges?
         var openCount = 0

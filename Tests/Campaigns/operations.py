@@ -13,8 +13,10 @@ import stat
 import sandbox
 from sandbox import KEEP_SIZE, PUNCH_HOLE, RENAME_EXCHANGE, RENAME_NOREPLACE, ZERO_RANGE, Violation
 
+# `sealtime`: setting a time while a commit is under way. `kindclash`: a file and a directory at one path in a merge.
+# `rawargs`: names on the command line that are no UTF-8. `invalidation`: content that another process changed is seen.
 FEATURES = ("link", "exchange", "fallocate", "owner", "fifo", "copyrange", "tmpfile", "seek", "update", "kindclash", "rawargs",
-            "invalidation", "setid")
+            "invalidation", "setid", "sealtime")
 READING = {"read", "fstat", "stat", "cat", "holes", "getxattr", "list", "readlink", "fsyncdir"}
 # Few values, so that different versions of a file often have the same time and size.
 TIMES = (1_000_000_000_123_456_789, 1_234_567_890_000_000_001, 1_500_000_000_500_000_000, 86_400_000_000_000,
@@ -86,7 +88,7 @@ class World:
         if slot in self.slots:
             descriptor = self.slots.pop(slot)
             try:
-                if sync:
+                if sync and stat.S_ISREG(os.fstat(descriptor).st_mode):
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -125,6 +127,8 @@ class World:
 
     def do_fallocate(self, slot, mode, offset, size):
         sandbox.fallocate(self.descriptor(slot), mode, offset, size)
+        # Whether an allocation that changes nothing moves the time is each file system's own.
+        os.utime(self.descriptor(slot))
         return self.status(self.descriptor(slot))
 
     def do_copyrange(self, slot, source_offset, target, target_offset, size):
@@ -175,7 +179,8 @@ class World:
 
     def do_truncate(self, path, size):
         # An equal size may or may not move the time (POSIX leaves it open for truncate).
-        if os.stat(self.at(path)).st_size != size:
+        status = os.stat(self.at(path))
+        if status.st_size != size or not stat.S_ISREG(status.st_mode):
             os.truncate(self.at(path), size)
 
     def do_mmap(self, path, offset, size, seed):
@@ -319,7 +324,7 @@ class Generator:
     def has(self, name):
         return self.NEEDS.get(name) not in self.without
 
-    def next(self):
+    def next(self, is_committing):
         self.look()
         event = self.random.random() * 1000
         for name, weight in self.events.items():
@@ -327,6 +332,8 @@ class Generator:
             if event < 0:
                 return getattr(self, "make_" + name, lambda: {})() | {"op": name}
         name = self.random.choices(list(self.operations), list(self.operations.values()))[0]
+        if name == "utime" and is_committing and "sealtime" in self.without:
+            name = "stat"
         return {"op": name} | getattr(self, "make_" + name)()
 
     def look(self):

@@ -155,7 +155,10 @@ class Run:
         self.counts[name] = self.counts.get(name, 0) + 1
         if name in EVENTS:
             arguments = {key: value for key, value in operation.items() if key != "op"}
-            getattr(self, "event_" + name)(**arguments)
+            try:
+                getattr(self, "event_" + name)(**arguments)
+            except OSError as error:
+                raise Violation(f"error in {name}", f"{error}\n{self.log_text()}") from error
             return True
         want = self.model.do(operation)
         if "wrong result" in self.faults and name == "write" and want[0] == "ok" and self.counts[name] > 20:
@@ -533,17 +536,18 @@ def generate(run, options, seed, limit, deadline):
     generator = Generator(seed, run.model, options.without)
     count = 0
     while (limit is None or count < limit) and (deadline is None or time.monotonic() < deadline):
-        yield generator.next()
+        yield generator.next(run.committing is not None)
         count += 1
 
 
 def shrink(operations, useless, violation, options, seed):
     """Fewer operations that fail for the same reason, by leaving out ever smaller parts."""
-    reruns, has_base = options.reruns, True
+    reruns, has_base, end = options.reruns, True, time.monotonic() + options.shrink_seconds
 
     def fails(candidate, with_base):
         nonlocal reruns
-        if reruns <= 0:
+        if reruns <= 0 or time.monotonic() > end:
+            reruns = 0
             return False
         reruns -= 1
         print(f"\r{len(candidate)} operations, {reruns} reruns left ", end="", file=sys.stderr, flush=True)
@@ -620,6 +624,7 @@ def main():
     parser.add_argument("--minutes", type=float, help="new random seeds until then")
     parser.add_argument("--without", default="", help=f"features not to use: {','.join(FEATURES)}")
     parser.add_argument("--reruns", type=int, default=60, help="how often a failing list is run to cut it down")
+    parser.add_argument("--shrink-seconds", type=float, default=900, help="and for how long")
     parser.add_argument("--output", default=".", help="where failing lists go")
     parser.add_argument("--replay", help="a stored list")
     parser.add_argument("--times", type=int, default=1, help="how often to replay it")
