@@ -30,5 +30,6 @@ run --skip EndToEndTests
 run --filter EndToEndTests
 scripts/pjdfstest.sh
 scripts/test-programs.sh
+scripts/test-campaigns.sh
 scripts/demo.sh >"$servers/demo.log" 2>&1 || { cat "$servers/demo.log"; echo "make demo failed" >&2; exit 1; }
 echo "make demo: ok"

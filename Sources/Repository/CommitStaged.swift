@@ -55,13 +55,18 @@ extension Repository {
             let ours = try base.applying(edits)
             if ours.root == base.root { throw RepositoryError.nothingToCommit }
             let decisions = try workspace.conflicts()
+            var settled: Set<TreePath> = []
             let published = try publish(on: branch, .commit, info) { head, headCommit in
                 let result = try mergeTrees(
                     base: base, ours: ours, theirs: tree(headCommit.tree), theirsCounts: headCommit.counts
-                ) { decide($0, decisions, staged) }
+                ) { conflict in
+                    let decision = decide(conflict, decisions, staged)
+                    if decision != nil { settled.insert(conflict.path) }
+                    return decision
+                }
                 let open = result.conflicts + Self.undecidedLaterConflicts(decisions, staged, result)
                 guard open.isEmpty else {
-                    try workspace.record(open)
+                    try workspace.record(open, settled: settled)
                     throw RepositoryError.conflicts(open, head: head)
                 }
                 let root = try head == baseID && decisions.isEmpty ? ours : tree(headCommit.tree).applying(result.edits)

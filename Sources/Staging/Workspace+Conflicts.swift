@@ -25,11 +25,15 @@ extension Workspace {
     }
 
     /// Replaces what is recorded by these conflicts, keeping decisions about a path whose other side is still the same.
-    package func record(_ conflicts: [Conflict]) throws {
+    ///
+    /// - Parameter settled: paths with a conflict that was decided, which stay decided.
+    package func record(_ conflicts: [Conflict], settled: Set<TreePath>) throws {
         try write { overlay in
             let known = Dictionary(uniqueKeysWithValues: try overlay.conflicts().map { ($0.path, $0) })
             let change = try overlay.newestChange()
-            try overlay.execute("DELETE FROM conflict")
+            for path in known.keys where !settled.contains(path) {
+                try overlay.execute("DELETE FROM conflict WHERE path = ?", [path.blob])
+            }
             for conflict in conflicts {
                 let theirs = conflict.theirs?.entry.encoded()
                 let decided = known[conflict.path].flatMap { $0.theirs == theirs ? $0.resolution : nil }

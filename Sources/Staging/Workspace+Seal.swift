@@ -88,9 +88,9 @@ extension Overlay {
         try setMeta("sealed-commit", nil)
     }
 
-    /// Whether nodes are there that stay through commits: special files, and files with several names.
+    /// Whether nodes are there that stay through commits: special files, and files and symbolic links with several names.
     func hasKeptNodes() throws -> Bool {
-        try !rows("SELECT 1 FROM node WHERE kind >= 4 OR (kind = 1 AND links > 1) LIMIT 1").isEmpty
+        try !rows("SELECT 1 FROM node WHERE kind >= 4 OR (kind <> 2 AND links > 1) LIMIT 1").isEmpty
     }
 
     /// Nothing is staged any more; nodes that no name led to (open, unlinked files) stay.

@@ -63,6 +63,7 @@ private struct TreeMerge<Store: NodeStore> {
     var theirChanges: [TreePath: PathChange] = [:]
     private var edits: [TreePath: LocatedEntry?] = [:]
     private var conflicts: [Conflict] = []
+    private var decisions: [TreePath: Resolution] = [:]
     private var ourPuts: [TreePath] = []
 
     init(theirs: Tree<Store>, counts: Commit.Counts) {
@@ -94,7 +95,9 @@ private struct TreeMerge<Store: NodeStore> {
     }
 
     private mutating func settle(_ conflict: Conflict, _ resolve: (Conflict) -> Resolution?) {
-        switch resolve(conflict) {
+        let decision = resolve(conflict)
+        decisions[conflict.path] = decision
+        switch decision {
         case .ours: edit(conflict.path, from: conflict.theirs, to: conflict.ours)
         case .theirs: break
         case .base: edit(conflict.path, from: conflict.theirs, to: conflict.base)
@@ -121,6 +124,7 @@ private struct TreeMerge<Store: NodeStore> {
                         path: path, base: nil, ours: try ours.entry(at: path), theirs: try theirs.entry(at: path),
                         reason: "its directory became a file")
                     try settle(conflict, in: directory, ours: ours.entry(at: directory), resolve)
+                    if try merged(path) == nil { missing = [] }
                 }
                 break
             }
@@ -137,14 +141,15 @@ private struct TreeMerge<Store: NodeStore> {
         }
     }
 
-    /// One side put something at a path whose directory the other made a file.
+    /// One side put something at a path whose directory the other made a file. What was decided about the directory goes
+    /// for what is below it.
     private mutating func settle(
         _ conflict: Conflict, in directory: TreePath, ours: LocatedEntry?,
         _ resolve: (Conflict) -> Resolution?
     ) throws {
         let theirs = try theirs.entry(at: directory)
         let isOurFile = ours?.entry.isDirectory == false
-        switch (resolve(conflict), isOurFile) {
+        switch (resolve(conflict) ?? decisions[directory], isOurFile) {
         case (.ours, true): edit(conflict.path, from: conflict.theirs, to: nil)
         case (.ours, false): edit(directory, from: theirs, to: ours)
         case (.theirs, true), (.base, true): try undoEdit(of: directory)

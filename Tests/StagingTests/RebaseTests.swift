@@ -182,4 +182,32 @@ import Versioning
         }
         #expect(commit.laterConflicts.isEmpty)
     }
+
+    /// A decision about a path goes for everything below it on either side, and others stay decided.
+    @Test(arguments: [Resolution.ours, .theirs])
+    func fileAgainstDirectoryIsDecidedOnce(_ resolution: Resolution) throws {
+        try mount.makeFile("both", Array("ours".utf8))
+        try mount.edit("z", at: 0, Array("ours".utf8))
+        try others(["both/b/c/1": "1", "both/2": "2", "z": "theirs"])
+        for path in ["both", "z"] {
+            #expect(throws: RepositoryError.self) { try mount.commit("in conflict") }
+            #expect(try mount.workspace.resolve(TreePath(parsing: path), resolution))
+        }
+        let commit = try mount.commit("decided").published.commitID
+        let theirs = ["both", "d", "z", "both/2", "both/b", "d/x", "d/y", "both/b/c", "both/b/c/1"]
+        #expect(
+            try repository.paths(in: commit).sorted()
+                == (resolution == .ours ? ["both", "d", "d/x", "d/y", "z"] : theirs.sorted()))
+        #expect(try text("z") == (resolution == .ours ? "ours" : "theirs"))
+    }
+
+    /// W13, for a symbolic link too: its names stay one file over a commit.
+    @Test func linkedSymbolicLinkStaysLinked() throws {
+        try mount.makeLink("link", to: "target")
+        try mount.link("link", to: "second")
+        _ = try mount.commit()
+        #expect(try mount.inode("link") == mount.inode("second"))
+        try mount.remount()
+        #expect(try mount.inode("link") == mount.inode("second"))
+    }
 }
