@@ -23,6 +23,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -33,6 +34,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // C: system libraries behind narrow, non-variadic functions.
@@ -49,7 +51,10 @@ let package = Package(
         library("Staging", ["Versioning", "ProllyTree", "CLinux", grdb, logging]),
         library(
             "Repository",
-            ["Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache", "CLinux", "CZstd", crypto, logging]),
+            [
+                "Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache", "CLinux", "CZstd", crypto, yams,
+                logging,
+            ]),
         library("VFS", ["Repository", "Versioning", "ProllyTree", "Staging", "CLinux", logging]),
         library("FUSEServer", ["CFUSE", "VFS", logging]),
         .executableTarget(
@@ -57,7 +62,7 @@ let package = Package(
             dependencies: [
                 "FUSEServer", "VFS", "Repository", "Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache",
                 "CLinux",
-                arguments, logging,
+                arguments, crypto, logging,
             ],
             swiftSettings: strict),
 

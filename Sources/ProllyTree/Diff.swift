@@ -9,9 +9,22 @@ package struct Change: Hashable, Sendable {
 extension Tree {
     /// Calls `body` for every key whose value differs between `self` (old) and `other` (new), in ascending order, until
     /// it answers false. Loads only nodes that are not shared, so the cost follows the difference, not the trees.
-    package func diff(to other: Tree, _ body: (Change) throws -> Bool) throws {
-        var old = try DiffSide(self)
-        var new = try DiffSide(other)
+    ///
+    /// - Parameters:
+    ///   - from: only keys from this on are looked at.
+    ///   - end: and only keys below this; `nil` for no end.
+    package func diff(
+        to other: Tree, from: [UInt8] = [], upTo end: [UInt8]? = nil, _ body: (Change) throws -> Bool
+    ) throws {
+        try diff(to: other, from: from) { change in
+            if let end, compareBytes(change.key, end) >= 0 { return false }
+            return try body(change)
+        }
+    }
+
+    private func diff(to other: Tree, from: [UInt8], _ body: (Change) throws -> Bool) throws {
+        var old = try DiffSide(self, from: from)
+        var new = try DiffSide(other, from: from)
         while true {
             switch (old.level, new.level) {
             case (nil, nil):
@@ -56,11 +69,15 @@ extension Tree {
 /// One side of a diff: a place that may stand at an interior item, so that a shared subtree is stepped over unread.
 private struct DiffSide<Store: NodeStore> {
     private let tree: Tree<Store>
+    /// Smaller keys are stepped over.
+    private let from: [UInt8]
     private var frames: [(node: Node, index: Int)]
 
-    init(_ tree: Tree<Store>) throws(TreeError) {
+    init(_ tree: Tree<Store>, from: [UInt8]) throws(TreeError) {
         self.tree = tree
-        frames = [(try tree.store.load(tree.root), 0)]
+        self.from = from
+        let root = try tree.store.load(tree.root)
+        frames = [(root, root.firstIndex(notBelow: from))]
         settle()
     }
 
@@ -85,7 +102,8 @@ private struct DiffSide<Store: NodeStore> {
     }
 
     mutating func descend() throws(TreeError) {
-        frames.append((try tree.loadChild(of: top.node, top.index), 0))
+        let child = try tree.loadChild(of: top.node, top.index)
+        frames.append((child, child.firstIndex(notBelow: from)))
         settle()
     }
 

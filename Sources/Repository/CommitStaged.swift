@@ -45,6 +45,7 @@ extension Repository {
     ) throws -> StagedCommit {
         let branch = try RefName.branch(workspace.info.branch)
         try recoverSeal(workspace, holder)
+        try refuseIfProtected(branch, .commit)
         try holder.seal()
         do {
             let baseID = try workspace.base()
@@ -57,6 +58,10 @@ extension Repository {
             let decisions = try workspace.conflicts()
             var settled: Set<TreePath> = []
             let published = try publish(on: branch, .commit, info) { head, headCommit in
+                if head == baseID, decisions.isEmpty {
+                    let counts = try base.counts(headCommit.counts, after: ours)
+                    return makeCommit(tree: ours.root, parents: [(head, headCommit)], counts: counts, info)
+                }
                 let result = try mergeTrees(
                     base: base, ours: ours, theirs: tree(headCommit.tree), theirsCounts: headCommit.counts
                 ) { conflict in
@@ -69,7 +74,7 @@ extension Repository {
                     try workspace.record(open, settled: settled)
                     throw RepositoryError.conflicts(open, head: head)
                 }
-                let root = try head == baseID && decisions.isEmpty ? ours : tree(headCommit.tree).applying(result.edits)
+                let root = try tree(headCommit.tree).applying(result.edits)
                 return makeCommit(tree: root.root, parents: [(head, headCommit)], counts: result.counts, info)
             } beforeMove: {
                 try workspace.recordSealedCommit($0)

@@ -27,16 +27,66 @@ extension Repository {
         return try tree(parent.tree).pathChanges(to: tree(commit.tree))
     }
 
-    /// Whether a commit changed anything at or below `path` against its first parent.
+    /// What differs between two commits; one that is not there has nothing.
+    package func pathChanges(from old: CommitID?, to new: CommitID?) throws -> [PathChange] {
+        func tree(of id: CommitID?) throws -> SnapshotTree {
+            try id.map { self.tree(try commit($0).tree) } ?? SnapshotTree.empty(in: nodes)
+        }
+        return try tree(of: old).pathChanges(to: tree(of: new))
+    }
+
+    /// Whether a commit changed anything at or below `path` against each of its parents (a merge that took it from one
+    /// parent as it was changed nothing). Loads only what differs around the path.
     package func touches(_ path: TreePath, _ commit: Commit) throws -> Bool {
-        guard let parent = try commit.parents.first.map({ try self.commit($0) }) else {
-            return try tree(commit.tree).entry(at: path) != nil
+        let own = tree(commit.tree)
+        if commit.parents.isEmpty { return try own.entry(at: path) != nil }
+        for parent in commit.parents {
+            var isTouched = false
+            try tree(self.commit(parent).tree).pathChanges(to: own, atOrBelow: path) { _ in
+                isTouched = true
+                return false
+            }
+            if !isTouched { return false }
         }
-        var touched = false
-        try tree(parent.tree).pathChanges(to: tree(commit.tree)) { change in
-            touched = change.path == path || change.path.isInside(path)
-            return !touched
+        return true
+    }
+
+    /// The commit that last changed each path at or below `path`, as seen from `start`; directories only with
+    /// `directories`. A path that a merge took from a parent as it was is that parent's.
+    ///
+    /// Cost: proportional to the paths, and to the commits back to the oldest that is named. - Throws: `.pathNotFound`.
+    package func blame(
+        _ path: TreePath, from start: CommitID, named revision: String, directories: Bool = false
+    ) throws -> [(path: TreePath, commitID: CommitID, commit: Commit)] {
+        let newest = try commit(start)
+        var open: Set<TreePath> = []
+        func add(_ path: TreePath, _ entry: LocatedEntry) {
+            if directories || !entry.entry.isDirectory { open.insert(path) }
         }
-        return touched
+        let own = try entry(at: path, in: newest, named: revision)
+        add(path, own)
+        if own.entry.isDirectory {
+            try tree(newest.tree).forEachDescendant(of: path) { child, entry in
+                add(child, entry)
+                return true
+            }
+        }
+        var blamed: [(path: TreePath, commitID: CommitID, commit: Commit)] = []
+        var waiting = [start: open]
+        try forEachAncestor(of: start) { id, commit in
+            guard var paths = waiting.removeValue(forKey: id) else { return !waiting.isEmpty }
+            for parentID in commit.parents where !paths.isEmpty {
+                var changed: Set<TreePath> = []
+                try tree(self.commit(parentID).tree).pathChanges(to: tree(commit.tree), atOrBelow: path) { change in
+                    changed.insert(change.path)
+                    return true
+                }
+                waiting[parentID, default: []].formUnion(paths.subtracting(changed))
+                paths.formIntersection(changed)
+            }
+            blamed += paths.map { ($0, id, commit) }
+            return !waiting.isEmpty
+        }
+        return blamed.sorted { $0.path < $1.path }
     }
 }

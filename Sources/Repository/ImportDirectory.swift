@@ -54,6 +54,7 @@ extension Repository {
         progress: ImportProgress = ImportProgress()
     ) throws -> Published {
         let (_, baseID) = try liveRef(branch)
+        try refuseIfProtected(branch, .import)
         let base = try commit(baseID)
         let baseTree = tree(base.tree)
         let parents = try parentDirectories(of: options.destination, in: baseTree)

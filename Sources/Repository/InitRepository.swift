@@ -39,8 +39,10 @@ extension Repository {
                 tree: tree.root, parents: [], author: author, committer: author, time: config.created,
                 message: "Create the repository", metadata: [:], generation: 1,
                 counts: Commit.Counts(directories: 1)))
-        _ = try repository.moveRef(
-            .branch(defaultBranch), from: nil, to: commit, .create, who: author, why: "Create the repository")
+        let move = RefMove(
+            ref: try .branch(defaultBranch), operation: .create, old: nil, new: commit, who: author,
+            why: "Create the repository")
+        _ = try repository.carryOut(repository.admit(move), from: nil)
         return repository
     }
 }

@@ -1,52 +1,99 @@
 import ProllyTree
 package import Versioning
 
-/// How a merge settles what both sides changed.
-package enum MergeStrategy: Sendable {
-    case report
-    /// The destination's version of every conflicting path.
-    case ours
-    /// The source's.
-    case theirs
+/// How a merge settles paths that both sides changed. Seen from the destination: `.ours` is its own version, `.theirs` the
+/// one that is brought in.
+package struct MergeStrategy: Sendable {
+    /// The first pattern that matches a path decides.
+    package var patterns: [(glob: Glob, resolution: Resolution)] = []
+    /// What decides where no pattern does; `nil` reports a conflict.
+    package var otherwise: Resolution?
 
-    /// In `mergeTrees` "ours" is the side that is brought in.
-    fileprivate var resolution: Resolution? {
-        switch self {
-        case .report: nil
+    package init(otherwise: Resolution? = nil) {
+        self.otherwise = otherwise
+    }
+
+    func decide(_ conflict: Conflict) -> Resolution? {
+        let decision = patterns.first { $0.glob.matches(conflict.path.bytes) }?.resolution ?? otherwise
+        // In `mergeTrees` "ours" is the side that is brought in.
+        return switch decision {
         case .ours: .theirs
         case .theirs: .ours
+        case .base: .base
+        case nil: nil
         }
     }
+}
+
+package struct MergeOptions: Sendable {
+    package var strategy = MergeStrategy()
+    /// Only move the branch, when it has no commit of its own.
+    package var fastForwardOnly = false
+    /// A commit with one parent: the source's own commits are not part of the branch's history.
+    package var squash = false
+
+    package init() {}
+}
+
+/// What a merge would come to.
+package struct MergePreview: Sendable {
+    package let base: CommitID
+    package let head: CommitID
+    package let changes: [PathChange]
+    package let conflicts: [Conflict]
 }
 
 extension Repository {
     /// Merges `source` into the branch `destination` by a merge commit, or moves the branch (`fastForwardOnly`).
     ///
-    /// Throws `.conflicts` (nothing is changed), `.nothingToMerge`, `.noCommonHistory`, `.contended`.
+    /// Throws `.conflicts` (nothing is changed), `.nothingToMerge`, `.noCommonHistory`, `.contended`, and what `admit`
+    /// does.
     package func merge(
         _ source: ResolvedRevision, named sourceName: String, into destination: RefName, _ info: CommitInfo,
-        strategy: MergeStrategy = .report, fastForwardOnly: Bool = false
+        options: MergeOptions = MergeOptions()
     ) throws -> Published {
-        if fastForwardOnly { return try fastForward(destination, to: source, named: sourceName, info) }
-        return try publish(on: destination, .merge, info) { head, headCommit in
-            guard let base = try mergeBase(source.commitID, head) else {
-                throw RepositoryError.noCommonHistory(source: sourceName, destination: destination.name)
-            }
-            if base == source.commitID {
-                throw RepositoryError.nothingToMerge(source: sourceName, destination: destination.name)
-            }
-            let result = try mergeTrees(
-                base: tree(try commit(base).tree), ours: tree(source.commit.tree), theirs: tree(headCommit.tree),
-                theirsCounts: headCommit.counts
-            ) { _ in strategy.resolution }
+        if options.fastForwardOnly { return try fastForward(destination, to: source, named: sourceName, info) }
+        var info = info
+        if options.squash { info.metadata["squashed-from"] = source.commitID.hex }
+        return try publish(on: destination, .merge, info, source: source.commitID) { head, headCommit in
+            let result = try mergeResult(source, sourceName, destination, head, headCommit, options.strategy)
             guard result.conflicts.isEmpty else {
                 throw RepositoryError.conflicts(result.conflicts.map(\.swapped), head: head)
             }
             let merged = try tree(headCommit.tree).applying(result.edits)
-            return makeCommit(
-                tree: merged.root, parents: [(head, headCommit), (source.commitID, source.commit)],
-                counts: result.counts, info)
+            let parents = [(head, headCommit)] + (options.squash ? [] : [(source.commitID, source.commit)])
+            return makeCommit(tree: merged.root, parents: parents, counts: result.counts, info)
         }
+    }
+
+    /// What `merge` would do now; nothing is changed.
+    package func previewMerge(
+        _ source: ResolvedRevision, named sourceName: String, into destination: RefName, _ strategy: MergeStrategy
+    ) throws -> MergePreview {
+        let (_, head) = try liveRef(destination)
+        let headCommit = try commit(head)
+        let result = try mergeResult(source, sourceName, destination, head, headCommit, strategy)
+        guard let base = try mergeBase(source.commitID, head) else {
+            throw RepositoryError.noCommonHistory(source: sourceName, destination: destination.name)
+        }
+        let own = tree(headCommit.tree)
+        let changes = result.conflicts.isEmpty ? try own.pathChanges(to: own.applying(result.edits)) : []
+        return MergePreview(base: base, head: head, changes: changes, conflicts: result.conflicts.map(\.swapped))
+    }
+
+    private func mergeResult(
+        _ source: ResolvedRevision, _ sourceName: String, _ destination: RefName, _ head: CommitID,
+        _ headCommit: Commit, _ strategy: MergeStrategy
+    ) throws -> MergeResult {
+        guard let base = try mergeBaseTree(source.commitID, head) else {
+            throw RepositoryError.noCommonHistory(source: sourceName, destination: destination.name)
+        }
+        if try isAncestor(source.commitID, of: head) {
+            throw RepositoryError.nothingToMerge(source: sourceName, destination: destination.name)
+        }
+        return try mergeTrees(
+            base: base, ours: tree(source.commit.tree), theirs: tree(headCommit.tree), theirsCounts: headCommit.counts,
+            resolve: strategy.decide)
     }
 
     private func fastForward(
@@ -60,18 +107,42 @@ extension Repository {
             throw RepositoryError.notFastForward(source: sourceName, destination: destination.name)
         }
         do {
-            _ = try moveRef(
-                destination, from: snapshot, to: source.commitID, .fastForward, who: info.author, why: info.message)
+            let move = RefMove(
+                ref: destination, operation: .fastForward, old: head, new: source.commitID, who: info.author,
+                why: info.message, source: source.commitID)
+            _ = try carryOut(admit(move), from: snapshot)
         } catch RefMoveFailure.moved(let current) {
             throw RepositoryError.contended(destination, attempts: 1, winner: current?.movement.who ?? "someone")
         }
         return Published(commitID: source.commitID, commit: source.commit, previous: head)
     }
+
+    // MARK: Merge base
+
+    private static let maximumMergeBaseDepth = 16
+
+    /// The tree that a three-way merge compares both sides with: that of the nearest common commit; of several (criss-cross
+    /// histories) their own merge, in which a path that they disagree on is as in the base of theirs (as git's recursive
+    /// strategy does). `nil` without common history.
+    private func mergeBaseTree(_ left: CommitID, _ right: CommitID, depth: Int = 0) throws -> SnapshotTree? {
+        let bases = try mergeBases(left, right) { id in try self.commit(id) }
+        guard let first = bases.first else { return nil }
+        var merged = tree(try commit(first).tree)
+        if depth == Self.maximumMergeBaseDepth { return merged }
+        for other in bases.dropFirst() {
+            guard let base = try mergeBaseTree(first, other, depth: depth + 1) else { continue }
+            let result = try mergeTrees(
+                base: base, ours: tree(commit(other).tree), theirs: merged, theirsCounts: Commit.Counts()
+            ) { _ in .base }
+            merged = try merged.applying(result.edits)
+        }
+        return merged
+    }
 }
 
 extension Conflict {
     /// The same conflict seen from the other side: for a merge, "ours" is the destination.
-    fileprivate var swapped: Conflict {
+    var swapped: Conflict {
         Conflict(path: path, base: base, ours: theirs, theirs: ours, reason: reason)
     }
 }

@@ -29,10 +29,13 @@ extension Repository {
     /// Moves a branch to a new commit that `prepare` makes from the branch's head, again on the newer head as often as
     /// somebody else moves the branch first (at most `maximumPublishAttempts` times, with a growing random pause).
     ///
+    /// What the branch's rules and hooks say is asked for each commit that `prepare` answers: hooks judge the exact result.
+    ///
+    /// - Parameter source: what a merge brings in, or a revert takes back.
     /// - Parameter prepare: uploads everything the commit needs and answers it; called on each new head.
     /// - Parameter beforeMove: called when the commit is in the bucket, just before the compare-and-swap.
     func publish(
-        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo,
+        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo, source: CommitID? = nil,
         prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit,
         beforeMove: (CommitID) throws -> Void = { _ in }
     ) throws -> Published {
@@ -43,9 +46,13 @@ extension Repository {
             let commit = try prepare(head, try self.commit(head))
             try flush()
             let id = try saveCommit(commit)
+            let admission = try admit(
+                RefMove(
+                    ref: branch, operation: operation, old: head, new: id, who: info.author, why: info.message,
+                    source: source))
             try beforeMove(id)
             do {
-                _ = try moveRef(branch, from: ref, to: id, operation, who: info.author, why: info.message)
+                _ = try carryOut(admission, from: ref)
                 return Published(commitID: id, commit: commit, previous: head)
             } catch RefMoveFailure.moved(let current) {
                 winner = current?.movement.who ?? "someone who removed it"

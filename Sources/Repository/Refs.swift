@@ -74,16 +74,15 @@ extension Repository {
     ///
     /// A reply that is lost is no failure: when the condition fails, the ref's chain of movements tells whether it was
     /// our own write that won (docs/design/003).
-    func moveRef(
-        _ name: RefName, from current: RefSnapshot?, to commit: CommitID?, _ operation: Movement.Operation, who: String,
-        why: String
-    ) throws -> RefSnapshot {
+    func moveRef(_ admission: Admission, from current: RefSnapshot?) throws -> RefSnapshot {
+        let move = admission.move
+        let name = move.ref
+        guard current?.commit == move.old else { throw RefMoveFailure.moved(current: current) }
         let movement = Movement(
-            ref: name.qualified, old: current?.commit, new: commit, who: who, when: now(), operation: operation,
-            why: why,
-            previous: current?.state.movement)
+            ref: name.qualified, old: move.old, new: move.new, who: move.who, when: now(), operation: move.operation,
+            why: move.why, previous: current?.state.movement, gates: admission.gates, approvals: admission.approvals)
         let movementID = try saveMovement(movement)
-        let state = RefState(commit: commit, movement: movementID, writeID: randomHex())
+        let state = RefState(commit: move.new, movement: movementID, writeID: randomHex())
         do {
             let etag = try store.put(
                 ObjectKeys.ref(name), encodeRecord(state), current.map { .matches($0.etag) } ?? .absent)

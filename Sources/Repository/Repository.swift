@@ -20,6 +20,8 @@ package final class Repository: Sendable {
     package let logger: Logger
     /// Threads for uploads and downloads.
     package let ioThreads: Int
+    /// Without one, moves that meet hooks are refused.
+    let hookRunner: (any HookRunner)?
 
     package struct Options: Sendable {
         /// Where the host's block cache lies; `nil` for none.
@@ -28,6 +30,7 @@ package final class Repository: Sendable {
         package var cacheLimitBytes: UInt64?
         package var nodeCacheLimitBytes = 96 << 20
         package var ioThreads = 16
+        package var hookRunner: (any HookRunner)?
 
         package init() {}
     }
@@ -45,6 +48,7 @@ package final class Repository: Sendable {
         self.config = config
         self.logger = logger
         ioThreads = options.ioThreads
+        hookRunner = options.hookRunner
         let cache = try options.cacheDirectory.map { directory in
             let path = directory + "/" + config.id.uuidString.lowercased()
             try makeDirectories(path)

@@ -30,6 +30,16 @@ package enum RepositoryError: Error, Sendable {
     case nothingToMerge(source: String, destination: String)
     case noCommonHistory(source: String, destination: String)
     case notFastForward(source: String, destination: String)
+    /// A protection rule forbids it.
+    case protected(RefName, by: ProtectionRule, Movement.Operation)
+    /// A rule wants more people to approve it.
+    case notApproved(RefName, source: CommitID, by: [String], wanted: Int, isRevert: Bool)
+    /// The hooks file cannot be read, or this program cannot run it.
+    case hooksUnusable(reason: String)
+    /// This user has not trusted the hooks file.
+    case hooksUntrusted(origin: String, file: ContentID)
+    /// Hooks that did not pass, with what they printed.
+    case hooksRefused(event: String, [HookRecord])
     case localIO(path: String, errno: Int32)
     case sourceUnusable(path: String, reason: String)
     case store(StoreError)

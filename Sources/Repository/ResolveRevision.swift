@@ -44,7 +44,7 @@ extension Repository {
     }
 
     private func resolveBase(_ base: String, _ text: String) throws -> (CommitID, RefName?) {
-        for kind in RefName.Kind.allCases {
+        for kind in RefName.Kind.named {
             // Text that cannot be a ref's name may still be a commit.
             guard let name = try? RefName(kind, base) else { continue }
             if let commit = try readRef(name)?.commit { return (commit, name) }

@@ -78,7 +78,7 @@ final class RefDirectory: Sendable {
         switch state.withLock({ $0.areas[node] }) {
         case .refs(let kind, let prefix): return try refs(kind, prefix)
         case .commits:
-            let heads = try RefName.Kind.allCases.flatMap { try repository.listRefs($0).map(\.commit) }
+            let heads = try RefName.Kind.named.flatMap { try repository.listRefs($0).map(\.commit) }
             return Set(heads).sorted().map { (Array($0.hex.utf8), .commit($0)) }
         case nil: throw VFSError.staleHandle
         }

@@ -30,10 +30,10 @@ extension WorkspaceFileSystem {
 
     package func release(_ inode: InodeNumber, _ handle: HandleNumber) {
         gate.pass {
+            guard let file = table.withLock({ $0.inodes[inode] }) else { return }
             // The last close of a file whose flush failed has told so already; here there is nobody to tell.
-            try? flushFile(inode)
+            if file.state.withLock({ $0.isDirty }) { try? flushFile(inode) }
             table.withLock { table in
-                guard let file = try? table.inode(inode) else { return }
                 let isLast = file.state.withLock { state in
                     state.openCount = max(0, state.openCount - 1)
                     if state.openCount == 0 { state.descriptors = [:] }

@@ -4,6 +4,7 @@ package enum BlockKind {}
 package enum ContentKind {}
 package enum CommitKind {}
 package enum MovementKind {}
+package enum HookRecordKind {}
 
 /// SHA-256 of a block's plain bytes.
 package typealias BlockID = Identifier<BlockKind>
@@ -13,6 +14,9 @@ package typealias ContentID = Identifier<ContentKind>
 package typealias CommitID = Identifier<CommitKind>
 /// SHA-256 of a movement's JSON.
 package typealias MovementID = Identifier<MovementKind>
+
+/// SHA-256 of the JSON that says what a hook did.
+package typealias HookRecordID = Identifier<HookRecordKind>
 
 /// The random name of a pack: 16 bytes.
 package struct PackID: Hashable, Sendable {

@@ -1,10 +1,19 @@
 import ProllyTree
 
 /// The nearest commit that both `left` and `right` contain: the common ancestor of the highest generation (the smallest
-/// id among equals). `nil` when the histories share nothing. Reads each commit at most once, newest generation first.
+/// id among equals). `nil` when the histories share nothing.
 package func mergeBase<Failure: Error>(
     _ left: CommitID, _ right: CommitID, load: (CommitID) throws(Failure) -> Commit
 ) throws(Failure) -> CommitID? {
+    try mergeBases(left, right, load: load).first
+}
+
+/// The common ancestors of which none is an ancestor of another, the nearest (highest generation, then smallest id)
+/// first; several in criss-cross histories, none when the histories share nothing. Reads each commit at most once, newest
+/// generation first.
+package func mergeBases<Failure: Error>(
+    _ left: CommitID, _ right: CommitID, load: (CommitID) throws(Failure) -> Commit
+) throws(Failure) -> [CommitID] {
     var sides: [CommitID: HistorySide] = [:]
     var queue: [(id: CommitID, commit: Commit)] = []
     func reach(_ id: CommitID, _ side: HistorySide) throws(Failure) {
@@ -17,14 +26,16 @@ package func mergeBase<Failure: Error>(
     }
     try reach(left, .left)
     try reach(right, .right)
+    var bases: [CommitID] = []
     // A commit leaves the queue only after every descendant of it has: descendants have higher generations.
-    while let next = queue.first {
+    while let next = queue.first, queue.contains(where: { sides[$0.id]?.contains(.belowBase) == false }) {
         queue.removeFirst()
-        let side = sides[next.id, default: []]
-        if side == .both { return next.id }
+        var side = sides[next.id, default: []]
+        if side == .both { bases.append(next.id) }
+        if side.isSuperset(of: .both) { side.formUnion(.belowBase) }
         for parent in next.commit.parents { try reach(parent, side) }
     }
-    return nil
+    return bases
 }
 
 /// Whether `ancestor` is `descendant` or one of the commits behind it.
@@ -50,5 +61,7 @@ private struct HistorySide: OptionSet {
     let rawValue: UInt8
     static let left = HistorySide(rawValue: 1)
     static let right = HistorySide(rawValue: 2)
+    /// An ancestor of a merge base.
+    static let belowBase = HistorySide(rawValue: 4)
     static let both: HistorySide = [.left, .right]
 }

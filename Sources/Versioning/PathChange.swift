@@ -12,6 +12,12 @@ package struct PathChange: Hashable, Sendable {
         self.new = new
     }
 
+    /// A directory's time moves when names in it come or go.
+    package var isOnlyTimeOfDirectory: Bool {
+        guard let old, let new else { return false }
+        return old.entry.isDirectory && old.entry.differsOnlyInTime(from: new.entry)
+    }
+
     package var isAttributesOnly: Bool {
         guard let old, let new else { return false }
         return old.entry.kind == new.entry.kind
@@ -45,15 +51,44 @@ extension TreePath {
     }
 }
 
+extension PathChange {
+    fileprivate init(item change: Change) throws(VersioningError) {
+        self.init(
+            path: try TreePath(itemKey: change.key), old: try change.old.map(LocatedEntry.init(item:)),
+            new: try change.new.map(LocatedEntry.init(item:)))
+    }
+}
+
 extension Tree {
     /// Calls `body` for every path that differs, in the order of keys, until it answers false.
     package func pathChanges(to other: Tree, _ body: (PathChange) throws -> Bool) throws {
-        try diff(to: other) { change in
-            try body(
-                PathChange(
-                    path: TreePath(itemKey: change.key), old: change.old.map(LocatedEntry.init(item:)),
-                    new: change.new.map(LocatedEntry.init(item:))))
+        try diff(to: other) { try body(PathChange(item: $0)) }
+    }
+
+    /// The same for a path and everything below it only: what else differs costs nothing.
+    package func pathChanges(to other: Tree, atOrBelow path: TreePath, _ body: (PathChange) throws -> Bool) throws {
+        if path.isRoot { return try pathChanges(to: other, body) }
+        var goesOn = true
+        let ranges = [
+            (path.key, Optional(path.key + [0])), (path.childKeys.from, Optional(path.childKeys.to)), path.deeperKeys,
+        ]
+        for (from, end) in ranges where goesOn {
+            try diff(to: other, from: from, upTo: end) { change in
+                goesOn = try body(PathChange(item: change))
+                return goesOn
+            }
         }
+    }
+
+    /// The counts of `other`, when this tree has `counts`.
+    package func counts(_ counts: Commit.Counts, after other: Tree) throws -> Commit.Counts {
+        var counts = counts
+        try pathChanges(to: other) { change in
+            counts.add(change.old?.entry, sign: -1)
+            counts.add(change.new?.entry, sign: 1)
+            return true
+        }
+        return counts
     }
 
     package func pathChanges(to other: Tree) throws -> [PathChange] {

@@ -86,6 +86,7 @@ package struct Movement: Hashable, Sendable, Codable {
     package enum Operation: String, Sendable, Codable {
         case create, commit, `import`, merge, fastForward = "fast-forward", delete, reset, revert
         case cherryPick = "cherry-pick"
+        case protect, approve, withdraw
     }
 
     package var format = 1
@@ -98,10 +99,14 @@ package struct Movement: Hashable, Sendable, Codable {
     package var operation: Operation
     package var why: String
     package var previous: MovementID?
+    /// The records of the hooks that let it pass, in order of hooks; absent when none had to.
+    package var gates: [HookRecordID]?
+    /// The movements by which it was approved; absent when no approval was needed.
+    package var approvals: [MovementID]?
 
     package init(
         ref: String, old: CommitID?, new: CommitID?, who: String, when: Timestamp, operation: Operation, why: String,
-        previous: MovementID?
+        previous: MovementID?, gates: [HookRecordID] = [], approvals: [MovementID] = []
     ) {
         self.ref = ref
         self.old = old
@@ -111,6 +116,8 @@ package struct Movement: Hashable, Sendable, Codable {
         self.operation = operation
         self.why = why
         self.previous = previous
+        self.gates = gates.isEmpty ? nil : gates
+        self.approvals = approvals.isEmpty ? nil : approvals
     }
 }
 

@@ -1,8 +1,15 @@
-/// The name of a branch or tag.
+/// The name of a branch or tag, or of what a repository keeps with a chain of movements besides.
 package struct RefName: Hashable, Sendable {
     package enum Kind: String, Sendable, CaseIterable {
         case branch = "heads"
         case tag = "tags"
+        /// The protection rules.
+        case rules
+        /// Who approved that a commit be merged: `<branch>/<commit>`.
+        case approvals
+
+        /// The kinds that name what users work on.
+        package static let named: [Kind] = [.branch, .tag]
     }
 
     package let kind: Kind

@@ -42,7 +42,9 @@ func writeError(_ text: String) {
 
 /// Prints what failed and what to do, then ends the process.
 func fail(_ message: String, hint: String? = nil, code: Code) -> Never {
-    writeError("tarn: \(message)\(hint.map { ". \($0)" } ?? "")")
+    // A message that is a list ends with a line break.
+    let link = message.hasSuffix("\n") ? "" : ". "
+    writeError("tarn: \(message)\(hint.map { link + $0 } ?? "")")
     fflush(nil)
     exit(code.rawValue)
 }
@@ -131,11 +133,46 @@ private func words(_ error: RepositoryError) -> FailureDescription {
     case .notFastForward(let source, let destination):
         FailureDescription(
             message: "'\(destination)' has commits that '\(source)' lacks", hint: "Merge without --ff-only")
+    case .protected(let ref, let rule, let operation):
+        FailureDescription(
+            message:
+                "\(ref.kind == .branch ? "the branch" : "the tag") '\(ref.name)' is protected by the rule '\(rule.pattern)', which refuses: \(operation.rawValue)",
+            hint: ref.kind == .branch
+                ? "Work on a branch of your own and merge it: tarn branch create NAME --from \(ref.name)"
+                : "'tarn protect list' shows the rules",
+            code: .refused)
+    case .notApproved(let ref, let source, let names, let wanted, let isRevert):
+        FailureDescription(
+            message:
+                "'\(ref.name)' wants \(count(wanted, "approval")) of \(source.hex.prefix(12)), and it has \(names.isEmpty ? "none" : "\(names.count): \(names.joined(separator: ", "))") (an author's own does not count)",
+            hint:
+                "Somebody else runs: tarn approve \(source.hex.prefix(12)) --into \(ref.name)\(isRevert ? " --revert" : "")",
+            code: .refused)
+    case .hooksUnusable(let reason):
+        FailureDescription(
+            message: "the hooks cannot be run, so nothing may pass them: \(reason)", code: .refused)
+    case .hooksUntrusted(let origin, let file):
+        FailureDescription(
+            message: "the hooks in \(origin) are not trusted on this host, and untrusted hooks are never skipped",
+            hint:
+                "Read them ('tarn cat \(origin)'), then 'tarn hooks trust \(origin.split(separator: ":").first ?? "")'; in automation set TARN_TRUST_HOOKS=\(file.hex)",
+            code: .refused)
+    case .hooksRefused(let event, let records):
+        FailureDescription(
+            message: "\(event) was refused:\n" + records.map { hookText($0) + "\n" }.joined(),
+            hint: "Nothing was published. 'tarn hooks log' has all that they said", code: .refused)
     case .localIO(let path, let number): describe(path: path, number)
     case .sourceUnusable(let path, let reason): FailureDescription(message: "\(path): \(reason)")
     case .store(let error): words(error)
     case .interrupted: FailureDescription(message: "interrupted")
     }
+}
+
+/// What a hook did, and the last lines it printed.
+private func hookText(_ record: HookRecord) -> String {
+    let code = record.code.map { " (code \($0))" } ?? ""
+    let said = record.output.split(separator: "\n").suffix(10).map { "      \($0)" }
+    return (["  \(record.hook): \(record.verdict.rawValue)\(code)"] + said).joined(separator: "\n")
 }
 
 private func conflictText(_ conflicts: [Conflict], _ head: CommitID) -> String {

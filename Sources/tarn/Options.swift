@@ -133,6 +133,7 @@ extension StoreArguments {
         var options = Repository.Options()
         options.cacheDirectory = usesCache ? (cacheDirectory ?? HostDirectories.cache()) : nil
         options.cacheLimitBytes = cacheLimitBytes
+        options.hookRunner = CommandHookRunner(store: self)
         let parsed = try StoreLocation.parse(location)
         let first = try openStore(parsed, options: storeOptions(quoteIfMatch: false))
         let quirks = try Repository.quirks(of: first)

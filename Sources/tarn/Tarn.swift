@@ -32,9 +32,17 @@ struct Tarn: ParsableCommand {
             CommandGroup(
                 name: "Staged changes",
                 subcommands: [Status.self, Diff.self, CommitCommand.self, Update.self, Discard.self, Resolve.self]),
-            CommandGroup(name: "Branches and tags", subcommands: [Branch.self, Tag.self, Merge.self]),
             CommandGroup(
-                name: "History and contents", subcommands: [Log.self, Show.self, List.self, Cat.self, StatCommand.self]),
+                name: "Branches and tags",
+                subcommands: [
+                    Branch.self, Tag.self, Merge.self, Revert.self, CherryPick.self, Reset.self,
+                ]),
+            CommandGroup(name: "Gates", subcommands: [Protect.self, Approve.self, HooksCommand.self]),
+            CommandGroup(
+                name: "History and contents",
+                subcommands: [
+                    Log.self, Blame.self, Bisect.self, Show.self, List.self, Cat.self, StatCommand.self,
+                ]),
             CommandGroup(name: "Trust", subcommands: [Fsck.self, Audit.self]),
         ])
 

@@ -20,6 +20,7 @@ struct Log: ParsableCommand {
         name: [.customShort("n"), .customLong("limit")], help: ArgumentHelp("At most so many.", valueName: "count"))
     var limit: Int?
     @Flag(help: "One line a commit.") var oneline = false
+    @Flag(help: "Draw the lines of history, one line a commit.") var graph = false
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var json: JSONArguments
 
@@ -44,9 +45,21 @@ struct Log: ParsableCommand {
         }
         let output = json.output
         try output.show(found) {
-            found.map { oneline ? lineText($0, output) : commitText($0, output) }.joined(
+            if graph { return graphText(found, output) }
+            return found.map { oneline ? lineText($0, output) : commitText($0, output) }.joined(
                 separator: oneline ? "\n" : "\n\n")
         }
+    }
+
+    /// A commit that is not listed hands its line on to nobody: with --path the lines may end early.
+    private func graphText(_ found: [CommitJSON], _ output: Output) -> String {
+        var graph = CommitGraph()
+        let listed = Set(found.map(\.id))
+        return found.flatMap { commit in
+            let parents = commit.commit.parents.map(\.hex).filter(listed.contains)
+            let drawn = graph.next(commit.id, parents: parents)
+            return ["\(drawn.head) \(lineText(commit, output))"] + drawn.after
+        }.joined(separator: "\n")
     }
 
     private func lineText(_ found: CommitJSON, _ output: Output) -> String {

@@ -9,7 +9,8 @@ struct Merge: ParsableCommand {
         discussion: """
             Three-way, path by path and field by field (content, mode, owner, attributes). A path that both sides changed differently is a \
             conflict: nothing is changed and the exit code is 3, unless --ours (the destination's version) or --theirs (the source's). \
-            A merge commit is made even where the destination could simply move, unless --ff-only.
+            --resolve decides by patterns of paths. A merge commit is made even where the destination could simply move, unless --ff-only. \
+            The destination's protection rules and hooks are asked about the exact result before it is published.
             """)
 
     @Argument(help: "The branch, tag or commit to bring in.") var source: String
@@ -18,30 +19,43 @@ struct Merge: ParsableCommand {
     @Option(name: .shortAndLong, help: "What this is.") var message: String?
     @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
         [String] = []
-    @Flag(help: "In conflicts take the destination's version.") var ours = false
-    @Flag(help: "In conflicts take the source's version.") var theirs = false
+    @OptionGroup var strategy: StrategyArguments
     @Flag(name: .customLong("ff-only"), help: "Only move the branch, if it has no commit of its own.")
     var fastForwardOnly = false
+    @Flag(help: "One commit, without the source's history.") var squash = false
+    @Flag(help: "Only say what would change, or conflict.") var dryRun = false
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments
 
     func run() throws {
-        guard !(ours && theirs) else { throw CommandFailure(message: "say --ours or --theirs, not both", code: .usage) }
+        guard !(squash && fastForwardOnly) else {
+            throw CommandFailure(message: "--squash makes a commit, and --ff-only makes none", code: .usage)
+        }
         let repository = try repository.open()
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? "Merge \(source) into \(destination)",
             metadata: try parseMetadata(metadata))
+        if dryRun { return try preview(repository) }
+        var options = MergeOptions()
+        options.strategy = try strategy.strategy()
+        options.fastForwardOnly = fastForwardOnly
+        options.squash = squash
         let published = try repository.merge(
-            repository.resolve(source), named: source, into: .branch(destination), info,
-            strategy: ours ? .ours : theirs ? .theirs : .report, fastForwardOnly: fastForwardOnly)
-        struct Result: Encodable {
-            let commit: String
-            let previous: String
-            let branch: String
+            repository.resolve(source), named: source, into: .branch(destination), info, options: options)
+        try json.output.show(PublishedJSON(published, destination)) { published.commitID.hex }
+    }
+
+    private func preview(_ repository: Repository) throws {
+        let preview = try repository.previewMerge(
+            repository.resolve(source), named: source, into: .branch(destination), strategy.strategy())
+        guard preview.conflicts.isEmpty else {
+            throw RepositoryError.conflicts(preview.conflicts, head: preview.head)
         }
-        let result = Result(
-            commit: published.commitID.hex, previous: published.previous.hex, branch: destination)
-        try json.output.show(result) { result.commit }
+        let lines = summarize(preview.changes)
+        let output = json.output
+        try output.show(lines.map(ChangeJSON.init)) {
+            lines.map { changeText($0, output) }.joined(separator: "\n")
+        }
     }
 }

@@ -1,0 +1,46 @@
+/// What clients of Tarn must not do to the branches and tags that a pattern names: commit to them directly, reset them,
+/// delete them. Merges and reverts are allowed, through the branch's hooks and with the approvals that the rule asks for.
+package struct ProtectionRule: Hashable, Sendable, Codable {
+    /// A `Glob` of branch names, or of tag names after `tags/`.
+    package var pattern: String
+    /// How many people must have approved what is merged.
+    package var approvals: Int
+
+    package init(pattern: String, approvals: Int = 0) {
+        self.pattern = pattern
+        self.approvals = approvals
+    }
+
+    package func covers(_ ref: RefName) -> Bool {
+        switch ref.kind {
+        case .branch: !pattern.hasPrefix("tags/") && Glob(pattern).matches(ref.name)
+        case .tag: pattern.hasPrefix("tags/") && Glob(pattern).matches("tags/\(ref.name)")
+        case .rules, .approvals: false
+        }
+    }
+
+    package func refuses(_ operation: Movement.Operation) -> Bool {
+        switch operation {
+        case .commit, .import, .cherryPick, .reset, .delete: true
+        case .create, .merge, .fastForward, .revert, .protect, .approve, .withdraw: false
+        }
+    }
+}
+
+/// The rules of a repository, as the newest commit of the ref `rules/protection` holds them in its metadata.
+package struct ProtectionRules: Hashable, Sendable, Codable {
+    package var format = 1
+    /// In the order of patterns, each once.
+    package var rules: [ProtectionRule]
+
+    package init(_ rules: [ProtectionRule] = []) {
+        self.rules = rules.sorted { $0.pattern < $1.pattern }
+    }
+
+    package func covering(_ ref: RefName) -> [ProtectionRule] { rules.filter { $0.covers(ref) } }
+
+    /// With `rule` in place of the one of the same pattern.
+    package func adding(_ rule: ProtectionRule) -> ProtectionRules {
+        ProtectionRules(rules.filter { $0.pattern != rule.pattern } + [rule])
+    }
+}

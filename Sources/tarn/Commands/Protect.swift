@@ -1,0 +1,130 @@
+import ArgumentParser
+import ProllyTree
+import Repository
+import Versioning
+
+struct Protect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Rules that keep branches and tags from being changed but by merges.",
+        discussion: """
+            A protected branch takes merges and reverts, through its hooks; commits, imports, cherry-picks, resets and its deletion are \
+            refused (exit code 4). The rules lie in the repository, and changing them is recorded in the audit trail. They bind \
+            clients of Tarn; docs/GOVERNANCE.md has the bucket policy that binds everyone else.
+            """,
+        subcommands: [ListRules.self, AddRule.self, RemoveRule.self], defaultSubcommand: ListRules.self)
+
+    struct ListRules: ParsableCommand {
+        static let configuration = CommandConfiguration(commandName: "list", abstract: "List the rules.")
+        @OptionGroup var repository: RepositoryArguments
+        @OptionGroup var json: JSONArguments
+
+        func run() throws {
+            try show(try repository.open().protectionRules().rules, json.output)
+        }
+    }
+
+    struct AddRule: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "add", abstract: "Protect the branches that a pattern names, or change its rule.")
+        @Argument(help: "A branch, or a pattern: release/*, ** for all; tags/v* for tags.") var pattern: String
+        @Option(help: ArgumentHelp("How many people must have approved a merge ('tarn approve').", valueName: "count"))
+        var approvals = 0
+        @Option(name: .shortAndLong, help: "Why.") var message: String?
+        @OptionGroup var repository: RepositoryArguments
+        @OptionGroup var author: AuthorArguments
+        @OptionGroup var json: JSONArguments
+
+        func run() throws {
+            guard (0...100).contains(approvals) else {
+                throw CommandFailure(message: "--approvals is a number from 0 to 100", code: .usage)
+            }
+            let rule = ProtectionRule(pattern: pattern, approvals: approvals)
+            let rules = try repository.open().changeProtection(
+                who: author.resolve(), why: message ?? "Protect \(pattern)"
+            ) { $0.adding(rule) }
+            try show(rules, json.output)
+        }
+    }
+
+    struct RemoveRule: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "remove", abstract: "Remove the rule of a pattern.")
+        @Argument(help: "The pattern, exactly as it is listed.") var pattern: String
+        @Option(name: .shortAndLong, help: "Why.") var message: String?
+        @OptionGroup var repository: RepositoryArguments
+        @OptionGroup var author: AuthorArguments
+        @OptionGroup var json: JSONArguments
+
+        func run() throws {
+            let rules = try repository.open().changeProtection(
+                who: author.resolve(), why: message ?? "Remove the protection of \(pattern)"
+            ) { rules in
+                guard rules.rules.contains(where: { $0.pattern == pattern }) else {
+                    throw CommandFailure(
+                        message: "there is no rule for '\(pattern)'", hint: "'tarn protect list' shows them",
+                        code: .notFound)
+                }
+                return ProtectionRules(rules.rules.filter { $0.pattern != pattern })
+            }
+            try show(rules, json.output)
+        }
+    }
+
+    private static func show(_ rules: ProtectionRules, _ output: Output) throws {
+        try output.show(rules.rules) {
+            table(
+                rules.rules.map { rule in
+                    [output.paint(rule.pattern, .green), rule.approvals > 0 ? count(rule.approvals, "approval") : ""]
+                })
+        }
+    }
+}
+
+struct Approve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say that a commit may be merged into a protected branch.",
+        discussion: """
+            The approval is of exactly this commit: a branch that moves on needs a new one. Nobody's approval of a commit of their own \
+            counts. Each approval is a movement in the audit trail, and the merge names those it relied on.
+            """)
+
+    @Argument(help: "The branch, tag or commit to be merged.") var source: String
+    @Option(name: .customLong("into"), help: ArgumentHelp("The branch it may be merged into.", valueName: "branch"))
+    var destination: String = Repository.defaultBranch
+    @Flag(help: "Approve that it be taken back from the branch ('tarn revert').") var revert = false
+    @Flag(help: "Take an approval of yours back.") var withdraw = false
+    @Option(name: .shortAndLong, help: "Why.") var message: String?
+    @OptionGroup var repository: RepositoryArguments
+    @OptionGroup var author: AuthorArguments
+    @OptionGroup var json: JSONArguments
+
+    func run() throws {
+        let repository = try repository.open()
+        let branch = try RefName.branch(destination)
+        _ = try repository.liveRef(branch)
+        let commit = try repository.resolve(source).commitID
+        let approvals = try repository.approve(
+            commit, into: branch, isRevert: revert, withdraw: withdraw, who: author.resolve(),
+            why: message ?? "\(withdraw ? "Withdraw the approval of" : "Approve") \(source) for \(destination)")
+        struct ApprovalJSON: Encodable {
+            let who: String
+            let when: String
+            let why: String
+            let movement: String
+        }
+        struct Result: Encodable {
+            let commit: String
+            let branch: String
+            let approvals: [ApprovalJSON]
+        }
+        let result = Result(
+            commit: commit.hex, branch: destination,
+            approvals: approvals.map {
+                ApprovalJSON(who: $0.who, when: $0.when.rfc3339, why: $0.why, movement: $0.movementID.hex)
+            })
+        try json.output.show(result) {
+            "\(commit.hex.prefix(12)) has \(count(approvals.count, "approval")) for \(destination)"
+                + approvals.map { "\n  \($0.who)  \($0.when.rfc3339.prefix(19))Z" }.joined()
+        }
+    }
+}

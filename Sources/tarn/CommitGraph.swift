@@ -1,0 +1,39 @@
+import ProllyTree
+
+/// Draws lines of history beside a list of commits in which every commit comes before its parents.
+struct CommitGraph {
+    /// What each column waits for: the next commit of its line.
+    private var columns: [CommitIdentifier] = []
+
+    typealias CommitIdentifier = String
+
+    /// The text to the left of a commit's first line, and the lines to draw below it before the next commit.
+    mutating func next(_ id: CommitIdentifier, parents: [CommitIdentifier]) -> (
+        head: String, continued: String, after: [String]
+    ) {
+        let place = columns.firstIndex(of: id) ?? columns.count
+        if place == columns.count { columns.append(id) }
+        let head = columns.indices.map { $0 == place ? "*" : "|" }.joined(separator: " ")
+        var after: [String] = []
+        // Parents beyond the first open lines of their own, to the right of this one.
+        for parent in parents.dropFirst() where !columns.contains(parent) {
+            after.append(columns.indices.map { $0 == place ? "|\\" : $0 > place ? " \\" : "| " }.joined())
+            columns.insert(parent, at: place + 1)
+        }
+        if let first = parents.first,
+            !columns.enumerated().contains(where: { $0.offset != place && $0.element == first })
+        {
+            columns[place] = first
+        } else {
+            // The line ends, or goes on in one that is there already.
+            if !parents.isEmpty, place > 0 {
+                after.append(
+                    columns.indices.map { $0 == place ? "/" : $0 > place ? " /" : $0 == place - 1 ? "|" : "| " }
+                        .joined())
+            }
+            columns.remove(at: place)
+        }
+        let continued = columns.map { _ in "|" }.joined(separator: " ")
+        return (head, continued, after)
+    }
+}
