@@ -23,7 +23,7 @@ extension Repository {
         for _ in 0..<Self.maximumPublishAttempts {
             let current = try readRef(ref)
             let move = RefMove(
-                ref: ref, operation: withdraw ? .withdraw : current == nil ? .create : .approve, old: current?.commit,
+                ref: ref, operation: withdraw ? .withdraw : .approve, old: current?.commit,
                 new: commit, who: who, why: why)
             if withdraw, current == nil { return [] }
             do {

@@ -14,6 +14,7 @@ extension Repository {
         let bytes = encodeRecord(commit)
         let id = CommitID(hashing: bytes)
         _ = try store.put(ObjectKeys.commit(id), bytes, .none)
+        try signRecord(bytes, id: id.hex)
         return id
     }
 
@@ -25,6 +26,7 @@ extension Repository {
         let bytes = encodeRecord(movement)
         let id = MovementID(hashing: bytes)
         _ = try store.put(ObjectKeys.movement(id), bytes, .none)
+        try signRecord(bytes, id: id.hex)
         return id
     }
 

@@ -10,12 +10,14 @@ package enum ObjectKeys {
     static let packs = "packs/"
     static let lists = "lists/"
     static let hookRecords = "hooks/"
+    static let signatures = "signatures/"
 
     static func commit(_ id: CommitID) -> String { commits + id.hex }
     static func movement(_ id: MovementID) -> String { movements + id.hex }
     static func node(_ id: NodeID) -> String { "trees/\(id.hex.prefix(2))/\(id.hex)" }
     static func list(_ id: ContentID) -> String { "lists/\(id.hex.prefix(2))/\(id.hex)" }
     static func hookRecord(_ commit: CommitID, _ id: HookRecordID) -> String { "hooks/\(commit.hex)/\(id.hex).json" }
+    static func signature(of id: String, name: String) -> String { "\(signatures)\(id)/\(name)" }
     static func pack(_ id: PackID) -> String { "packs/\(id.hex.prefix(2))/\(id.hex)" }
     static func refs(_ kind: RefName.Kind) -> String { "refs/\(kind.rawValue)/" }
 

@@ -22,6 +22,7 @@ package final class Repository: Sendable {
     package let ioThreads: Int
     /// Without one, moves that meet hooks are refused.
     let hookRunner: (any HookRunner)?
+    let signer: (any RecordSigner)?
 
     package struct Options: Sendable {
         /// Where the host's block cache lies; `nil` for none.
@@ -31,6 +32,8 @@ package final class Repository: Sendable {
         package var nodeCacheLimitBytes = 96 << 20
         package var ioThreads = 16
         package var hookRunner: (any HookRunner)?
+        /// Signs the commits and movements that are made.
+        package var signer: (any RecordSigner)?
 
         package init() {}
     }
@@ -49,6 +52,7 @@ package final class Repository: Sendable {
         self.logger = logger
         ioThreads = options.ioThreads
         hookRunner = options.hookRunner
+        signer = options.signer
         let cache = try options.cacheDirectory.map { directory in
             let path = directory + "/" + config.id.uuidString.lowercased()
             try makeDirectories(path)

@@ -127,13 +127,20 @@ extension StoreArguments {
         return options
     }
 
+    /// What every change of a repository goes through: its hooks, and the user's signature.
+    func repositoryOptions() -> Repository.Options {
+        var options = Repository.Options()
+        options.hookRunner = CommandHookRunner(store: self)
+        options.signer = environment("TARN_SIGNING_KEY").map(SSHSigner.init)
+        return options
+    }
+
     /// Opens the repository at `location`, with the store's quirks that `init` found.
     func openRepository(_ location: String, cacheLimitBytes: UInt64? = nil, usesCache: Bool = true) throws -> Repository
     {
-        var options = Repository.Options()
+        var options = repositoryOptions()
         options.cacheDirectory = usesCache ? (cacheDirectory ?? HostDirectories.cache()) : nil
         options.cacheLimitBytes = cacheLimitBytes
-        options.hookRunner = CommandHookRunner(store: self)
         let parsed = try StoreLocation.parse(location)
         let first = try openStore(parsed, options: storeOptions(quoteIfMatch: false))
         let quirks = try Repository.quirks(of: first)

@@ -27,6 +27,16 @@ import Testing
             .sorted { compareBytes($0, $1) < 0 }
         #expect(try changes(left, right) == wanted.map { Pair(old: oldMap[$0], new: new[$0]) }, "seed \(seed)")
         #expect(try changes(right, left) == wanted.map { Pair(old: new[$0], new: oldMap[$0]) }, "seed \(seed)")
+        for _ in 0..<20 {
+            let ends = [random.bytes(6), Array("dir-\(random.below(60))".utf8)].sorted { compareBytes($0, $1) < 0 }
+            let within = wanted.filter { compareBytes($0, ends[0]) >= 0 && compareBytes($0, ends[1]) < 0 }
+            var found: [[UInt8]] = []
+            try left.diff(to: right, from: ends[0], upTo: ends[1]) {
+                found.append($0.key)
+                return true
+            }
+            #expect(found == within, "seed \(seed)")
+        }
     }
 
     private struct Pair: Equatable {

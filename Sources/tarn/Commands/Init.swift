@@ -24,7 +24,8 @@ struct Init: ParsableCommand {
         let opened = try openStore(
             StoreLocation.parse(repo), options: store.storeOptions(quoteIfMatch: quirks.quoteIfMatch))
         let repository = try Repository.create(
-            in: opened, quirks: .init(quoteIfMatch: quirks.quoteIfMatch), author: author, logger: store.logger())
+            in: opened, quirks: .init(quoteIfMatch: quirks.quoteIfMatch), author: author,
+            options: store.repositoryOptions(), logger: store.logger())
         struct Result: Encodable {
             let repository: String
             let id: String

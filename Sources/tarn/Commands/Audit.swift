@@ -1,0 +1,191 @@
+import ArgumentParser
+import Foundation
+import ProllyTree
+import Repository
+import Versioning
+
+struct Audit: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Who moved which branch or tag, when and why; and proof of it.",
+        subcommands: [AuditLog.self, AuditVerify.self], defaultSubcommand: AuditLog.self)
+
+    struct AuditLog: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "log",
+            abstract: "List the movements of all branches and tags, newest first; deleted ones too.",
+            discussion: "Protection rules and approvals move as well: rules/protection, approvals/BRANCH/COMMIT.")
+        @Option(name: .customLong("ref"), help: ArgumentHelp("Only this branch or tag.", valueName: "name")) var ref:
+            String?
+        @Option(help: ArgumentHelp("Only movements by people whose name or address holds this.", valueName: "text"))
+        var who: String?
+        @Option(help: ArgumentHelp("Only such moves: merge, commit, reset …", valueName: "operation"))
+        var operation: String?
+        @Option(help: ArgumentHelp("Not before: 2026-01-31, '3 days ago'.", valueName: "date")) var since: String?
+        @Option(help: ArgumentHelp("Not after.", valueName: "date")) var until: String?
+        @Flag(help: "Print CSV (RFC 4180), with a line of names.") var csv = false
+        @OptionGroup var repository: RepositoryArguments
+        @OptionGroup var json: JSONArguments
+
+        func run() throws {
+            let repository = try repository.open()
+            let (earliest, latest) = (try since.map(date), try until.map(date))
+            if let operation, Movement.Operation(rawValue: operation) == nil {
+                throw CommandFailure(message: "there is no operation '\(operation)'", code: .usage)
+            }
+            let log = try repository.auditLog(ref: ref.map { try name($0, repository) }).filter { _, movement in
+                (who.map { movement.who.lowercased().contains($0.lowercased()) } ?? true)
+                    && (operation.map { movement.operation.rawValue == $0 } ?? true)
+                    && (earliest.map { movement.when >= $0 } ?? true) && (latest.map { movement.when <= $0 } ?? true)
+            }
+            if csv { return printCSV(log) }
+            struct MovementJSON: Encodable {
+                let id: String
+                let movement: Movement
+            }
+            let output = json.output
+            try output.show(log.map { MovementJSON(id: $0.id.hex, movement: $0.movement) }) {
+                table(
+                    log.map { _, movement in
+                        [
+                            movement.when.rfc3339.prefix(19) + "Z", shortRef(movement.ref),
+                            output.paint(movement.operation.rawValue, .yellow),
+                            "\(short(movement.old)) → \(short(movement.new))", movement.who,
+                            movement.why.split(separator: "\n").first.map(String.init) ?? "",
+                        ]
+                    })
+            }
+        }
+
+        private func printCSV(_ log: [(id: MovementID, movement: Movement)]) {
+            print("when,ref,operation,old,new,who,why,gates,approvals,movement", terminator: "\r\n")
+            for (id, movement) in log {
+                let cells = [
+                    movement.when.rfc3339, movement.ref, movement.operation.rawValue, movement.old?.hex ?? "",
+                    movement.new?.hex ?? "", movement.who, movement.why,
+                    (movement.gates ?? []).map(\.hex).joined(separator: " "),
+                    (movement.approvals ?? []).map(\.hex).joined(separator: " "), id.hex,
+                ]
+                print(cells.map(quoted).joined(separator: ","), terminator: "\r\n")
+            }
+        }
+
+        private func quoted(_ cell: String) -> String {
+            guard cell.contains(where: { ",\"\r\n".contains($0) }) else { return cell }
+            return "\"" + cell.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+        }
+
+        private func date(_ text: String) throws -> Timestamp {
+            guard let time = Timestamp(parsing: text, now: now()) else {
+                throw CommandFailure(
+                    message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", code: .usage)
+            }
+            return time
+        }
+
+        private func name(_ text: String, _ repository: Repository) throws -> RefName {
+            for kind in RefName.Kind.allCases where text.hasPrefix("\(kind.rawValue)/") {
+                let name = try RefName(kind, String(text.dropFirst(kind.rawValue.count + 1)))
+                if try repository.readRef(name) != nil { return name }
+            }
+            let branch = try RefName.branch(text)
+            return try repository.readRef(branch) != nil ? branch : RefName.tag(text)
+        }
+
+        /// A commit's id within the name of an approval is shortened.
+        private func shortRef(_ ref: String) -> String {
+            guard ref.hasPrefix("\(RefName.Kind.approvals.rawValue)/"), ref.count > 64 else { return ref }
+            return String(ref.dropLast(52))
+        }
+
+        private func short(_ id: CommitID?) -> String { id.map { String($0.hex.prefix(12)) } ?? "-" }
+    }
+
+    struct AuditVerify: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "verify", abstract: "Verify every chain of movements, the commits they name and their gates.",
+            discussion: """
+                Needs only the bucket or a copy of it. What was changed, removed or inserted in a chain shows by itself; that the end of a \
+                chain was cut off shows against a checkpoint: save one now and then, and keep it elsewhere. 'tarn fsck --data' verifies \
+                the trees and bytes that the commits name. Exit code 1 when something does not fit.
+                """)
+        @Option(help: ArgumentHelp("Also check against this checkpoint.", valueName: "file")) var against: String?
+        @Option(help: ArgumentHelp("Save a checkpoint when all fits.", valueName: "file")) var save: String?
+        @Option(
+            help: ArgumentHelp(
+                "Verify signatures against this file (ssh-keygen's allowed signers).", valueName: "file"))
+        var allowedSigners: String?
+        @Flag(help: "Every commit and movement must be signed by whom it names.") var requireSignatures = false
+        @OptionGroup var repository: RepositoryArguments
+        @OptionGroup var json: JSONArguments
+
+        func run() throws {
+            guard !requireSignatures || allowedSigners != nil else {
+                throw CommandFailure(message: "--require-signatures needs --allowed-signers FILE", code: .usage)
+            }
+            let repository = try repository.open()
+            let report = try repository.verifyAudit(
+                since: against.map { try checkpoint($0, repository) },
+                verifier: allowedSigners.map(AllowedSigners.init),
+                requiresSignatures: requireSignatures)
+            try show(report)
+            if !report.findings.isEmpty { throw ExitCode(Code.failed.rawValue) }
+            if let save {
+                try Data(encodeRecord(repository.auditCheckpoint())).write(to: URL(filePath: save), options: .atomic)
+            }
+        }
+
+        private func checkpoint(_ path: String, _ repository: Repository) throws -> AuditCheckpoint {
+            guard let data = FileManager.default.contents(atPath: path) else {
+                throw CommandFailure(message: "there is no \(path)", code: .notFound)
+            }
+            do {
+                let checkpoint = try decodeRecord(AuditCheckpoint.self, from: [UInt8](data))
+                guard checkpoint.repository == repository.config.id.uuidString else {
+                    throw CommandFailure(message: "\(path) is a checkpoint of another repository")
+                }
+                return checkpoint
+            } catch is RecordFault {
+                throw CommandFailure(message: "\(path) is no checkpoint")
+            }
+        }
+
+        private func show(_ report: AuditReport) throws {
+            struct FindingJSON: Encodable {
+                let ref: String
+                let object: String
+                let reason: String
+            }
+            struct Result: Encodable {
+                let refs: Int
+                let movements: Int
+                let commits: Int
+                let hookRecords: Int
+                let signed: Int
+                let unsigned: Int
+                let unreferencedMovements: [String]
+                let findings: [FindingJSON]
+            }
+            let result = Result(
+                refs: report.refs, movements: report.movements, commits: report.commits,
+                hookRecords: report.hookRecords, signed: report.signed, unsigned: report.unsigned,
+                unreferencedMovements: report.unreferenced.map(\.hex),
+                findings: report.findings.map { FindingJSON(ref: $0.ref, object: $0.object, reason: $0.reason) })
+            let output = json.output
+            try output.show(result) {
+                var text = [
+                    "Verified \(count(result.movements, "movement")) of \(count(result.refs, "ref")), \(count(result.commits, "commit")) and \(count(result.hookRecords, "hook record"))."
+                ]
+                if allowedSigners != nil { text.append("\(result.signed) are signed, \(result.unsigned) are not.") }
+                if !report.unreferenced.isEmpty {
+                    text.append(
+                        "\(count(report.unreferenced.count, "movement")) of moves that lost a race or were refused \(report.unreferenced.count == 1 ? "is" : "are") in no chain."
+                    )
+                }
+                text += result.findings.map { output.paint("\($0.ref)  \($0.object): \($0.reason)", .red) }
+                text.append(
+                    result.findings.isEmpty ? "Everything fits." : "\(count(result.findings.count, "finding")).")
+                return text.joined(separator: "\n")
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+import Foundation
+import Glibc
+import Testing
+
+/// Gates, reverts and proofs as a user meets them. SEMANTICS: P1–P7, C1–C4, A1–A4.
+@Suite(.enabled(if: FUSE.isAvailable, "no /dev/fuse"))
+struct GovernanceTests {
+    /// A repository whose `main` has data and this hooks file.
+    private func sandbox(_ hooks: String, on place: Place = .directory) throws -> Sandbox {
+        let sandbox = try Sandbox(place)
+        try sandbox.write("data/a.csv", "1\n2\n3\n")
+        try sandbox.write("data/.tarn/hooks.yaml", hooks)
+        try sandbox.tarn("import", "data", "-m", "first")
+        try sandbox.tarn("branch", "create", "work")
+        return sandbox
+    }
+
+    /// Commits a file on `work`.
+    private func change(_ sandbox: Sandbox, _ name: String, _ text: String) throws {
+        try sandbox.shell("rm -rf change")
+        try sandbox.write("change/\(name)", text)
+        try sandbox.tarn("import", "change", "--branch", "work", "-m", "change \(name)")
+    }
+
+    private static let rowCounts = """
+        hooks:
+          - name: rows
+            on: pre-merge
+            branches: main
+            run: |
+              echo "looking at $TARN_COMMIT"
+              cp "$TARN_CHANGES" "$SEEN"
+              test "$(getfattr --only-values -n user.tarn.commit "$TARN_MOUNT")" = "$TARN_COMMIT" || exit 9
+              ! touch "$TARN_MOUNT/x" 2>/dev/null || exit 8
+              [ "$(wc -l < a.csv)" -ge 3 ] || { echo "too few rows"; exit 7; }
+        """
+
+    @Test(arguments: Place.available)
+    func gateLooksAtTheExactResult(_ place: Place) throws {
+        let sandbox = try sandbox(Self.rowCounts, on: place)
+        sandbox.environment["SEEN"] = sandbox.path("seen")
+        try change(sandbox, "b.csv", "b")
+        let before = try sandbox.tarn("log", "main", "-n", "1", "--oneline").output
+        let untrusted = try sandbox.tarn("merge", "work", "-m", "up", code: 4)
+        #expect(untrusted.errors.contains("not trusted") && untrusted.errors.contains("tarn hooks trust main"))
+        try sandbox.tarn("hooks", "trust", "main")
+        try change(sandbox, "a.csv", "1\n")
+        let refused = try sandbox.tarn("merge", "work", "-m", "up", code: 4)
+        #expect(refused.errors.contains("too few rows") && refused.errors.contains("rows: refused (code 7)"))
+        #expect(try sandbox.tarn("log", "main", "-n", "1", "--oneline").output == before)
+        #expect(try sandbox.read("seen") == "M\ta.csv\nA\tb.csv\n")
+        try change(sandbox, "a.csv", "1\n2\n3\n4\n")
+        let merged = try sandbox.tarn("merge", "work", "-m", "up").commit
+        let log = try sandbox.tarn("hooks", "log", merged).output
+        #expect(log.contains("passed") && log.contains("looking at \(merged)"))
+        let verified = try sandbox.tarn("audit", "verify").output
+        #expect(verified.contains("1 hook record") && verified.contains("Everything fits."))
+        try sandbox.tarn("fsck", "--data")
+        try sandbox.shell("! grep -F 'tarn#\(sandbox.repository) ' /proc/self/mounts")
+    }
+
+    @Test func hookThatHangsIsKilledWithItsChildren() throws {
+        let mark = UInt32.random(in: 100_000...900_000)
+        let sandbox = try sandbox(
+            """
+            hooks:
+              - {name: hangs, on: pre-commit, branches: work, timeout: 1s, run: "setsid sleep \(mark) & sleep \(mark)"}
+              - {name: later, on: pre-commit, branches: work, after: hangs, run: "touch ran"}
+            """)
+        sandbox.environment["TARN_TRUST_HOOKS"] = "all"
+        let work = try sandbox.mount("work", "--ref", "work", "--write")
+        try sandbox.write(work + "/new", "kept")
+        let refused = try sandbox.tarn("commit", "-m", "hangs", code: 4, at: work)
+        #expect(refused.errors.contains("hangs: timed out") && refused.errors.contains("later: skipped"))
+        try sandbox.shell("! ps -eo args | grep -x 'sleep \(mark)'")
+        #expect(try sandbox.tarn("status", at: work).output.contains("A  new"))
+        #expect(try sandbox.read(work + "/new") == "kept")
+        try sandbox.unmount(work)
+    }
+
+    @Test func protectedBranchIsChangedByApprovedMergesOnly() throws {
+        let sandbox = try sandbox("hooks: []")
+        try sandbox.tarn("protect", "add", "main", "--approvals", "1")
+        let main = try sandbox.mount("main", "--ref", "main", "--write")
+        try sandbox.write(main + "/mine", "staged")
+        let refused = try sandbox.tarn("commit", "-m", "no", code: 4, at: main)
+        #expect(
+            refused.errors.contains("protected by the rule 'main'") && refused.errors.contains("tarn branch create"))
+        #expect(try sandbox.tarn("status", at: main).output.contains("A  mine"))
+        try change(sandbox, "b", "b")
+        let unapproved = try sandbox.tarn("merge", "work", "-m", "up", code: 4)
+        #expect(unapproved.errors.contains("tarn approve"))
+        try sandbox.tarn("approve", "work", "--author", "Eve <eve@example.org>", "-m", "looks right")
+        try sandbox.tarn("merge", "work", "-m", "up")
+        try sandbox.tarn("reset", "main", "main~1", code: 4)
+        try sandbox.tarn("branch", "delete", "main", code: 4)
+        try sandbox.tarn("approve", "main", "--revert", "--author", "Eve <eve@example.org>")
+        try sandbox.tarn("revert", "main", "--on", "main", "-m", "back")
+        #expect(!(try sandbox.tarn("ls", "main").output.contains("b\n")))
+        let csv = try sandbox.tarn("audit", "log", "--csv", "--who", "eve").output
+        #expect(csv.split(separator: "\r\n").count == 3 && csv.contains("looks right"))
+        try sandbox.tarn("audit", "verify")
+        try sandbox.unmount(main)
+    }
+
+    @Test func bisectFindsTheCommitThatBrokeIt() throws {
+        let sandbox = try sandbox("hooks: []")
+        var broken = ""
+        for number in 1...9 {
+            try change(sandbox, "a.csv", number >= 6 ? "broken \(number)" : "fine \(number)")
+            if number == 6 { broken = try sandbox.tarn("log", "work", "-n", "1", "--oneline").output }
+        }
+        let found = try sandbox.tarn(
+            "bisect", "run", "--good", "main", "--bad", "work", "--", "grep", "-q", "fine", "a.csv")
+        #expect(found.output.contains("commit " + broken.prefix(12)))
+        #expect(try sandbox.tarn("blame", "a.csv", "--at", "work~3").output.hasPrefix(broken.prefix(12)))
+        #expect(try sandbox.tarn("log", "work", "--path", "a.csv", "--oneline").lines.count == 10)
+    }
+
+    @Test func signaturesAreSSHSignatures() throws {
+        let sandbox = try Sandbox(initialised: false)
+        try sandbox.shell(
+            """
+            ssh-keygen -q -t ed25519 -N '' -f key; ssh-keygen -q -t ed25519 -N '' -f other
+            echo "test@example.org $(cat key.pub)" > allowed; echo "test@example.org $(cat other.pub)" > wrong
+            """)
+        sandbox.environment["TARN_SIGNING_KEY"] = sandbox.path("key")
+        try sandbox.tarn("init", sandbox.repository)
+        try sandbox.tarn("branch", "create", "signed")
+        try sandbox.tarn("audit", "verify", "--allowed-signers", "allowed", "--require-signatures", "--save", "point")
+        try sandbox.tarn("audit", "verify", "--allowed-signers", "wrong", code: 1)
+        // Anybody can check one without Tarn.
+        try sandbox.shell(
+            """
+            id=$(ls lake/movements | head -n 1)
+            ssh-keygen -Y verify -f allowed -I test@example.org -n tarn -s lake/signatures/$id/* < lake/movements/$id
+            """)
+        sandbox.environment["TARN_SIGNING_KEY"] = nil
+        try sandbox.tarn("branch", "create", "unsigned")
+        try sandbox.tarn("audit", "verify", "--allowed-signers", "allowed", "--against", "point")
+        try sandbox.tarn("audit", "verify", "--allowed-signers", "allowed", "--require-signatures", code: 1)
+        // An offline copy proves the same.
+        try sandbox.shell("cp -r lake copy")
+        try sandbox.tarn("audit", "verify", "--repo", sandbox.path("copy"), "--against", "point")
+    }
+}
