@@ -1,6 +1,13 @@
 #define _GNU_SOURCE
 #include "clinux.h"
 
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
 int tarn_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
     return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
@@ -15,4 +22,31 @@ int tarn_fallocate_keep_size(int descriptor, off_t offset, off_t length) {
 
 int tarn_fallocate_punch(int descriptor, off_t offset, off_t length) {
     return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+static int write_file(const char *path, const char *text) {
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    ssize_t length = (ssize_t)strlen(text);
+    int result = write(file, text, (size_t)length) == length ? 0 : -1;
+    int error = errno;
+    close(file);
+    errno = error;
+    return result;
+}
+
+int tarn_private_mounts(void) {
+    if (unshare(CLONE_NEWNS) != 0) {
+        char map[64];
+        uid_t user = geteuid();
+        gid_t group = getegid();
+        if (errno != EPERM || unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return -1;
+        // user_namespaces(7): before a group can be mapped, setgroups(2) must be given up.
+        if (write_file("/proc/self/setgroups", "deny") != 0) return -1;
+        snprintf(map, sizeof map, "0 %u 1", (unsigned)user);
+        if (write_file("/proc/self/uid_map", map) != 0) return -1;
+        snprintf(map, sizeof map, "0 %u 1", (unsigned)group);
+        if (write_file("/proc/self/gid_map", map) != 0) return -1;
+    }
+    return mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL);
 }

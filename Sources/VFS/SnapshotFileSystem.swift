@@ -20,6 +20,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     /// How the root follows a branch; `nil` when it does not.
     let following: HeadFollowing?
     let kernel = Mutex<(any KernelCache)?>(nil)
+    /// Notes what is read; `nil` for a mount that keeps no record.
+    let recorder: ReadRecorder?
     /// What `user.tarn.mount` answers: tells the command line where it is.
     private let mountDescription: [UInt8]
 
@@ -39,10 +41,13 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     /// - Parameter commit: the commit to show, or `nil` for the whole repository.
     /// - Parameter follows: the root may move to other commits (`move(to:)`).
+    /// - Parameter recorder: notes what is read; for a mount of one commit that stays.
     package init(
-        repository: Repository, commit: ResolvedRevision?, follows: Bool = false, mountDescription: String,
-        readThreads: Int, logger: Logger
+        repository: Repository, commit: ResolvedRevision?, follows: Bool = false, recorder: ReadRecorder? = nil,
+        mountDescription: String, readThreads: Int, logger: Logger
     ) {
+        precondition(recorder == nil || (commit != nil && !follows), "a record is of one commit")
+        self.recorder = recorder
         self.repository = repository
         self.logger = logger
         self.mountDescription = Array(mountDescription.utf8)
@@ -277,7 +282,9 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     ) throws(VFSError) -> Int {
         guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
         return try reportingFailures(logger, "reading \(name(of: inode))") {
-            try view.read(rank, at: offset, into: buffer)
+            let count = try view.read(rank, at: offset, into: buffer)
+            recorder?.note(rank, from: offset, count: count)
+            return count
         }
     }
 
@@ -287,6 +294,17 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
         return try reportingFailures(logger, "seeking in \(name(of: inode))") {
             try view.seek(rank, from: offset, to: target)
+        }
+    }
+
+    /// The files of the mounted commit that were read so far, in the order of tree keys.
+    package func forEachFileRead(_ body: (FileRead) throws -> Void) throws {
+        guard let recorder, case .inside(let view, _, _) = place(.root) else { return }
+        for (rank, ranges) in recorder.ranks() {
+            let found = try view.entry(rank)
+            guard let content = found.located.entry.file else { continue }
+            try body(
+                FileRead(path: found.path, contentID: content.contentID, sizeBytes: content.sizeBytes, ranges: ranges))
         }
     }
 

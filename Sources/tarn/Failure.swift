@@ -55,6 +55,7 @@ func describe(_ error: any Error) -> FailureDescription? {
     case let failure as CommandFailure:
         FailureDescription(message: failure.message, hint: failure.hint, code: failure.code)
     case let error as RepositoryError: words(error)
+    case let error as ReceiptFile.Unreadable: FailureDescription(message: error.reason)
     case let error as StoreError: words(error)
     case let error as TreeError: words(error)
     case let error as WorkspaceError: words(error)

@@ -28,7 +28,8 @@ struct Tarn: ParsableCommand {
         version: tarnVersion,
         groupedSubcommands: [
             CommandGroup(name: "Repositories", subcommands: [Init.self, Import.self, Export.self]),
-            CommandGroup(name: "Mounts", subcommands: [Mount.self, Unmount.self, CacheCommand.self]),
+            CommandGroup(
+                name: "Mounts", subcommands: [Mount.self, Unmount.self, Run.self, Receipt.self, CacheCommand.self]),
             CommandGroup(
                 name: "Staged changes",
                 subcommands: [Status.self, Diff.self, CommitCommand.self, Update.self, Discard.self, Resolve.self]),

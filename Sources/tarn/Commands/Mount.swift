@@ -45,6 +45,9 @@ struct Mount: ParsableCommand {
         help: ArgumentHelp("The most that the block cache takes on disk: 512M, 10G.", valueName: "size"))
     var cacheSize: String = "10G"
     @Option(name: .customLong("ready-descriptor"), help: .hidden) var readyDescriptor: Int32?
+    /// For `tarn run`: where to write, at the end, what was read.
+    @Option(help: .hidden) var record: String?
+    @Flag(help: .hidden) var recordRanges = false
     @OptionGroup var store: StoreArguments
 
     func run() throws {
@@ -140,8 +143,17 @@ struct Mount: ParsableCommand {
     ) throws -> Served {
         let fileSystem = SnapshotFileSystem(
             repository: repository, commit: resolved, follows: follow,
+            recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) },
             mountDescription: describe(repository, mountPoint).json, readThreads: repository.ioThreads, logger: logger)
-        guard follow else { return Served(fileSystem: fileSystem, end: {}) }
+        guard follow else {
+            return Served(fileSystem: fileSystem) {
+                do {
+                    if let record { try ReceiptFile.writeReads(of: fileSystem, to: record) }
+                } catch {
+                    logger.error("writing what was read: \(describeFailure(error))")
+                }
+            }
+        }
         guard let branch = resolved?.ref, branch.kind == .branch else {
             throw CommandFailure(message: "'\(revision ?? "")' is no branch, so it cannot be followed", code: .usage)
         }

@@ -123,11 +123,6 @@ struct HookProcess {
     }
 }
 
-/// Copies of strings, ended by nil, to be freed.
-func cStrings(_ strings: [String]) -> [UnsafeMutablePointer<CChar>?] {
-    strings.map { strdup($0) } + [nil]
-}
-
 private func errorText(_ number: Int32) -> String { String(cString: strerror(number)) }
 
 /// Reads what a process prints, shows it on standard error with a prefix on each line, and keeps the end of it.

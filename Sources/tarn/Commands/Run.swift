@@ -1,0 +1,229 @@
+import ArgumentParser
+import CLinux
+import Foundation
+import Glibc
+import ObjectStorage
+import ProllyTree
+import Repository
+import Versioning
+
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a program over a commit at a path of its own, and write down what it read.",
+        discussion: """
+            The revision is mounted read-only at DIR for this program and its children alone: whatever else lies at DIR, and on however many \
+            branches, each run sees its own at the same place. It works without privileges, too (the program is then root in a user \
+            namespace). The exit code is the program's.
+
+            --receipt writes what was read: the commit, each file with its content id, the command, times, exit code, host. \
+            'tarn receipt verify' checks it against the repository, 'tarn receipt diff' compares two runs. With TARN_SIGNING_KEY it is \
+            signed (FILE.sig).
+
+              tarn run --ref main --at /lake --receipt train.jsonl -- python3 train.py /lake
+            """)
+
+    @Option(name: .customLong("ref"), help: ArgumentHelp("The branch, tag or commit.", valueName: "rev")) var revision:
+        String
+    @Option(
+        name: .customLong("at"),
+        help: ArgumentHelp("Where the program sees it; made if it is not there.", valueName: "dir"))
+    var directory: String
+    @Option(help: ArgumentHelp("Write what was read to this file.", valueName: "file")) var receipt: String?
+    @Flag(help: "Note the byte ranges, too (with the kernel's read-ahead).") var ranges = false
+    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command: [String]
+    @OptionGroup var repository: RepositoryArguments
+
+    func run() throws {
+        let words = command.first == "--" ? Array(command.dropFirst()) : command
+        guard !words.isEmpty else { throw CommandFailure(message: "which program?", code: .usage) }
+        guard directory.hasPrefix("/") else {
+            throw CommandFailure(message: "--at is an absolute path, such as /lake", code: .usage)
+        }
+        try prepareMountPoint()
+        // Before any thread is started, which a user namespace forbids.
+        guard tarn_private_mounts() == 0 else {
+            throw CommandFailure(
+                message: "this process cannot have mounts of its own: \(String(cString: strerror(errno)))",
+                hint: "Run it as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)")
+        }
+        let opened = try repository.open()
+        let found = try opened.resolve(revision)
+        let reads = "/tmp/tarn-reads-\(UUID().uuidString)"
+        defer { unlink(reads) }
+        let recording = receipt.map { _ in ["--record", reads] + (ranges ? ["--record-ranges"] : []) } ?? []
+        try runTarn(
+            ["mount", opened.store.location, directory, "--ref", found.commitID.hex] + recording
+                + repository.store.words)
+        let started = now()
+        let outcome = Result { try runProgram(words, ignoringInterrupts: true) }
+        let ended = now()
+        try runTarn(["umount", directory])
+        let code = try outcome.get()
+        if let receipt {
+            var host = [CChar](repeating: 0, count: 256)
+            gethostname(&host, host.count - 1)
+            let header = ReceiptFile.Header(
+                repository: opened.config.id.uuidString.lowercased(), location: opened.store.location,
+                revision: revision, commit: found.commitID, mountPoint: directory, command: words,
+                directory: currentDirectory() ?? "", who: try? AuthorArguments.parse([]).resolve(),
+                host: String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self),
+                started: started, ended: ended, exitCode: code)
+            let files = try ReceiptFile.write(header, reads: reads, to: receipt)
+            try signReceipt(receipt)
+            writeError("tarn: \(receipt): \(count(files, "file")) of \(found.commitID.hex.prefix(12))")
+        }
+        if code != 0 { throw ExitCode(code) }
+    }
+
+    private func prepareMountPoint() throws {
+        do {
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        } catch {
+            throw CommandFailure(
+                message: "\(directory) is not there and cannot be made", hint: "Make it first: sudo mkdir \(directory)")
+        }
+    }
+
+    private func signReceipt(_ path: String) throws {
+        guard let key = environment("TARN_SIGNING_KEY"), let data = FileManager.default.contents(atPath: path) else {
+            return
+        }
+        try Data(SSHSigner(key).sign([UInt8](data))).write(to: URL(filePath: path + ".sig"), options: .atomic)
+    }
+}
+
+struct Receipt: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "What a run read ('tarn run --receipt'): check it, compare it.",
+        subcommands: [VerifyReceipt.self, DiffReceipts.self], defaultSubcommand: VerifyReceipt.self)
+
+    struct VerifyReceipt: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "verify", abstract: "Check a receipt against the repository: commit, paths, content ids.",
+            discussion:
+                "Exit code 1 when something does not fit. 'tarn fsck --data' tells whether the bytes are still there.")
+        @Argument(help: "The receipt.") var file: String
+        @Option(
+            help: ArgumentHelp(
+                "Also verify FILE.sig against this file (ssh-keygen's allowed signers).", valueName: "file"))
+        var allowedSigners: String?
+        @OptionGroup var repository: RepositoryArguments
+        @OptionGroup var json: JSONArguments
+
+        func run() throws {
+            let repository = try repository.open()
+            var findings: [String] = []
+            var files = 0
+            var tree: Repository.SnapshotTree?
+            // The commit is on the first line, and needed for every other.
+            let header = try ReceiptFile.read(file)
+            if header.repository != repository.config.id.uuidString.lowercased() {
+                findings.append("it is of another repository: \(header.repository)")
+            }
+            do {
+                tree = repository.tree(try repository.commit(header.commit).tree)
+            } catch let error as RepositoryError {
+                findings.append("its commit: \(describe(error)?.message ?? "\(error)")")
+            }
+            if let tree {
+                _ = try ReceiptFile.read(file) { line in
+                    files += 1
+                    let entry = try tree.entry(at: line.treePath())?.entry.file
+                    if entry?.contentID != line.content || entry?.sizeBytes != line.size {
+                        findings.append(
+                            "\(line.path): the commit has \(entry.map { $0.contentID.hex } ?? "no such file")")
+                    }
+                }
+            }
+            if let allowedSigners { findings += try signatureFindings(AllowedSigners(file: allowedSigners), header) }
+            try show(header, files, findings)
+            if !findings.isEmpty { throw ExitCode(Code.failed.rawValue) }
+        }
+
+        private func signatureFindings(_ signers: AllowedSigners, _ header: ReceiptFile.Header) throws -> [String] {
+            guard let signature = FileManager.default.contents(atPath: file + ".sig"),
+                let receipt = FileManager.default.contents(atPath: file)
+            else { return ["it is not signed"] }
+            let isGood = try signers.isGood([UInt8](signature), over: [UInt8](receipt), by: header.who ?? "")
+            return isGood ? [] : ["it is signed, but not by \(header.who ?? "anybody it names")"]
+        }
+
+        private func show(_ header: ReceiptFile.Header, _ files: Int, _ findings: [String]) throws {
+            struct Result: Encodable {
+                let commit: String
+                let files: Int
+                let command: [String]
+                let exitCode: Int32
+                let findings: [String]
+            }
+            let result = Result(
+                commit: header.commit.hex, files: files, command: header.command, exitCode: header.exitCode,
+                findings: findings)
+            let output = json.output
+            try output.show(result) {
+                let run =
+                    "\(header.command.joined(separator: " "))  on \(header.host), \(header.started.rfc3339.prefix(19))Z, exit code \(header.exitCode)"
+                let verdict =
+                    findings.isEmpty
+                    ? ["It read \(count(files, "file")) of commit \(header.commit.hex); everything fits."]
+                    : findings.map { output.paint($0, .red) } + ["\(count(findings.count, "finding"))."]
+                return ([run] + verdict).joined(separator: "\n")
+            }
+        }
+    }
+
+    struct DiffReceipts: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "diff", abstract: "What two runs read differently.",
+            discussion: "Exit code 1 when they read different files or bytes.")
+        @Argument(help: "The first receipt.") var first: String
+        @Argument(help: "The second one.") var second: String
+        @OptionGroup var json: JSONArguments
+
+        func run() throws {
+            var old: [String: ReceiptFile.File] = [:]
+            let oldHeader = try ReceiptFile.read(first) { old[$0.pathHex ?? $0.path] = $0 }
+            struct Difference: Encodable {
+                let path: String
+                let first: String?
+                let second: String?
+            }
+            var differences: [Difference] = []
+            let newHeader = try ReceiptFile.read(second) { file in
+                let before = old.removeValue(forKey: file.pathHex ?? file.path)
+                if before?.content != file.content || before?.ranges != file.ranges {
+                    differences.append(
+                        Difference(path: file.path, first: before?.content.hex, second: file.content.hex))
+                }
+            }
+            differences += old.values.map { Difference(path: $0.path, first: $0.content.hex, second: nil) }
+            differences.sort { $0.path < $1.path }
+            struct Result: Encodable {
+                let firstCommit: String
+                let secondCommit: String
+                let differences: [Difference]
+            }
+            let result = Result(
+                firstCommit: oldHeader.commit.hex, secondCommit: newHeader.commit.hex, differences: differences)
+            let output = json.output
+            try output.show(result) {
+                var lines = [
+                    oldHeader.commit == newHeader.commit
+                        ? "Both read commit \(oldHeader.commit.hex.prefix(12))."
+                        : "They read commits \(oldHeader.commit.hex.prefix(12)) and \(newHeader.commit.hex.prefix(12))."
+                ]
+                lines += differences.map { difference in
+                    switch (difference.first, difference.second) {
+                    case (nil, _): output.paint("A  \(difference.path)", .green)
+                    case (_, nil): output.paint("D  \(difference.path)", .red)
+                    case (let old, let new):
+                        output.paint("M  \(difference.path)\(old == new ? "  (other ranges)" : "")", .yellow)
+                    }
+                }
+                if differences.isEmpty { lines.append("They read the same files.") }
+                return lines.joined(separator: "\n")
+            }
+            if !differences.isEmpty { throw ExitCode(Code.failed.rawValue) }
+        }
+    }
+}

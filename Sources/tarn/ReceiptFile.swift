@@ -1,0 +1,185 @@
+import Crypto
+import Foundation
+import Glibc
+import ProllyTree
+import VFS
+import Versioning
+
+/// What one run read, as lines of JSON: a header, a line for each file in the order of tree keys, and a last line with
+/// how many they are and the SHA-256 of all lines before it.
+enum ReceiptFile {
+    struct Header: Codable, Hashable {
+        var format = 1
+        var repository: String
+        var location: String
+        /// As it was asked for.
+        var revision: String
+        var commit: CommitID
+        var mountPoint: String
+        var command: [String]
+        var directory: String
+        var who: String?
+        var host: String
+        var started: Timestamp
+        var ended: Timestamp
+        /// 128 + the number of a signal.
+        var exitCode: Int32
+    }
+
+    struct File: Codable, Hashable {
+        var path: String
+        /// The exact bytes in hexadecimal, when they are not UTF-8.
+        var pathHex: String?
+        var content: ContentID
+        var size: UInt64
+        /// Beginnings and ends of the bytes that were read; absent when they were not asked for.
+        var ranges: [[UInt64]]?
+    }
+
+    struct Footer: Codable, Hashable {
+        var files: Int
+        var sha256: String
+    }
+
+    struct Unreadable: Error {
+        let reason: String
+    }
+
+    // MARK: Writing
+
+    /// A line for each file that was read on a mount.
+    static func writeReads(of fileSystem: SnapshotFileSystem, to path: String) throws {
+        let output = try LineWriter(path)
+        try fileSystem.forEachFileRead { read in
+            let name = JSONPath(read.path)
+            try output.write(
+                File(
+                    path: name.path, pathHex: name.pathHex, content: read.contentID, size: read.sizeBytes,
+                    ranges: read.ranges.isEmpty ? nil : read.ranges.map { [$0.lowerBound, $0.upperBound] }))
+        }
+        try output.finish()
+    }
+
+    /// A whole receipt: `header`, the lines of the file `reads`, and the last line. Answers how many files it names.
+    static func write(_ header: Header, reads: String, to path: String) throws -> Int {
+        let output = try LineWriter(path)
+        try output.write(header)
+        var count = 0
+        try forEachLine(of: reads) { line in
+            try output.write(line: line)
+            count += 1
+        }
+        try output.write(Footer(files: count, sha256: output.digest()))
+        try output.finish()
+        return count
+    }
+
+    /// Writes lines to a new file and hashes them.
+    private final class LineWriter {
+        private let path: String
+        private let stream: UnsafeMutablePointer<FILE>
+        private var hash = SHA256()
+
+        init(_ path: String) throws {
+            guard let stream = fopen(path, "we") else { throw Unreadable(reason: ReceiptFile.errorText(path)) }
+            self.path = path
+            self.stream = stream
+        }
+
+        func write(_ value: some Encodable) throws { try write(line: encodeRecord(value)[...]) }
+
+        func write(line: ArraySlice<UInt8>) throws {
+            let bytes = Array(line) + [UInt8(ascii: "\n")]
+            hash.update(data: bytes)
+            guard fwrite(bytes, 1, bytes.count, stream) == bytes.count else {
+                throw Unreadable(reason: ReceiptFile.errorText(path))
+            }
+        }
+
+        func digest() -> String { hexEncoded(Array(hash.finalize())) }
+
+        /// On the disk when this returns.
+        func finish() throws {
+            guard fflush(stream) == 0, fsync(fileno(stream)) == 0 else {
+                throw Unreadable(reason: ReceiptFile.errorText(path))
+            }
+        }
+
+        deinit { fclose(stream) }
+    }
+
+    // MARK: Reading
+
+    /// Reads a receipt and checks its last line. Throws `Unreadable`.
+    static func read(_ path: String, _ body: (File) throws -> Void = { _ in }) throws -> Header {
+        var header: Header?
+        var footer: Footer?
+        var hash = SHA256()
+        var count = 0
+        try forEachLine(of: path) { line in
+            guard footer == nil else { throw Unreadable(reason: "\(path) goes on after its last line") }
+            if header == nil {
+                header = try decode(Header.self, line, path, 1)
+            } else if let file = try? JSONDecoder().decode(File.self, from: Data(line)) {
+                count += 1
+                try body(file)
+            } else {
+                footer = try decode(Footer.self, line, path, count + 2)
+                guard footer == Footer(files: count, sha256: hexEncoded(Array(hash.finalize()))) else {
+                    throw Unreadable(
+                        reason: "\(path) was changed: its lines do not have the SHA-256 that the last one says")
+                }
+            }
+            hash.update(data: Array(line) + [UInt8(ascii: "\n")])
+        }
+        guard let header, footer != nil else { throw Unreadable(reason: "\(path) is no whole receipt") }
+        return header
+    }
+
+    private static func decode<Value: Decodable>(
+        _ type: Value.Type, _ line: ArraySlice<UInt8>, _ path: String, _ number: Int
+    ) throws -> Value {
+        do {
+            return try JSONDecoder().decode(type, from: Data(line))
+        } catch {
+            throw Unreadable(reason: "\(path): line \(number) is not what a receipt has there")
+        }
+    }
+
+    private static let maximumLineBytes = 64 << 20
+
+    private static func forEachLine(of path: String, _ body: (ArraySlice<UInt8>) throws -> Void) throws {
+        guard let stream = fopen(path, "re") else { throw Unreadable(reason: errorText(path)) }
+        defer { fclose(stream) }
+        var line: UnsafeMutablePointer<CChar>?
+        var room = 0
+        defer { free(line) }
+        while true {
+            let length = getline(&line, &room, stream)
+            guard length > 0, let line else { break }
+            guard length <= maximumLineBytes else { throw Unreadable(reason: "\(path) has a line of \(length) bytes") }
+            let bytes = UnsafeRawBufferPointer(start: line, count: length)
+            try body(Array(bytes)[..<(bytes.last == UInt8(ascii: "\n") ? length - 1 : length)])
+        }
+        guard ferror(stream) == 0 else { throw Unreadable(reason: errorText(path)) }
+    }
+
+    fileprivate static func errorText(_ path: String) -> String { "\(path): \(String(cString: strerror(errno)))" }
+}
+
+extension ReceiptFile.File {
+    /// The exact path. Throws `Unreadable`.
+    func treePath() throws -> TreePath {
+        let bytes = try pathHex.map { text -> [UInt8] in
+            guard let bytes = hexDecoded(text) else {
+                throw ReceiptFile.Unreadable(reason: "'\(text)' is no path in hexadecimal")
+            }
+            return bytes
+        }
+        do {
+            return try TreePath(parsing: bytes ?? Array(path.utf8))
+        } catch {
+            throw ReceiptFile.Unreadable(reason: "'\(path)' is no path")
+        }
+    }
+}
