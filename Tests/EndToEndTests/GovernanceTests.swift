@@ -183,4 +183,24 @@ struct GovernanceTests {
         let found = try sandbox.tarn("receipt", "verify", "forged", code: 1)
         #expect(found.output.contains("d/x"))
     }
+
+    /// The script of docs/GOVERNANCE.md: refused by the gate, mended, released, and run once more.
+    @Test func dailyReleaseRunsAndContinues() throws {
+        let sandbox = try sandbox(Self.rowCounts)
+        sandbox.environment["SEEN"] = sandbox.path("seen")
+        sandbox.environment["TARN_TRUST_HOOKS"] = "all"
+        sandbox.environment["PATH"] = "\(Sandbox.packageRoot)/.build/release:/usr/bin:/bin"
+        try sandbox.tarn("protect", "add", "main")
+        let script = Sandbox.packageRoot + "/examples/daily-release.sh"
+        func release(_ load: String, code: Int32 = 0) throws -> String {
+            try sandbox.shell("'\(script)' 2026-11-21 sh -c '\(load)'", code: code)
+        }
+        _ = try release("echo 1 > \"$LAKE/a.csv\"; echo day > \"$LAKE/day\"", code: 4)
+        #expect(try sandbox.tarn("tag", "list").output.isEmpty)
+        _ = try release("seq 5 > \"$LAKE/a.csv\"")
+        #expect(try sandbox.tarn("cat", "release-2026-11-21:a.csv").output == "1\n2\n3\n4\n5\n")
+        #expect(try sandbox.tarn("cat", "main:day").output == "day\n")
+        #expect(try release("false").contains("already"))
+        #expect(try sandbox.tarn("branch", "list").output.contains("ingest") == false)
+    }
 }

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# A daily release: branch, load, test, merge, tag. Nothing is seen on main before every gate has passed, and running it
+# again on the same day continues where it broke off.
+#
+#   daily-release.sh DATE LOADER [ARGUMENT…]     LOADER writes the day's files into the directory $LAKE
+#   environment: TARN_REPO, TARN_AUTHOR, TARN_TRUST_HOOKS (see docs/GOVERNANCE.md), TARN_SIGNING_KEY if you sign
+set -euo pipefail
+date=${1:?usage: daily-release.sh DATE LOADER [ARGUMENT…]}
+shift
+branch=ingest/$date
+
+if tarn show "release-$date" >/dev/null 2>&1; then
+    echo "release-$date is there already"
+    exit
+fi
+tarn branch create "$branch" --from main >/dev/null 2>&1 || tarn show "$branch" >/dev/null
+
+export LAKE
+LAKE=$(mktemp -d)
+trap 'tarn umount "$LAKE" 2>/dev/null || true; rmdir "$LAKE" 2>/dev/null || true' EXIT
+tarn mount "$TARN_REPO" "$LAKE" --ref "$branch" --write
+"$@"
+# Exit code 1: nothing is staged, because it was committed before.
+tarn -C "$LAKE" commit -m "Load $date" --meta "date=$date" || [ $? = 1 ]
+tarn umount "$LAKE"
+
+# Asks main's rules and hooks about the exact result: exit code 4 when a gate refuses, 3 for conflicts.
+tarn merge "$branch" --into main -m "Release $date" --meta "date=$date"
+tarn tag create "release-$date" main -m "The data of $date"
+tarn branch delete "$branch" >/dev/null
