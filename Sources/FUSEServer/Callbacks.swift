@@ -31,7 +31,7 @@ func onInit(_ userData: UnsafeMutableRawPointer?, _ connection: UnsafeMutablePoi
 }
 
 func onLookup(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
-    serve(request) { fileSystem, context throws(VFSError) in
+    serve(.lookup, request) { fileSystem, context throws(VFSError) in
         .entry(
             try fileSystem.lookup(InodeNumber(parent), bytes(name)),
             entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
@@ -39,11 +39,13 @@ func onLookup(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
 }
 
 func onForget(_ request: Request, _ inode: fuse_ino_t, _ count: UInt64) {
+    ServerContext.of(request).messages.count(.forget)
     ServerContext.of(request).fileSystem.forget(InodeNumber(inode), count: count)
     fuse_reply_none(request)
 }
 
 func onForgetMulti(_ request: Request, _ count: Int, _ forgets: UnsafeMutablePointer<fuse_forget_data>?) {
+    ServerContext.of(request).messages.count(.forget)
     let fileSystem = ServerContext.of(request).fileSystem
     for forget in UnsafeBufferPointer(start: forgets, count: count) {
         fileSystem.forget(InodeNumber(forget.ino), count: forget.nlookup)
@@ -52,15 +54,17 @@ func onForgetMulti(_ request: Request, _ count: Int, _ forgets: UnsafeMutablePoi
 }
 
 func onGetAttributes(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
-    serve(request) { fileSystem, _ throws(VFSError) in .attributes(try fileSystem.attributes(InodeNumber(inode))) }
+    serve(.getAttributes, request) { fileSystem, _ throws(VFSError) in
+        .attributes(try fileSystem.attributes(InodeNumber(inode)))
+    }
 }
 
 func onReadLink(_ request: Request, _ inode: fuse_ino_t) {
-    serve(request) { fileSystem, _ throws(VFSError) in .link(try fileSystem.readLink(InodeNumber(inode))) }
+    serve(.readLink, request) { fileSystem, _ throws(VFSError) in .link(try fileSystem.readLink(InodeNumber(inode))) }
 }
 
 func onOpen(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
-    serve(request, info) { fileSystem, context throws(VFSError) in
+    serve(.open, request, info) { fileSystem, context throws(VFSError) in
         let flags = info?.pointee.flags ?? 0
         let handle = try fileSystem.open(
             InodeNumber(inode), forWriting: flags & O_ACCMODE != O_RDONLY, truncating: flags & O_TRUNC != 0)
@@ -69,21 +73,21 @@ func onOpen(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
 }
 
 func onRelease(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.release, request) { fileSystem, _ throws(VFSError) in
         fileSystem.release(InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0))
         return .done
     }
 }
 
 func onOpenDirectory(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
-    serve(request, info) { fileSystem, context throws(VFSError) in
+    serve(.openDirectory, request, info) { fileSystem, context throws(VFSError) in
         if context.traits.needsNoOpenDirectory { return .notImplemented }
         return .openedDirectory(try fileSystem.openDirectory(InodeNumber(inode)), cachesListing: false)
     }
 }
 
 func onReleaseDirectory(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.releaseDirectory, request) { fileSystem, _ throws(VFSError) in
         fileSystem.releaseDirectory(InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0))
         return .done
     }
@@ -92,14 +96,14 @@ func onReleaseDirectory(_ request: Request, _ inode: fuse_ino_t, _ info: FileInf
 func onRead(_ request: Request, _ inode: fuse_ino_t, _ size: Int, _ offset: off_t, _ info: FileInfo) {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4096)
     defer { buffer.deallocate() }
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.read, request) { fileSystem, _ throws(VFSError) in
         let count = try fileSystem.read(InodeNumber(inode), at: UInt64(offset), into: buffer)
         return .buffer(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }
 }
 
 func onSeek(_ request: Request, _ inode: fuse_ino_t, _ offset: off_t, _ whence: Int32, _ info: FileInfo) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.seek, request) { fileSystem, _ throws(VFSError) in
         // SEEK_DATA is 3, SEEK_HOLE 4 (lseek(2)); the kernel asks about no other.
         guard whence == 3 || whence == 4 else { throw .invalidArgument }
         return .offset(
@@ -120,7 +124,7 @@ private func list(
 ) {
     let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: size)
     defer { buffer.deallocate() }
-    serve(request) { fileSystem, context throws(VFSError) in
+    serve(withAttributes ? .readDirectoryPlus : .readDirectory, request) { fileSystem, context throws(VFSError) in
         var used = 0
         let timeout = fileSystem.entryTimeoutSeconds(in: InodeNumber(inode))
         try fileSystem.readDirectory(
@@ -148,17 +152,21 @@ private func list(
 }
 
 func onStatistics(_ request: Request, _ inode: fuse_ino_t) {
-    serve(request) { fileSystem, _ throws(VFSError) in .statistics(try fileSystem.statistics()) }
+    serve(.statistics, request) { fileSystem, _ throws(VFSError) in .statistics(try fileSystem.statistics()) }
 }
 
 func onGetAttribute(_ request: Request, _ inode: fuse_ino_t, _ name: Name, _ size: Int) {
-    serve(request) { fileSystem, _ throws(VFSError) in
-        try sized(try fileSystem.attribute(InodeNumber(inode), bytes(name)), size)
+    serve(.getAttribute, request) { fileSystem, context throws(VFSError) in
+        let name = bytes(name)
+        if name.elementsEqual(FUSEServer.statisticsAttribute.utf8) {
+            return try sized(context.statistics(context.messages.byName), size)
+        }
+        return try sized(try fileSystem.attribute(InodeNumber(inode), name), size)
     }
 }
 
 func onListAttributes(_ request: Request, _ inode: fuse_ino_t, _ size: Int) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.listAttributes, request) { fileSystem, _ throws(VFSError) in
         try sized(try fileSystem.attributeNames(InodeNumber(inode)).flatMap { $0 + [0] }, size)
     }
 }

@@ -11,6 +11,8 @@ package enum FUSEServerError: Error, Sendable {
 
 /// Serves a file system at a mount point.
 package struct FUSEServer {
+    package static let statisticsAttribute = "user.tarn.stats"
+
     package struct Options: Sendable {
         /// What `mount` and `df` show as the device.
         package var source: String
@@ -18,6 +20,8 @@ package struct FUSEServer {
         package var allowsOthers = false
         /// Requests served at the same time: cores plus those that wait for the store.
         package var threads: UInt32 = 32
+        /// What `user.tarn.stats` answers on everything in the mount, given how many messages of which kind the kernel sent.
+        package var statistics: @Sendable (_ messages: [String: UInt64]) -> [UInt8] = { _ in [] }
 
         package init(source: String) {
             self.source = source
@@ -31,7 +35,8 @@ package struct FUSEServer {
         _ fileSystem: any FileSystem, at mountPoint: String, _ options: Options, logger: Logger,
         onReady: @escaping @Sendable () -> Void
     ) throws(FUSEServerError) {
-        let context = ServerContext(fileSystem: fileSystem, logger: logger, onReady: onReady)
+        let context = ServerContext(
+            fileSystem: fileSystem, logger: logger, statistics: options.statistics, onReady: onReady)
         let userData = Unmanaged.passRetained(context)
         defer { userData.release() }
         var arguments = arguments(options, isReadOnly: context.traits.isReadOnly)
@@ -52,6 +57,7 @@ package struct FUSEServer {
         let kernel = SessionCache(session)
         defer { kernel.end() }
         fileSystem.attach(kernel)
+        ReadAhead.raise(mountPoint)
         let status = tarn_session_loop(session, options.threads)
         if status < 0 { throw .ended(status: -status) }
     }

@@ -10,10 +10,17 @@ final class ServerContext: Sendable {
     let logger: Logger
     let userID: UInt32
     let groupID: UInt32
+    let messages = MessageCounts()
+    /// What the statistics attribute answers, given the messages so far.
+    let statistics: @Sendable ([String: UInt64]) -> [UInt8]
     /// Called once, when the kernel has accepted the mount.
     let onReady: @Sendable () -> Void
 
-    init(fileSystem: any FileSystem, logger: Logger, onReady: @escaping @Sendable () -> Void) {
+    init(
+        fileSystem: any FileSystem, logger: Logger, statistics: @escaping @Sendable ([String: UInt64]) -> [UInt8],
+        onReady: @escaping @Sendable () -> Void
+    ) {
+        self.statistics = statistics
         self.fileSystem = fileSystem
         traits = fileSystem.traits
         self.logger = logger
@@ -35,10 +42,11 @@ final class ServerContext: Sendable {
 
 /// Answers `request` exactly once: with what `body` returns, or with the errno of what it throws.
 func serve(
-    _ request: fuse_req_t?, _ info: UnsafeMutablePointer<fuse_file_info>? = nil,
+    _ message: Message, _ request: fuse_req_t?, _ info: UnsafeMutablePointer<fuse_file_info>? = nil,
     _ body: (any FileSystem, ServerContext) throws(VFSError) -> Reply
 ) {
     let context = ServerContext.of(request)
+    context.messages.count(message)
     do {
         context.send(try body(context.fileSystem, context), to: request, info)
     } catch {

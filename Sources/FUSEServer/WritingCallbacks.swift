@@ -13,7 +13,7 @@ private func newFile(_ request: Request, _ kind: NewFile.Kind, _ mode: mode_t) -
 }
 
 func onCreate(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t, _ info: FileInfo) {
-    serve(request, info) { fileSystem, _ throws(VFSError) in
+    serve(.create, request, info) { fileSystem, _ throws(VFSError) in
         let flags = info?.pointee.flags ?? 0
         let name = bytes(name)
         let new = newFile(request, .file, mode)
@@ -30,7 +30,7 @@ func onCreate(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mo
 private func make(
     _ request: Request, _ parent: fuse_ino_t, _ name: Name, _ kind: NewFile.Kind, _ mode: mode_t
 ) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.make, request) { fileSystem, _ throws(VFSError) in
         .entry(
             try fileSystem.make(InodeNumber(parent), bytes(name), newFile(request, kind, mode)),
             entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
@@ -58,7 +58,7 @@ func onMakeSymlink(_ request: Request, _ target: Name, _ parent: fuse_ino_t, _ n
 }
 
 func onLink(_ request: Request, _ inode: fuse_ino_t, _ newParent: fuse_ino_t, _ newName: Name) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.link, request) { fileSystem, _ throws(VFSError) in
         .entry(
             try fileSystem.link(InodeNumber(inode), to: InodeNumber(newParent), bytes(newName)),
             entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(newParent)))
@@ -66,14 +66,14 @@ func onLink(_ request: Request, _ inode: fuse_ino_t, _ newParent: fuse_ino_t, _ 
 }
 
 func onUnlink(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.unlink, request) { fileSystem, _ throws(VFSError) in
         try fileSystem.unlink(InodeNumber(parent), bytes(name))
         return .done
     }
 }
 
 func onRemoveDirectory(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.removeDirectory, request) { fileSystem, _ throws(VFSError) in
         try fileSystem.removeDirectory(InodeNumber(parent), bytes(name))
         return .done
     }
@@ -82,7 +82,7 @@ func onRemoveDirectory(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
 func onRename(
     _ request: Request, _ parent: fuse_ino_t, _ name: Name, _ newParent: fuse_ino_t, _ newName: Name, _ flags: UInt32
 ) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.rename, request) { fileSystem, _ throws(VFSError) in
         // RENAME_NOREPLACE is 1, RENAME_EXCHANGE 2 (rename(2)).
         let mode: RenameMode
         switch flags {
@@ -99,7 +99,7 @@ func onRename(
 func onSetAttributes(
     _ request: Request, _ inode: fuse_ino_t, _ status: UnsafeMutablePointer<stat>?, _ valid: Int32, _ info: FileInfo
 ) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.setAttributes, request) { fileSystem, _ throws(VFSError) in
         guard let status = status?.pointee else { throw .invalidArgument }
         var changes = AttributeChanges()
         if valid & FUSE_SET_ATTR_MODE != 0 { changes.mode = UInt16(truncatingIfNeeded: status.st_mode) & 0o7777 }
@@ -122,7 +122,7 @@ private func time(_ valid: Int32, now: Int32, set: Int32, _ given: timespec) -> 
 func onWrite(
     _ request: Request, _ inode: fuse_ino_t, _ buffer: Name, _ size: Int, _ offset: off_t, _ info: FileInfo
 ) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.write, request) { fileSystem, _ throws(VFSError) in
         .written(
             try fileSystem.write(
                 InodeNumber(inode), at: UInt64(offset), UnsafeRawBufferPointer(start: buffer, count: size)))
@@ -132,7 +132,7 @@ func onWrite(
 func onAllocate(
     _ request: Request, _ inode: fuse_ino_t, _ mode: Int32, _ offset: off_t, _ length: off_t, _ info: FileInfo
 ) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.allocate, request) { fileSystem, _ throws(VFSError) in
         // FALLOC_FL_KEEP_SIZE is 1, FALLOC_FL_PUNCH_HOLE 2, FALLOC_FL_ZERO_RANGE 16 (fallocate(2)).
         let allocation: Allocation
         switch mode & ~1 {
@@ -151,7 +151,7 @@ func onCopyRange(
     _ request: Request, _ inode: fuse_ino_t, _ offset: off_t, _ info: FileInfo, _ newInode: fuse_ino_t,
     _ newOffset: off_t, _ newInfo: FileInfo, _ count: Int, _ flags: Int32
 ) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.copyRange, request) { fileSystem, _ throws(VFSError) in
         let copied = try fileSystem.copy(
             InodeNumber(inode), at: UInt64(offset), to: InodeNumber(newInode), at: UInt64(newOffset),
             count: UInt64(count))
@@ -160,14 +160,14 @@ func onCopyRange(
 }
 
 func onFlush(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.flush, request) { fileSystem, _ throws(VFSError) in
         try fileSystem.flush(InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0))
         return .done
     }
 }
 
 func onSync(_ request: Request, _ inode: fuse_ino_t, _ dataOnly: Int32, _ info: FileInfo) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.sync, request) { fileSystem, _ throws(VFSError) in
         try fileSystem.sync(InodeNumber(inode))
         return .done
     }
@@ -176,7 +176,7 @@ func onSync(_ request: Request, _ inode: fuse_ino_t, _ dataOnly: Int32, _ info: 
 func onSetAttribute(
     _ request: Request, _ inode: fuse_ino_t, _ name: Name, _ value: Name, _ size: Int, _ flags: Int32
 ) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.setAttribute, request) { fileSystem, _ throws(VFSError) in
         // XATTR_CREATE is 1, XATTR_REPLACE 2 (setxattr(2)).
         try fileSystem.setAttribute(
             InodeNumber(inode), bytes(name), Array(UnsafeRawBufferPointer(start: value, count: size)),
@@ -186,7 +186,7 @@ func onSetAttribute(
 }
 
 func onRemoveAttribute(_ request: Request, _ inode: fuse_ino_t, _ name: Name) {
-    serve(request) { fileSystem, _ throws(VFSError) in
+    serve(.removeAttribute, request) { fileSystem, _ throws(VFSError) in
         try fileSystem.removeAttribute(InodeNumber(inode), bytes(name))
         return .done
     }

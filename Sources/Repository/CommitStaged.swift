@@ -50,11 +50,13 @@ extension Repository {
         do {
             let baseID = try workspace.base()
             let base = tree(try commit(baseID).tree)
-            let staged = try workspace.readSealed { try stagedChanges($0, base: base) }
-            if staged.isEmpty { throw RepositoryError.nothingToCommit }
-            let (edits, uploaded) = try upload(staged, workspace, base: base, progress)
-            let ours = try base.applying(edits)
+            let (ours, uploaded) = try upload(workspace, base: base, progress)
             if ours.root == base.root { throw RepositoryError.nothingToCommit }
+            var changedPaths = 0
+            try base.pathChanges(to: ours) { _ in
+                changedPaths += 1
+                return true
+            }
             let decisions = try workspace.conflicts()
             var settled: Set<TreePath> = []
             let published = try publish(on: branch, .commit, info) { head, headCommit in
@@ -65,11 +67,11 @@ extension Repository {
                 let result = try mergeTrees(
                     base: base, ours: ours, theirs: tree(headCommit.tree), theirsCounts: headCommit.counts
                 ) { conflict in
-                    let decision = decide(conflict, decisions, staged)
+                    let decision = try decide(conflict, decisions, workspace)
                     if decision != nil { settled.insert(conflict.path) }
                     return decision
                 }
-                let open = result.conflicts + Self.undecidedLaterConflicts(decisions, staged, result)
+                let open = try result.conflicts + undecidedLaterConflicts(decisions, workspace)
                 guard open.isEmpty else {
                     try workspace.record(open, settled: settled)
                     throw RepositoryError.conflicts(open, head: head)
@@ -82,7 +84,7 @@ extension Repository {
             let conflicts = try holder.rebase(
                 to: published.commitID, foreign: try foreignContent(ours, published.commit.tree))
             return StagedCommit(
-                published: published, changedPaths: staged.count, uploadedBytes: uploaded, laterConflicts: conflicts)
+                published: published, changedPaths: changedPaths, uploadedBytes: uploaded, laterConflicts: conflicts)
         } catch {
             try abandon(workspace, holder, after: error)
             throw error
@@ -138,67 +140,67 @@ extension Repository {
     /// What the user decided about a conflict, as long as the other side is still what it was then. A path that was
     /// staged anew after the conflict was found counts as decided: the user has edited it.
     private func decide(
-        _ conflict: Conflict, _ decisions: [StagedConflict], _ staged: [TreePath: StagedChange]
-    ) -> Resolution? {
+        _ conflict: Conflict, _ decisions: [StagedConflict], _ workspace: Workspace
+    ) throws -> Resolution? {
         guard let known = decisions.first(where: { $0.path == conflict.path }),
             known.theirs == conflict.theirs?.entry.encoded()
         else { return nil }
         if let resolution = known.resolution { return resolution }
-        if case .put(_, let node) = staged[conflict.path], node.change > known.change { return .ours }
+        if case .node(let node) = try workspace.readSealed({ try $0.state(at: conflict.path) }),
+            node.change > known.change
+        {
+            return .ours
+        }
         return nil
     }
 
     /// Conflicts that a rebase found (see `Workspace.rebase`) and nobody decided: the merge itself cannot see them.
-    private static func undecidedLaterConflicts(
-        _ decisions: [StagedConflict], _ staged: [TreePath: StagedChange], _ result: MergeResult
-    ) -> [Conflict] {
-        decisions.filter { known in
+    private func undecidedLaterConflicts(
+        _ decisions: [StagedConflict], _ workspace: Workspace
+    ) throws -> [Conflict] {
+        try decisions.filter { known in
             guard known.isFromRebase, known.resolution == nil else { return false }
-            return switch staged[known.path] {
-            case .put(_, let node)?: node.change <= known.change
-            case .removed?: true
-            case .carried?, nil: false
+            return switch try workspace.readSealed({ try $0.state(at: known.path) }) {
+            case .node(let node): node.change > 0 && node.change <= known.change
+            case .removed: true
+            case .untouched: false
             }
         }.map { Conflict(path: $0.path, base: nil, ours: nil, theirs: nil, reason: $0.reason) }
     }
 
     // MARK: Upload
 
-    /// Uploads what is staged and answers the edits that turn the base into the staged tree.
+    /// Uploads what is sealed and answers the base with it.
     private func upload(
-        _ staged: [TreePath: StagedChange], _ workspace: Workspace, base: SnapshotTree,
-        _ progress: @escaping @Sendable (Int, UInt64) -> Void
-    ) throws -> ([Edit], UInt64) {
-        let output = Mutex<(edits: [Edit], files: Int, uploaded: UInt64)>(([], 0, 0))
+        _ workspace: Workspace, base: SnapshotTree, _ progress: @escaping @Sendable (Int, UInt64) -> Void
+    ) throws -> (ours: SnapshotTree, uploadedBytes: UInt64) {
+        let result = Mutex(StagedUpload(tree: base))
         let known = try knownBlocks(in: base, limit: Self.maximumKnownForCommit)
         let ingest = FileIngest<(TreePath, StagedNode)>(repository: self, known: known) {
             _, token, list, totals in
-            let (path, node) = token
-            let edit = self.edit(path, node, uploaded: list)
-            let done = output.withLock { output in
-                output.edits.append(edit)
-                output.files += 1
-                output.uploaded = totals.uploadedBytes
-                return (output.files, output.uploaded)
+            let edit = self.edit(token.0, token.1, uploaded: list)
+            let done = try result.withLock { result in
+                result.uploadedBytes = totals.uploadedBytes
+                return try result.add(edit)
             }
-            progress(done.0, done.1)
+            progress(done, totals.uploadedBytes)
         }
-        var edits: [Edit] = []
         let trustsUploads = try trustsUploads(of: workspace)
         do {
-            // In the order of tree keys, each of which is made once.
-            let order = staged.keys.map { (key: $0.key, path: $0) }.sorted { compareBytes($0.key, $1.key) < 0 }
-            for (_, path) in order {
-                guard let change = staged[path] else { continue }
-                switch change {
-                case .removed(let path, _): edits.append(.remove(path.key))
-                case .carried(let path, _, let located): edits.append(.put(located.item(at: path)))
-                case .put(let path, let node):
-                    if trustsUploads, let list = try workspace.uploaded(node) {
-                        edits.append(edit(path, node, uploaded: list))
-                    } else if let edit = try addFile(path, node, workspace, to: ingest) {
-                        edits.append(edit)
+            try workspace.readSealed { overlay in
+                try forEachStagedChange(overlay, base: base) { change in
+                    let edit: Edit?
+                    switch change {
+                    case .removed(let path, _): edit = .remove(path.key)
+                    case .carried(let path, _, let located): edit = .put(located.item(at: path))
+                    case .put(let path, let node):
+                        if trustsUploads, let list = try workspace.uploaded(node) {
+                            edit = self.edit(path, node, uploaded: list)
+                        } else {
+                            edit = try addFile(path, node, workspace, to: ingest)
+                        }
                     }
+                    if let edit { _ = try result.withLock { try $0.add(edit) } }
                 }
             }
         } catch {
@@ -206,8 +208,9 @@ extension Repository {
             throw error
         }
         try ingest.finish()
-        return output.withLock { output in
-            ((edits + output.edits).sorted { compareBytes($0.key, $1.key) < 0 }, output.uploaded)
+        return try result.withLock { result in
+            try result.apply()
+            return (result.tree, result.uploadedBytes)
         }
     }
 
@@ -239,6 +242,45 @@ extension Repository {
             }
             return nil
         }
+    }
+}
+
+/// The base tree with the staged changes that came so far.
+private struct StagedUpload: Sendable {
+    private(set) var tree: Repository.SnapshotTree
+    var uploadedBytes: UInt64 = 0
+    private var edits: [Edit] = []
+    private var count = 0
+
+    /// Bounds the memory that edits take.
+    private static let maximumEdits = 20_000
+
+    init(tree: Repository.SnapshotTree) {
+        self.tree = tree
+    }
+
+    /// Answers how many came so far.
+    mutating func add(_ edit: Edit) throws -> Int {
+        edits.append(edit)
+        count += 1
+        if edits.count >= Self.maximumEdits { try apply() }
+        return count
+    }
+
+    /// Of several edits of a path the last counts.
+    mutating func apply() throws {
+        let ordered = edits.enumerated().sorted { left, right in
+            let order = compareBytes(left.element.key, right.element.key)
+            return order == 0 ? left.offset < right.offset : order < 0
+        }.map(\.element)
+        edits = []
+        var last: [Edit] = []
+        last.reserveCapacity(ordered.count)
+        for edit in ordered {
+            if last.last?.key == edit.key { last.removeLast() }
+            last.append(edit)
+        }
+        tree = try tree.applying(last)
     }
 }
 

@@ -18,16 +18,27 @@ package enum StagedChange: Hashable, Sendable {
     }
 }
 
-/// All that an overlay changes, by path. Pipes, sockets and devices are left out.
+/// Calls `body` with all that an overlay changes, directory by directory. A path that is removed may be put later; the
+/// last word about a path counts. Pipes, sockets and devices are left out.
 ///
-/// Cost: proportional to what is staged, and to what lies below directories that were renamed, replaced or removed.
-package func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Store>) throws -> [TreePath: StagedChange] {
-    var walk = OverlayWalk(overlay: overlay, base: base)
-    if let root = try overlay.node(.root) {
-        if root.change > 0 { walk.changes[.root] = .put(.root, root) }
+/// Cost: proportional to what is staged, and to what lies below directories that were renamed, replaced or removed. Memory:
+/// the names of one directory at a time.
+package func forEachStagedChange<Store: NodeStore>(
+    _ overlay: Overlay, base: Tree<Store>, _ body: (StagedChange) throws -> Void
+) throws {
+    guard let root = try overlay.node(.root) else { return }
+    try withoutActuallyEscaping(body) { body in
+        if root.change > 0 { try body(.put(.root, root)) }
+        let walk = OverlayWalk(overlay: overlay, base: base, emit: body)
         try walk.directory(root, at: .root, staysInPlace: true)
     }
-    return walk.changes
+}
+
+/// All that an overlay changes, by path.
+package func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Store>) throws -> [TreePath: StagedChange] {
+    var changes: [TreePath: StagedChange] = [:]
+    try forEachStagedChange(overlay, base: base) { changes[$0.path] = $0 }
+    return changes
 }
 
 extension StagedNode {
@@ -78,17 +89,12 @@ extension Overlay {
 private struct OverlayWalk<Store: NodeStore> {
     let overlay: Overlay
     let base: Tree<Store>
-    var changes: [TreePath: StagedChange] = [:]
-
-    init(overlay: Overlay, base: Tree<Store>) {
-        self.overlay = overlay
-        self.base = base
-    }
+    let emit: (StagedChange) throws -> Void
 
     /// - Parameter staysInPlace: the base's directory of this path is this one, and so is every directory above.
     ///   Otherwise what the base has below the path was noted as removed, and all that is here now is put there anew,
     ///   also what comes from that very path.
-    mutating func directory(_ node: StagedNode, at path: TreePath, staysInPlace: Bool) throws {
+    func directory(_ node: StagedNode, at path: TreePath, staysInPlace: Bool) throws {
         let names = try overlay.names(in: node.id)
         if !staysInPlace, let origin = node.origin {
             let decided = Set(names.map(\.name))
@@ -107,32 +113,32 @@ private struct OverlayWalk<Store: NodeStore> {
             let childStaysInPlace = staysInPlace && child.origin == childPath
             if let replaced, !(child.isDirectory && childStaysInPlace) { try removeContents(childPath, replaced) }
             if child.change > 0 || !childStaysInPlace, !child.isSame(as: replaced) {
-                changes[childPath] = .put(childPath, child)
+                try emit(.put(childPath, child))
             }
             if child.isDirectory { try directory(child, at: childPath, staysInPlace: childStaysInPlace) }
         }
     }
 
-    private mutating func carry(_ from: TreePath, _ entry: LocatedEntry, to path: TreePath) throws {
-        changes[path] = .carried(path, from: from, entry)
+    private func carry(_ from: TreePath, _ entry: LocatedEntry, to path: TreePath) throws {
+        try emit(.carried(path, from: from, entry))
         guard entry.entry.isDirectory else { return }
         try base.forEachDescendant(of: from) { child, entry in
             guard let rest = child.relative(to: from) else { return true }
             let target = path.appending(path: rest)
-            changes[target] = .carried(target, from: child, entry)
+            try emit(.carried(target, from: child, entry))
             return true
         }
     }
 
-    private mutating func remove(_ path: TreePath, _ entry: LocatedEntry) throws {
-        changes[path] = .removed(path, entry)
+    private func remove(_ path: TreePath, _ entry: LocatedEntry) throws {
+        try emit(.removed(path, entry))
         try removeContents(path, entry)
     }
 
-    private mutating func removeContents(_ path: TreePath, _ entry: LocatedEntry) throws {
+    private func removeContents(_ path: TreePath, _ entry: LocatedEntry) throws {
         guard entry.entry.isDirectory else { return }
         try base.forEachDescendant(of: path) { child, entry in
-            changes[child] = .removed(child, entry)
+            try emit(.removed(child, entry))
             return true
         }
     }

@@ -42,7 +42,7 @@ package struct MergeResult: Sendable {
 /// - Parameter resolve: the decision for a conflicting path, if there is one.
 package func mergeTrees<Store: NodeStore>(
     base: Tree<Store>, ours: Tree<Store>, theirs: Tree<Store>, theirsCounts: Commit.Counts,
-    resolve: (Conflict) -> Resolution?
+    resolve: (Conflict) throws -> Resolution?
 ) throws -> MergeResult {
     var merge = TreeMerge(theirs: theirs, counts: theirsCounts)
     try base.pathChanges(to: theirs) { change in
@@ -71,7 +71,7 @@ private struct TreeMerge<Store: NodeStore> {
         self.counts = counts
     }
 
-    mutating func take(_ change: PathChange, _ resolve: (Conflict) -> Resolution?) throws {
+    mutating func take(_ change: PathChange, _ resolve: (Conflict) throws -> Resolution?) throws {
         if change.new != nil { ourPuts.append(change.path) }
         guard let other = theirChanges[change.path] else {
             edit(change.path, from: change.old, to: change.new)
@@ -81,7 +81,7 @@ private struct TreeMerge<Store: NodeStore> {
         case .merged(let entry):
             edit(change.path, from: other.new, to: entry)
         case .conflict(let reason):
-            settle(
+            try settle(
                 Conflict(path: change.path, base: change.old, ours: change.new, theirs: other.new, reason: reason),
                 resolve)
         }
@@ -94,8 +94,8 @@ private struct TreeMerge<Store: NodeStore> {
         counts.add(new?.entry, sign: 1)
     }
 
-    private mutating func settle(_ conflict: Conflict, _ resolve: (Conflict) -> Resolution?) {
-        let decision = resolve(conflict)
+    private mutating func settle(_ conflict: Conflict, _ resolve: (Conflict) throws -> Resolution?) throws {
+        let decision = try resolve(conflict)
         decisions[conflict.path] = decision
         switch decision {
         case .ours: edit(conflict.path, from: conflict.theirs, to: conflict.ours)
@@ -107,7 +107,7 @@ private struct TreeMerge<Store: NodeStore> {
 
     /// Sees to it that whatever stays has its directory: brings back one that the other side deleted, and reports a
     /// path whose parent became something else.
-    mutating func keepParents(ours: Tree<Store>, _ resolve: (Conflict) -> Resolution?) throws {
+    mutating func keepParents(ours: Tree<Store>, _ resolve: (Conflict) throws -> Resolution?) throws {
         let kept = ourPuts.filter { edits[$0] != nil } + theirChanges.values.filter { $0.new != nil }.map(\.path)
         for path in kept.sorted() {
             var missing: [TreePath] = []
@@ -145,11 +145,11 @@ private struct TreeMerge<Store: NodeStore> {
     /// for what is below it.
     private mutating func settle(
         _ conflict: Conflict, in directory: TreePath, ours: LocatedEntry?,
-        _ resolve: (Conflict) -> Resolution?
+        _ resolve: (Conflict) throws -> Resolution?
     ) throws {
         let theirs = try theirs.entry(at: directory)
         let isOurFile = ours?.entry.isDirectory == false
-        switch (resolve(conflict) ?? decisions[directory], isOurFile) {
+        switch (try resolve(conflict) ?? decisions[directory], isOurFile) {
         case (.ours, true): edit(conflict.path, from: conflict.theirs, to: nil)
         case (.ours, false): edit(directory, from: theirs, to: ours)
         case (.theirs, true), (.base, true): try undoEdit(of: directory)

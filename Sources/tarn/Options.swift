@@ -145,7 +145,7 @@ extension StoreArguments {
         let first = try openStore(parsed, options: storeOptions(quoteIfMatch: false))
         let quirks = try Repository.quirks(of: first)
         let store = quirks.quoteIfMatch ? try openStore(parsed, options: storeOptions(quoteIfMatch: true)) : first
-        return try Repository(opening: store, options: options, logger: logger())
+        return try Repository(opening: MeteredStore(store), options: options, logger: logger())
     }
 }
 

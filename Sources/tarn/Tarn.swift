@@ -29,7 +29,8 @@ struct Tarn: ParsableCommand {
         groupedSubcommands: [
             CommandGroup(name: "Repositories", subcommands: [Init.self, Import.self, Export.self]),
             CommandGroup(
-                name: "Mounts", subcommands: [Mount.self, Unmount.self, Run.self, Receipt.self, CacheCommand.self]),
+                name: "Mounts",
+                subcommands: [Mount.self, Unmount.self, Run.self, Receipt.self, Stats.self, CacheCommand.self]),
             CommandGroup(
                 name: "Staged changes",
                 subcommands: [Status.self, Diff.self, CommitCommand.self, Update.self, Discard.self, Resolve.self]),

@@ -65,7 +65,7 @@ import Testing
         let expected = ["--ours": "second\n", "--theirs": "first\n", "--base": "base\n", "edit": "both\n"]
         #expect(try sandbox.tarn("cat", "main:shared").output == expected[decision])
         #expect(try sandbox.tarn("ls", "main:dir").lines == ["a", "b", "x"])
-        for _ in 0..<30 where try sandbox.read(second + "/shared") != expected[decision] { usleep(100_000) }
+        for _ in 0..<300 where try sandbox.read(second + "/shared") != expected[decision] { usleep(100_000) }
         #expect(try sandbox.read(second + "/shared") == expected[decision])
         try sandbox.unmount(first)
         try sandbox.unmount(second)

@@ -71,7 +71,7 @@ import Testing
                 """,
             ])
         defer { server.kill(SIGKILL) }
-        try sandbox.shell("for i in $(seq 100); do [ -e ready ] && exit 0; sleep 0.1; done; exit 1")
+        try sandbox.shell("for i in $(seq 600); do [ -e ready ] && exit 0; sleep 0.1; done; exit 1")
         sandbox.environment["AWS_ENDPOINT_URL"] = "http://127.0.0.1:\(try sandbox.read("ready"))"
         sandbox.environment["AWS_ACCESS_KEY_ID"] = "a"
         sandbox.environment["AWS_SECRET_ACCESS_KEY"] = "b"

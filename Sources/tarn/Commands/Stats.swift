@@ -1,0 +1,47 @@
+import ArgumentParser
+import FUSEServer
+import Foundation
+import ObjectStorage
+import Repository
+import Versioning
+
+struct Stats: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "What a mount has done: messages, cache hits, requests to the store and how long they took, memory.")
+    @Argument(help: "A path in the mount (default: here).") var directory = "."
+    @OptionGroup var json: JSONArguments
+
+    func run() throws {
+        guard let value = userAttribute(of: Array(directory.utf8), FUSEServer.statisticsAttribute),
+            let statistics = try? JSONDecoder().decode(MountStatistics.self, from: Data(value))
+        else { throw CommandFailure(message: "\(directory) is in no mount of Tarn's", code: .notFound) }
+        try json.output.show(statistics) { Self.text(statistics) }
+    }
+
+    private static func text(_ statistics: MountStatistics) -> String {
+        var rows = [["mounted at", "\(statistics.mountPoint), for \(Int(statistics.seconds)) s"]]
+        rows.append([
+            "memory",
+            "\(humanSize(statistics.memory.residentBytes)), at most \(humanSize(statistics.memory.peakBytes))",
+        ])
+        let messages = statistics.messages.sorted { $0.value > $1.value }
+        rows.append(["messages", messages.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
+        if let cache = statistics.cache {
+            rows.append(["block cache", "\(humanSize(cache.usedBytes)) of \(humanSize(cache.limitBytes)) used"])
+            rows.append(["", "\(cache.hits) hits, \(cache.misses) misses, \(humanSize(cache.bytesFetched)) fetched"])
+            if cache.corruptBlocks > 0 { rows.append(["", "\(cache.corruptBlocks) damaged blocks fetched again"]) }
+        }
+        for (name, operation) in [
+            ("get", statistics.store.get), ("put", statistics.store.put), ("list", statistics.store.list),
+            ("other", statistics.store.other),
+        ] where operation.requests > 0 {
+            let times = [0.5, 0.99].compactMap(operation.latencyMilliseconds).map { oneDecimal($0) }
+            rows.append([
+                "store \(name)",
+                "\(count(Int(operation.requests), "request")), \(humanSize(operation.bytes)), half within \(times[0]) ms, 99 % within \(times[1]) ms"
+                    + (operation.failures > 0 ? ", \(operation.failures) failed" : ""),
+            ])
+        }
+        return table(rows)
+    }
+}

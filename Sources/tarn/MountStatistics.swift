@@ -1,0 +1,56 @@
+import BlockCache
+import FoundationEssentials
+import Glibc
+import ObjectStorage
+import Repository
+import Versioning
+
+/// What a mount has done so far: the value of `user.tarn.stats`.
+struct MountStatistics: Codable {
+    struct Cache: Codable {
+        var hits: UInt64
+        var misses: UInt64
+        var bytesFetched: UInt64
+        var evictions: UInt64
+        var corruptBlocks: UInt64
+        var usedBytes: UInt64
+        var limitBytes: UInt64
+    }
+
+    struct Memory: Codable {
+        var residentBytes: UInt64
+        var peakBytes: UInt64
+    }
+
+    var mountPoint: String
+    var seconds: Double
+    /// Messages from the kernel, by kind.
+    var messages: [String: UInt64]
+    var cache: Cache?
+    var store: StoreMetrics
+    var memory: Memory
+
+    init(_ repository: Repository, _ mountPoint: String, since started: Timestamp, _ messages: [String: UInt64]) {
+        self.mountPoint = mountPoint
+        let now = now()
+        seconds = Double(now.seconds - started.seconds) + (Double(now.nanoseconds) - Double(started.nanoseconds)) / 1e9
+        self.messages = messages
+        cache = repository.cache.map { cache in
+            let status = cache.status()
+            return Cache(
+                hits: status.hits, misses: status.misses, bytesFetched: status.bytesFetched,
+                evictions: status.evictions, corruptBlocks: status.corruptBlocks, usedBytes: status.usedBytes,
+                limitBytes: status.limitBytes)
+        }
+        store = (repository.store as? MeteredStore)?.metrics ?? StoreMetrics()
+        memory = Memory(residentBytes: Self.memory("VmRSS:"), peakBytes: Self.memory("VmHWM:"))
+    }
+
+    /// From proc(5) status, which counts in KiB.
+    private static func memory(_ name: String) -> UInt64 {
+        guard let data = FileManager.default.contents(atPath: "/proc/self/status") else { return 0 }
+        let line = String(decoding: data, as: UTF8.self).split(separator: "\n").first { $0.hasPrefix(name) }
+        let words = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }) ?? []
+        return words.count > 1 ? (UInt64(words[1]) ?? 0) * 1024 : 0
+    }
+}
