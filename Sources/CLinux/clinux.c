@@ -2,6 +2,7 @@
 #include "clinux.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,10 @@ int tarn_fallocate_keep_size(int descriptor, off_t offset, off_t length) {
 
 int tarn_fallocate_punch(int descriptor, off_t offset, off_t length) {
     return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+void tarn_return_large_memory(void) {
+    mallopt(M_MMAP_THRESHOLD, 256 << 10);
 }
 
 static int write_file(const char *path, const char *text) {

@@ -11,6 +11,7 @@ struct FollowTests {
         point, stop, newest, reads, end = sys.argv[1], sys.argv[2], 0, 0, time.time() + 300
         first = open(point + '/b/version')
         opened = first.read()
+        open(sys.argv[3], 'w').close()
         while newest < 10 or not os.path.exists(stop):
             assert time.time() < end, f'it still shows {newest}'
             for path in ['a/deep/version', 'b/version', 'version']:
@@ -31,10 +32,13 @@ struct FollowTests {
         try sandbox.tarn("import", "data", "-m", "0")
         let following = try sandbox.mount("following", "--ref", "main", "--follow", "-o", "poll=0.1")
         let writing = try sandbox.mount("writing", "--ref", "main", "--write")
-        let readers = try (0..<3).map { _ in
-            try sandbox.start("/usr/bin/env", ["python3", "-c", Self.reader, following, sandbox.path("stop")])
+        let readers = try (0..<3).map { number in
+            try sandbox.start(
+                "/usr/bin/env",
+                ["python3", "-c", Self.reader, following, sandbox.path("stop"), sandbox.path("ready\(number)")])
         }
-        usleep(500_000)
+        try sandbox.shell(
+            "for i in $(seq 600); do [ $(ls ready* 2>/dev/null | wc -l) = 3 ] && exit 0; sleep 0.1; done; exit 1")
         for version in 1...10 {
             for place in places { try sandbox.write("\(writing)/\(place)", "\(version)") }
             try sandbox.write("\(writing)/new\(version)", "")

@@ -17,6 +17,10 @@ int tarn_spawn_change_directory(posix_spawn_file_actions_t *actions, const char 
 int tarn_fallocate_keep_size(int descriptor, off_t offset, off_t length);
 int tarn_fallocate_punch(int descriptor, off_t offset, off_t length);
 
+/// mallopt(3): memory of 256 KiB and more goes back to the system when it is freed. (Otherwise every thread that ever served
+/// a large read keeps as much.)
+void tarn_return_large_memory(void);
+
 /// Gives the calling thread, and what it starts from now on, mounts of its own (mount_namespaces(7)): mounts made outside
 /// are seen, those made here are seen nowhere else. Without the privilege it takes a user namespace, too, in which the
 /// user is root; that needs a process with one thread. Answers 0, or -1 with errno.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import FUSEServer
 import Glibc
 import Logging
@@ -110,6 +111,7 @@ struct Mount: ParsableCommand {
     }
 
     private func serve(_ mountPoint: String, _ options: MountOptions) throws {
+        tarn_return_large_memory()
         let logger = store.logger()
         let limit = try parseSize(cacheSize)
         let repository = try store.openRepository(repo, cacheLimitBytes: limit)
