@@ -33,7 +33,7 @@ extension Repository {
                 do {
                     guard let ref = try readRef(name) else { continue }
                     try verifyChain(ref, &report, &commits, &seen)
-                } catch let error as RepositoryError {
+                } catch {
                     report.findings.append(finding(name, error))
                 }
             }
@@ -42,7 +42,7 @@ extension Repository {
             do {
                 _ = try self.commit(commit)
                 report.commits += 1
-            } catch let error as RepositoryError {
+            } catch {
                 report.findings.append(
                     AuditFinding(ref: "", object: ObjectKeys.commit(commit), reason: "\(Self.reason(error))"))
             }
@@ -82,18 +82,23 @@ extension Repository {
         }
     }
 
-    private func finding(_ name: RefName, _ error: RepositoryError) -> AuditFinding {
+    private func finding(_ name: RefName, _ error: any Error) -> AuditFinding {
         switch error {
-        case .corrupt(let object, let reason): AuditFinding(ref: name.qualified, object: object, reason: reason)
-        case .missingObject(let object, _): AuditFinding(ref: name.qualified, object: object, reason: "it is missing")
-        default: AuditFinding(ref: name.qualified, object: ObjectKeys.ref(name), reason: "\(error)")
+        case RepositoryError.corrupt(let object, let reason):
+            AuditFinding(ref: name.qualified, object: object, reason: reason)
+        case RepositoryError.missingObject(let object, _):
+            AuditFinding(ref: name.qualified, object: object, reason: "it is missing")
+        default: AuditFinding(ref: name.qualified, object: ObjectKeys.ref(name), reason: Self.reason(error))
         }
     }
 
-    static func reason(_ error: RepositoryError) -> String {
+    /// What is wrong with the object that the error is about.
+    static func reason(_ error: any Error) -> String {
         switch error {
-        case .corrupt(_, let reason): reason
-        case .missingObject: "it is missing"
+        case RepositoryError.corrupt(_, let reason): reason
+        case RepositoryError.missingObject, StoreError.notFound: "it is missing"
+        case StoreError.unavailable(_, let key, _, let reason):
+            "the store did not answer for \(key): \(reason)"
         default: "\(error)"
         }
     }

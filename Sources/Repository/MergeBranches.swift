@@ -28,7 +28,16 @@ extension Repository {
         strategy: MergeStrategy = .report, fastForwardOnly: Bool = false
     ) throws -> Published {
         if fastForwardOnly { return try fastForward(destination, to: source, named: sourceName, info) }
-        return try publish(on: destination, .merge, info) { head, headCommit in
+        return try writing(on: [(source.commitID, source.commit.tree)]) {
+            try mergeCommit(source, named: sourceName, into: destination, info, strategy)
+        }
+    }
+
+    private func mergeCommit(
+        _ source: ResolvedRevision, named sourceName: String, into destination: RefName, _ info: CommitInfo,
+        _ strategy: MergeStrategy
+    ) throws -> Published {
+        try publish(on: destination, .merge, info) { head, headCommit in
             guard let base = try mergeBase(source.commitID, head) else {
                 throw RepositoryError.noCommonHistory(source: sourceName, destination: destination.name)
             }

@@ -36,6 +36,16 @@ extension Repository {
         prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit,
         beforeMove: (CommitID) throws -> Void = { _ in }
     ) throws -> Published {
+        let (_, first) = try liveRef(branch)
+        return try writing(on: [(first, try commit(first).tree)]) {
+            try publishing(on: branch, operation, info, prepare: prepare, beforeMove: beforeMove)
+        }
+    }
+
+    private func publishing(
+        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo,
+        prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit, beforeMove: (CommitID) throws -> Void
+    ) throws -> Published {
         var winner = ""
         for attempt in 0..<Self.maximumPublishAttempts {
             pauseBeforeAttempt(attempt)

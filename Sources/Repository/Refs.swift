@@ -74,10 +74,26 @@ extension Repository {
     ///
     /// A reply that is lost is no failure: when the condition fails, the ref's chain of movements tells whether it was
     /// our own write that won (docs/design/003).
+    ///
+    /// A commit that exists already is protected from the garbage collector meanwhile; a new one is by the lease of
+    /// whoever uploaded it.
     func moveRef(
         _ name: RefName, from current: RefSnapshot?, to commit: CommitID?, _ operation: Movement.Operation, who: String,
         why: String
     ) throws -> RefSnapshot {
+        guard let commit, [.create, .reset, .fastForward].contains(operation) else {
+            return try swapRef(name, from: current, to: commit, operation, who: who, why: why)
+        }
+        return try writing(on: [(commit, try self.commit(commit).tree)]) {
+            try swapRef(name, from: current, to: commit, operation, who: who, why: why)
+        }
+    }
+
+    private func swapRef(
+        _ name: RefName, from current: RefSnapshot?, to commit: CommitID?, _ operation: Movement.Operation, who: String,
+        why: String
+    ) throws -> RefSnapshot {
+        try writeLease.check()
         let movement = Movement(
             ref: name.qualified, old: current?.commit, new: commit, who: who, when: now(), operation: operation,
             why: why,

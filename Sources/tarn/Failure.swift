@@ -134,6 +134,23 @@ private func words(_ error: RepositoryError) -> FailureDescription {
     case .localIO(let path, let number): describe(path: path, number)
     case .sourceUnusable(let path, let reason): FailureDescription(message: "\(path): \(reason)")
     case .store(let error): words(error)
+    case .collected(_, let record):
+        FailureDescription(
+            message:
+                "the data of commit \(record.commits.map { String($0.hex.prefix(12)) }.joined(separator: ", ")) was collected "
+                + "by gc on \(record.when.rfc3339.prefix(19))Z under \(record.rule)",
+            hint: "Its record is still in the log; a mirror may have its data", code: .notFound)
+    case .retentionNotFound(let glob):
+        FailureDescription(
+            message: "there is no retention rule for '\(glob)'", hint: "'tarn retention list' shows what there is",
+            code: .notFound)
+    case .collectionRefused(let reason):
+        FailureDescription(message: "nothing was collected: \(reason)", code: .refused)
+    case .leaseLost(let seconds):
+        FailureDescription(
+            message:
+                "the lease on what was uploaded was last renewed \(seconds / 3600) hours ago, so that it may be gone",
+            hint: "Nothing was changed; run the command again")
     case .interrupted: FailureDescription(message: "interrupted")
     }
 }
