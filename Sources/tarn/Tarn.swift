@@ -35,7 +35,8 @@ struct Tarn: ParsableCommand {
             CommandGroup(name: "Branches and tags", subcommands: [Branch.self, Tag.self, Merge.self]),
             CommandGroup(
                 name: "History and contents", subcommands: [Log.self, Show.self, List.self, Cat.self, StatCommand.self]),
-            CommandGroup(name: "Storage", subcommands: [GarbageCollection.self, Retention.self]),
+            CommandGroup(
+                name: "Storage", subcommands: [GarbageCollection.self, Retention.self, DiskUsageCommand.self]),
             CommandGroup(name: "Trust", subcommands: [Fsck.self, Audit.self]),
         ])
 

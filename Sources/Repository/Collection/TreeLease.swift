@@ -39,6 +39,8 @@ package final class TreeLease: Sendable {
         state = Mutex(State(trees: trees))
     }
 
+    package var shown: [NodeID] { state.withLock { $0.trees } }
+
     /// What is shown from now on; `renew` tells the store.
     package func show(_ trees: [NodeID]) {
         state.withLock { $0.trees = Array(trees.suffix(Self.maximumTrees)) }

@@ -141,7 +141,8 @@ struct Mount: ParsableCommand {
         let fileSystem = SnapshotFileSystem(
             repository: repository, commit: resolved, follows: follow,
             mountDescription: describe(repository, mountPoint).json, readThreads: repository.ioThreads, logger: logger)
-        guard follow else { return Served(fileSystem: fileSystem, end: {}) }
+        let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository, logger)
+        guard follow else { return Served(fileSystem: fileSystem, end: lease.end) }
         guard let branch = resolved?.ref, branch.kind == .branch else {
             throw CommandFailure(message: "'\(revision ?? "")' is no branch, so it cannot be followed", code: .usage)
         }
@@ -153,7 +154,10 @@ struct Mount: ParsableCommand {
                 logger.warning("looking for a new head of \(branch.name): \(describeFailure(error))")
             }
         }
-        return Served(fileSystem: fileSystem, end: follower.stop)
+        return Served(fileSystem: fileSystem) {
+            follower.stop()
+            lease.end()
+        }
     }
 
     private func serveBranch(
@@ -174,6 +178,7 @@ struct Mount: ParsableCommand {
             repositoryID: repository.config.id, repositoryLocation: repository.store.location, branch: branch.name)
         let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
         try workspace.beginUse()
+        let lease = MountLease(of: workspace, repository, logger)
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             repository: repository, workspace: workspace, mountDescription: description.json,
@@ -188,6 +193,7 @@ struct Mount: ParsableCommand {
             control.stop()
             do {
                 try fileSystem.flushAll()
+                lease.end()
                 try workspace.endUse()
             } catch {
                 logger.error("saving staged changes: \(describeFailure(error))")
