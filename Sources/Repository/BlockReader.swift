@@ -112,16 +112,25 @@ package final class BlockReader: Sendable {
         }
     }
 
+    /// Whether these stored bytes are the block.
+    static func isBlock(_ block: BlockReference, _ extent: Extent, stored: UnsafeRawBufferPointer) -> Bool {
+        unpack(block, extent, stored).map { BlockID(hashing: $0) == block.id } ?? false
+    }
+
+    private static func unpack(
+        _ block: BlockReference, _ extent: Extent, _ stored: UnsafeRawBufferPointer
+    ) -> [UInt8]? {
+        switch extent.codec {
+        case .raw: stored.count == Int(block.length) ? Array(stored) : nil
+        case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))
+        case .zeros: nil
+        }
+    }
+
     private func plain(
         _ stored: UnsafeRawBufferPointer, _ block: BlockReference, _ extent: Extent
     ) throws -> [UInt8] {
-        let bytes: [UInt8]? =
-            switch extent.codec {
-            case .raw: stored.count == Int(block.length) ? Array(stored) : nil
-            case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))
-            case .zeros: nil
-            }
-        guard let bytes, BlockID(hashing: bytes) == block.id else {
+        guard let bytes = Self.unpack(block, extent, stored), BlockID(hashing: bytes) == block.id else {
             throw RepositoryError.corrupt(
                 object: ObjectKeys.pack(extent.pack),
                 reason: "the \(extent.storedLength) bytes at \(extent.offset) are not block \(block.id)")

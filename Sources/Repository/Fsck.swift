@@ -13,6 +13,8 @@ package struct Damage: Sendable {
     package var isRange = false
     /// A commit in which they are.
     package var commit: CommitID?
+    /// For a pack, the blocks of it that are in use.
+    var blocks: [PackedBlock] = []
 }
 
 package struct FsckReport: Sendable {
@@ -240,16 +242,22 @@ private struct FsckRun {
 
     /// Adds the damaged packs and blocks to the report with every path that needs them.
     mutating func nameFiles() {
-        var byObject: [String: (reason: String, files: Set<Int>)] = [:]
+        var byObject: [String: (reason: String, files: Set<Int>, pack: PackID)] = [:]
         for (extent, entry) in blocks {
             guard let reason = badPacks[extent.pack] ?? badBlocks[extent] else { continue }
-            byObject[ObjectKeys.pack(extent.pack), default: (reason, [])].files.formUnion(entry.files)
+            byObject[ObjectKeys.pack(extent.pack), default: (reason, [], extent.pack)].files.formUnion(entry.files)
+        }
+        var packed: [PackID: [PackedBlock]] = [:]
+        let damaged = Set(byObject.values.map(\.pack))
+        for (extent, entry) in blocks where damaged.contains(extent.pack) {
+            packed[extent.pack, default: []].append(PackedBlock(block: entry.block, extent: extent))
         }
         for (object, entry) in byObject.sorted(by: { $0.key < $1.key }) {
             let affected = entry.files.map { files[$0] }.sorted { $0.path < $1.path }
             report.damage.append(
                 Damage(
-                    object: object, reason: entry.reason, paths: affected.map(\.path), commit: affected.first?.commit))
+                    object: object, reason: entry.reason, paths: affected.map(\.path), commit: affected.first?.commit,
+                    blocks: packed[entry.pack] ?? []))
         }
     }
 }

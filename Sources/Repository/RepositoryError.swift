@@ -39,6 +39,8 @@ package enum RepositoryError: Error, Sendable {
     case retentionNotFound(String)
     /// The garbage collector must not run now.
     case collectionRefused(reason: String)
+    /// A mirror takes commits from its source only.
+    case isMirror(location: String, source: String)
     /// What was uploaded is not surely there any more: the lease on it was not renewed in time.
     case leaseLost(seconds: Int64)
 }

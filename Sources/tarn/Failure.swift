@@ -60,6 +60,7 @@ func describe(_ error: any Error) -> FailureDescription? {
     case let error as BlockCacheError:
         FailureDescription(message: "the block cache cannot be used: \(error)", hint: "Choose another with --cache-dir")
     case let error as FUSEServerError: words(error)
+    case let fault as MirrorFault: words(fault)
     case let fault as RefNameFault:
         FailureDescription(message: "'\(fault.name)' cannot be a branch or tag: \(fault.reason)", code: .usage)
     case let fault as PathFault:
@@ -146,6 +147,11 @@ private func words(_ error: RepositoryError) -> FailureDescription {
             code: .notFound)
     case .collectionRefused(let reason):
         FailureDescription(message: "nothing was collected: \(reason)", code: .refused)
+    case .isMirror(let location, let source):
+        FailureDescription(
+            message: "\(location) is a mirror of \(source), which takes no commits of its own",
+            hint: "Commit there, or make this a repository of its own: tarn mirror --promote \(location)",
+            code: .refused)
     case .leaseLost(let seconds):
         FailureDescription(
             message:

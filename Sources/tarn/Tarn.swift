@@ -36,7 +36,8 @@ struct Tarn: ParsableCommand {
             CommandGroup(
                 name: "History and contents", subcommands: [Log.self, Show.self, List.self, Cat.self, StatCommand.self]),
             CommandGroup(
-                name: "Storage", subcommands: [GarbageCollection.self, Retention.self, DiskUsageCommand.self]),
+                name: "Storage",
+                subcommands: [GarbageCollection.self, Retention.self, DiskUsageCommand.self, Mirror.self]),
             CommandGroup(name: "Trust", subcommands: [Fsck.self, Audit.self]),
         ])
 

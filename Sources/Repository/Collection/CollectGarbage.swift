@@ -208,6 +208,13 @@ struct Collection {
         }
     }
 
+    func refuseBesideMirror() throws {
+        for (_, lease) in try repository.leases() where lease.purpose == .mirror {
+            throw RepositoryError.collectionRefused(
+                reason: "\(lease.holder) has begun to copy a repository into this one; run it again later")
+        }
+    }
+
     /// A lease holds for so long after its end: its holder's clock may be behind ours.
     static let clockDifferenceSeconds: Int64 = 3600
 

@@ -17,34 +17,36 @@ extension Collection {
             }
             if count.isMultiple(of: 100) { progress("deleted \(count) of \(total) objects") }
         }
-        if doomed.roots.count + doomed.nodes.count + doomed.lists.count > 0 {
-            let notice = try SweepNotice(
-                announcing: Array(doomed.roots) + Array(doomed.nodes) + Array(doomed.lists), in: repository)
-            defer { notice.end() }
-            let store = repository.store
-            // Listed again after the announcement: what a writer has uploaded anew is younger now and stays.
-            @Sendable func remove(_ ids: Set<NodeID>, _ info: ObjectInfo, _ name: Substring) throws {
-                guard info.modifiedSeconds < cutoff, let id = NodeID(hex: name), ids.contains(id) else { return }
-                try notice.check()
-                try store.delete(info.key)
-                count(info.sizeBytes)
-            }
-            if !doomed.roots.isEmpty {
-                try concurrently(Array(doomed.roots), threads: repository.ioThreads) { id in
-                    guard let info = try store.findInfo(ObjectKeys.node(id)) else { return }
-                    try remove([id], info, info.key.dropFirst("trees/00/".count))
-                }
-            }
-            if !doomed.nodes.isEmpty {
-                try forEachObject(below: ObjectKeys.trees) { try remove(doomed.nodes, $0, $1) }
-            }
-            if !doomed.lists.isEmpty {
-                try forEachObject(below: ObjectKeys.lists) { try remove(doomed.lists, $0, $1) }
+        guard total > 0 else { return }
+        let notice = try SweepNotice(
+            announcing: Array(doomed.roots) + Array(doomed.nodes) + Array(doomed.lists), in: repository)
+        defer { notice.end() }
+        // Either it sees our announcement and waits, or we see it.
+        try refuseBesideMirror()
+        let store = repository.store
+        // Listed again after the announcement: what a writer has uploaded anew is younger now and stays.
+        @Sendable func remove(_ ids: Set<NodeID>, _ info: ObjectInfo, _ name: Substring) throws {
+            guard info.modifiedSeconds < cutoff, let id = NodeID(hex: name), ids.contains(id) else { return }
+            try notice.check()
+            try store.delete(info.key)
+            count(info.sizeBytes)
+        }
+        if !doomed.roots.isEmpty {
+            try concurrently(Array(doomed.roots), threads: repository.ioThreads) { id in
+                guard let info = try store.findInfo(ObjectKeys.node(id)) else { return }
+                try remove([id], info, info.key.dropFirst("trees/00/".count))
             }
         }
+        if !doomed.nodes.isEmpty {
+            try forEachObject(below: ObjectKeys.trees) { try remove(doomed.nodes, $0, $1) }
+        }
+        if !doomed.lists.isEmpty {
+            try forEachObject(below: ObjectKeys.lists) { try remove(doomed.lists, $0, $1) }
+        }
         // A pack's name is random and never written again.
-        try concurrently(doomed.packs, threads: repository.ioThreads) { [store = repository.store] id in
+        try concurrently(doomed.packs, threads: repository.ioThreads) { id in
             guard let info = try store.findInfo(ObjectKeys.pack(id)) else { return }
+            try notice.check()
             try store.delete(info.key)
             count(info.sizeBytes)
         }

@@ -23,6 +23,22 @@ struct SweepNotices: Codable {
         return (try decodeObject(object.bytes, key: ObjectKeys.sweeps), object.etag)
     }
 
+    /// A run that has shown no life for so long has ended.
+    private static let deadAfterMilliseconds = 180_000
+
+    static func waitForEnd(of run: Run, in store: any ObjectStore) throws {
+        var pulse = run.pulse
+        var silentMilliseconds = 0
+        while silentMilliseconds < deadAfterMilliseconds {
+            let present = try load(from: store)?.notices.runs.first { $0.id == run.id }
+            guard let present, present.ended == nil else { return }
+            if present.pulse != pulse { silentMilliseconds = 0 }
+            pulse = present.pulse
+            sleepMilliseconds(200)
+            silentMilliseconds += 200
+        }
+    }
+
     /// Changes the object by compare-and-swap.
     static func update(in store: any ObjectStore, _ body: (inout SweepNotices) -> Void) throws {
         for attempt in 0..<Repository.maximumPublishAttempts {
@@ -51,8 +67,6 @@ final class UploadConfirmation: Sendable {
     }
 
     private let state = Monitor(State())
-    /// A run that has shown no life for so long has ended.
-    private static let deadAfterMilliseconds = 180_000
     /// How far two hosts' clocks may be apart.
     private static let clockDifferenceSeconds: Int64 = 3600
 
@@ -99,7 +113,7 @@ final class UploadConfirmation: Sendable {
                 let hitLists = lists.values.filter { doomed.contains(NodeID(sameBytesAs: $0.contentID)) }
                 handled.insert(run.id)
                 if hitNodes.isEmpty, hitLists.isEmpty { continue }
-                try waitForEnd(of: run, repository)
+                try SweepNotices.waitForEnd(of: run, in: repository.store)
                 for node in hitNodes { try repository.nodes.put(node) }
                 for list in hitLists { try repository.lists.put(list) }
             }
@@ -123,18 +137,5 @@ final class UploadConfirmation: Sendable {
             state.doomed[run.id] = ids
         }
         return ids
-    }
-
-    private func waitForEnd(of run: SweepNotices.Run, _ repository: Repository) throws {
-        var pulse = run.pulse
-        var silentMilliseconds = 0
-        while silentMilliseconds < Self.deadAfterMilliseconds {
-            let present = try SweepNotices.load(from: repository.store)?.notices.runs.first { $0.id == run.id }
-            guard let present, present.ended == nil else { return }
-            if present.pulse != pulse { silentMilliseconds = 0 }
-            pulse = present.pulse
-            sleepMilliseconds(200)
-            silentMilliseconds += 200
-        }
     }
 }
