@@ -81,9 +81,7 @@ extension Repository {
         _ name: RefName, from current: RefSnapshot?, to commit: CommitID?, _ operation: Movement.Operation, who: String,
         why: String
     ) throws -> RefSnapshot {
-        if let mirror = config.mirror {
-            throw RepositoryError.isMirror(location: store.location, source: mirror.source)
-        }
+        try refuseIfMirror()
         guard let commit, [.create, .reset, .fastForward].contains(operation) else {
             return try swapRef(name, from: current, to: commit, operation, who: who, why: why)
         }

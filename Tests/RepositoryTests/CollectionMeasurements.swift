@@ -19,8 +19,7 @@ struct CollectionMeasurements {
 
     /// Orphaned objects of all three kinds beside a live tree.
     @Test func manyObjects() throws {
-        let directory = try TemporaryDirectory()
-        let store = try DirectoryStore(directory.path)
+        let store = MemoryStore()
         let repository = try makeRepository(in: store)
         try repository.importing("live", "bytes")
         // Objects that nothing reaches, as many as asked for: made by hand, for the import would take longer.
@@ -28,9 +27,7 @@ struct CollectionMeasurements {
             let id = NodeID(hashing: Array("\(number)".utf8)).hex
             let kind = ["trees", "lists", "packs"][number % 3]
             let name = kind == "packs" ? String(id.prefix(32)) : id
-            let parent = "\(directory.path)/\(kind)/\(id.prefix(2))"
-            try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
-            try Data("orphan \(number)".utf8).write(to: URL(filePath: "\(parent)/\(name)"))
+            _ = try store.put("\(kind)/\(id.prefix(2))/\(name)", Array("orphan \(number)".utf8), .none)
         }
         let before = residentBytes()
         for deletes in [false, true] {
@@ -52,6 +49,7 @@ struct CollectionMeasurements {
         let store = try DirectoryStore(directory.path)
         let repository = try makeRepository(in: store)
         let source = try TemporaryDirectory()
+        let files = files / 10
         for number in 0..<files { try source.write("file \(number)", Array("contents \(number)".utf8)) }
         _ = try repository.importDirectory(source.path, into: .main, .test())
         for number in 0..<20 { try repository.importing("file \(number * 37)", "changed") }

@@ -131,11 +131,18 @@ final class WriteLease: Sendable {
 }
 
 extension Repository {
+    /// Before anything is uploaded for a ref that may not move.
+    func refuseIfMirror() throws(RepositoryError) {
+        guard let mirror = config.mirror else { return }
+        throw .isMirror(location: store.location, source: mirror.source)
+    }
+
     /// Runs `body`, which uploads objects and refers to what `commits` and `trees` reach, safe from the garbage
     /// collector. Throws `.collected` when the data of one of the commits is gone or about to go.
     func writing<Result>(
         on commits: [(id: CommitID, tree: NodeID)], trees: [NodeID] = [], _ body: () throws -> Result
     ) throws -> Result {
+        if !commits.isEmpty { try refuseIfMirror() }
         try writeLease.hold(self, commits.map(\.tree) + trees)
         defer { writeLease.release(self) }
         // After the lease: either the collector sees it, or we see the collector's record.
