@@ -36,6 +36,10 @@ extension Repository {
         prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit,
         beforeMove: (CommitID) throws -> Void = { _ in }
     ) throws -> Published {
+        // The head itself needs no lease (docs/design/011); whoever uploaded before has one.
+        if writeLease.isHeld {
+            return try publishing(on: branch, operation, info, prepare: prepare, beforeMove: beforeMove)
+        }
         let (_, first) = try liveRef(branch)
         return try writing(on: [(first, try commit(first).tree)]) {
             try publishing(on: branch, operation, info, prepare: prepare, beforeMove: beforeMove)

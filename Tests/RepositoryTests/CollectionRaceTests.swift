@@ -97,6 +97,7 @@ import Versioning
         try reopen(store).collect()
         writer.wait { $0 ? () : nil }
         #expect(isDone.withLock { $0 })
+        #expect(try reopen(memory).commit(reopen(memory).head()).tree == tree)
         let head = try reopen(memory).head()
         #expect(try reopen(memory).bytes(of: "a", in: head) == Array("again".utf8))
         #expect(try reopen(memory).fsck(data: true).damage.isEmpty)

@@ -1,13 +1,16 @@
+import Glibc
 package import ObjectStorage
 package import Repository
 package import Versioning
 
 extension Repository {
-    /// Imports one file into a branch.
+    /// Imports one file into a branch, always with the same times: the same contents give the same tree.
     @discardableResult
     package func importing(_ path: String, _ text: String, into branch: RefName = .main) throws -> CommitID {
         let source = try TemporaryDirectory()
         try source.write([path: text])
+        let time = timespec(tv_sec: 1_000_000_000, tv_nsec: 0)
+        for place in [source.path + "/" + path, source.path] { utimensat(AT_FDCWD, place, [time, time], 0) }
         return try importDirectory(source.path, into: branch, .test("\(path): \(text.prefix(20))")).commitID
     }
 

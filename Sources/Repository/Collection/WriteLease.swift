@@ -29,6 +29,9 @@ final class WriteLease: Sendable {
     /// What is left of the lease when the ref moves must cover the move and the difference of two clocks.
     private static let marginSeconds: Int64 = 2 * 3600
 
+    /// Whether somebody writes under it.
+    var isHeld: Bool { state.update { $0.writers > 0 } }
+
     /// Takes the lease, or adds `trees` to it.
     func hold(_ repository: Repository, _ trees: [NodeID]) throws {
         let needsSave = state.wait { state -> Bool? in
