@@ -126,9 +126,15 @@ package final class BlockListStore: Sendable {
     /// Uploads a list now.
     func put(_ list: BlockList) throws {
         let id = list.contentID
-        let object = TwoPartObject.encode(
-            kind: .blockList, logical: list.encodedLogical(), location: list.encodedLocation())
-        _ = try store.put(ObjectKeys.list(id), object, .none)
+        try Placing(store: store).put(ObjectKeys.list(id), list.extents) { bytes in
+            // A damaged object is replaced.
+            guard let object = try? TwoPartObject(decoding: bytes, kind: .blockList, id: id) else { return nil }
+            return try? BlockList(logical: object.logical, location: object.location).extents
+        } encode: { extents in
+            let placed = BlockList(blocks: list.blocks, extents: extents)
+            return TwoPartObject.encode(
+                kind: .blockList, logical: placed.encodedLogical(), location: placed.encodedLocation())
+        }
         diskCache?.discardObject(cacheKey(id))
     }
 

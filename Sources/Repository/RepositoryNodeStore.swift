@@ -2,6 +2,7 @@ package import BlockCache
 package import ObjectStorage
 package import ProllyTree
 import Synchronization
+import Versioning
 
 /// Tree nodes in the bucket, behind a memory cache and the host's disk cache.
 ///
@@ -56,8 +57,15 @@ package final class RepositoryNodeStore: NodeStore {
 
     /// Uploads a node now.
     func put(_ encoded: EncodedNode) throws {
-        let object = TwoPartObject.encode(kind: .node, logical: encoded.logical, location: encoded.location)
-        _ = try store.put(ObjectKeys.node(encoded.id), object, .none)
+        let node = try Node(id: encoded.id, logical: encoded.logical, location: encoded.location)
+        try Placing(store: store).put(ObjectKeys.node(encoded.id), node.extents()) { bytes in
+            // A damaged object is replaced.
+            guard let object = try? TwoPartObject(decoding: bytes, kind: .node, id: encoded.id) else { return nil }
+            return try? Node(id: encoded.id, logical: object.logical, location: object.location).extents()
+        } encode: { extents in
+            let placed = try node.placing(extents)
+            return TwoPartObject.encode(kind: .node, logical: placed.logical, location: placed.location)
+        }
         diskCache?.discardObject(cacheKey(encoded.id))
     }
 
@@ -113,5 +121,25 @@ package final class RepositoryNodeStore: NodeStore {
 
     private func cacheKey(_ id: NodeID) -> CacheKey {
         CacheKey(high: id.prefixWord, low: id.secondWord)
+    }
+}
+
+extension Node {
+    /// The places of all inline blocks, in the order of items.
+    func extents() throws -> [Extent] {
+        isLeaf ? try (0..<count).flatMap { try LocatedEntry(item: item($0)).extents } : []
+    }
+
+    /// The node with these places in the same order.
+    func placing(_ extents: [Extent]) throws -> EncodedNode {
+        var rest = extents[...]
+        return relocated(
+            try (0..<count).map { index in
+                let item = item(index)
+                let number = isLeaf ? try LocatedEntry(item: item).extents.count : 0
+                guard number > 0 else { return item }
+                defer { rest = rest.dropFirst(number) }
+                return Item(key: item.key, value: item.value, location: encodeExtents(Array(rest.prefix(number))))
+            })
     }
 }

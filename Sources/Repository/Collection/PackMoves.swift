@@ -4,8 +4,9 @@ import ProllyTree
 import Synchronization
 import Versioning
 
-/// `moved/<xx>/<pack>`: where repacking has put the blocks of a pack that were in use. Written before any node names the
-/// new places, never changed and never removed, so that whoever knows only an old place of a block finds the new one.
+/// `moved/<xx>/<pack>`: where blocks of a pack are found since repacking, or an upload of the same node, replaced their
+/// places. Written before any node names the new places, only added to and never removed, so that whoever knows only an
+/// old place of a block finds the new one.
 struct PackMove: Codable {
     var format = 1
     var when: Timestamp
@@ -80,7 +81,7 @@ final class PackMoves: Sendable {
     /// Where repacking put the block; `nil` when its pack has not moved or the block was not in use then.
     func next(of extent: Extent) throws -> Extent? {
         let known = state.withLock { state -> [UInt64: Extent]?? in
-            if let move = state.moves[extent.pack] { return .some(move) }
+            if let move = state.moves[extent.pack], move[extent.offset] != nil { return .some(move) }
             if let listed = state.listed, listed[extent.pack] == nil { return .some(nil) }
             return nil
         }
