@@ -185,6 +185,13 @@ extension Node {
         Item(key: key(index), value: value(index), location: location(index))
     }
 
+    /// The node with other locations, its items' keys and values being the same; the id does not change.
+    package func relocated(_ items: [Item]) -> EncodedNode {
+        let encoded = encodeNode(level: level, items)
+        precondition(encoded.id == id, "only locations change")
+        return encoded
+    }
+
     package func child(_ index: Int) -> NodeID {
         precondition(!isLeaf)
         return logical.withUnsafeBytes { raw in

@@ -75,10 +75,13 @@ extension Repository {
         return AuditCheckpoint(repository: config.id.uuidString, time: now(), heads: heads)
     }
 
-    static func reason(_ error: RepositoryError) -> String {
+    /// What is wrong with the object that the error is about.
+    static func reason(_ error: any Error) -> String {
         switch error {
-        case .corrupt(_, let reason): reason
-        case .missingObject: "it is missing"
+        case RepositoryError.corrupt(_, let reason): reason
+        case RepositoryError.missingObject, StoreError.notFound: "it is missing"
+        case StoreError.unavailable(_, let key, _, let reason):
+            "the store did not answer for \(key): \(reason)"
         default: "\(error)"
         }
     }
@@ -137,12 +140,12 @@ private struct AuditVerification {
         do {
             guard let ref = try repository.readRef(name) else { return }
             try verifyChain(ref, since: known)
-        } catch let error as RepositoryError {
-            switch error {
-            case .corrupt(let object, let reason): note(name.qualified, object, reason)
-            case .missingObject(let object, _): note(name.qualified, object, "it is missing")
-            default: note(name.qualified, ObjectKeys.ref(name), "\(error)")
-            }
+        } catch RepositoryError.corrupt(let object, let reason) {
+            note(name.qualified, object, reason)
+        } catch RepositoryError.missingObject(let object, _) {
+            note(name.qualified, object, "it is missing")
+        } catch {
+            note(name.qualified, ObjectKeys.ref(name), Repository.reason(error))
         }
     }
 
@@ -189,7 +192,7 @@ private struct AuditVerification {
                     note(name, key, "it names the hook '\(record.hook)', which did not pass")
                 }
                 if record.ref != name { note(name, key, "it names a hook's record about \(record.ref)") }
-            } catch let error as RepositoryError {
+            } catch {
                 note(name, ObjectKeys.hookRecord(subject, gate), Repository.reason(error))
             }
         }
@@ -199,7 +202,7 @@ private struct AuditVerification {
                 if !given.ref.hasPrefix("\(RefName.Kind.approvals.rawValue)/") || given.operation == .withdraw {
                     note(name, key, "it names the movement \(approval) as an approval, which is none")
                 }
-            } catch let error as RepositoryError {
+            } catch {
                 note(name, ObjectKeys.movement(approval), Repository.reason(error))
             }
         }
@@ -214,7 +217,7 @@ private struct AuditVerification {
                 report.commits += 1
                 try verifySignature(ObjectKeys.commit(id), id: id.hex, who: commit.committer, "")
                 for parent in commit.parents where commits.insert(parent).inserted { queue.append(parent) }
-            } catch let error as RepositoryError {
+            } catch {
                 note("", ObjectKeys.commit(id), Repository.reason(error))
             }
         }

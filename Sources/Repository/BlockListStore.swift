@@ -45,6 +45,7 @@ package final class BlockListStore: Sendable {
     private let store: any ObjectStore
     private let diskCache: BlockCache?
     private let state = Mutex(State())
+    private let unconfirmed = Mutex<[ContentID: BlockList]>([:])
     private let uploads = UploadQueue(threads: 4, waiting: 16, isShared: true)
     private static let memoryLimitBytes = 32 << 20
 
@@ -118,12 +119,35 @@ package final class BlockListStore: Sendable {
     package func save(_ list: BlockList) {
         let id = list.contentID
         remember(id, FileMap(list))
-        uploads.submit { [store, diskCache, key = cacheKey(id)] in
-            let object = TwoPartObject.encode(
-                kind: .blockList, logical: list.encodedLogical(), location: list.encodedLocation())
-            _ = try store.put(ObjectKeys.list(id), object, .none)
-            diskCache?.discardObject(key)
+        unconfirmed.withLock { $0[id] = list }
+        uploads.submit { [self] in try put(list) }
+    }
+
+    /// Uploads a list now.
+    func put(_ list: BlockList) throws {
+        let id = list.contentID
+        try Placing(store: store).put(ObjectKeys.list(id), list.extents) { bytes in
+            // A damaged object is replaced.
+            guard let object = try? TwoPartObject(decoding: bytes, kind: .blockList, id: id) else { return nil }
+            return try? BlockList(logical: object.logical, location: object.location).extents
+        } encode: { extents in
+            let placed = BlockList(blocks: list.blocks, extents: extents)
+            return TwoPartObject.encode(
+                kind: .blockList, logical: placed.encodedLogical(), location: placed.encodedLocation())
         }
+        diskCache?.discardObject(cacheKey(id))
+    }
+
+    /// What was saved since the last call.
+    func takeUnconfirmed() -> [ContentID: BlockList] {
+        unconfirmed.withLock { lists in
+            defer { lists = [:] }
+            return lists
+        }
+    }
+
+    func giveBack(_ lists: [ContentID: BlockList]) {
+        unconfirmed.withLock { $0.merge(lists) { newer, _ in newer } }
     }
 
     package func flush() throws {

@@ -7,10 +7,12 @@ package import Versioning
 /// SHA-256.
 package final class BlockReader: Sendable {
     private let store: any ObjectStore
+    private let moves: PackMoves
     package let cache: BlockCache?
 
     init(store: any ObjectStore, cache: BlockCache?) {
         self.store = store
+        moves = PackMoves(store: store)
         self.cache = cache
     }
 
@@ -48,8 +50,22 @@ package final class BlockReader: Sendable {
             try checkZeros(block)
             return Array(repeating: 0, count: Int(block.length))
         }
-        let stored = try get(extent.pack, extent.offset..<extent.offset + UInt64(extent.storedLength))
-        return try stored.withUnsafeBytes { try plain($0, block, extent) }
+        return try fetchStored(block, extent).plain
+    }
+
+    /// A block as it is stored and its plain bytes, verified. One whose pack is gone is looked for where repacking put
+    /// it.
+    func fetchStored(_ block: BlockReference, _ extent: Extent) throws -> (stored: [UInt8], plain: [UInt8]) {
+        let stored: [UInt8]
+        do {
+            stored = try get(extent.pack, extent.offset..<extent.offset + UInt64(extent.storedLength))
+        } catch RepositoryError.missingObject(let object, let neededBy) {
+            guard let moved = try moves.next(of: extent), moved.pack != extent.pack else {
+                throw RepositoryError.missingObject(object: object, neededBy: neededBy)
+            }
+            return try fetchStored(block, moved)
+        }
+        return (stored, try stored.withUnsafeBytes { try plain($0, block, extent) })
     }
 
     /// A block's plain bytes, from the host's cache if they are there; fills no cache.
@@ -96,16 +112,25 @@ package final class BlockReader: Sendable {
         }
     }
 
+    /// Whether these stored bytes are the block.
+    static func isBlock(_ block: BlockReference, _ extent: Extent, stored: UnsafeRawBufferPointer) -> Bool {
+        unpack(block, extent, stored).map { BlockID(hashing: $0) == block.id } ?? false
+    }
+
+    private static func unpack(
+        _ block: BlockReference, _ extent: Extent, _ stored: UnsafeRawBufferPointer
+    ) -> [UInt8]? {
+        switch extent.codec {
+        case .raw: stored.count == Int(block.length) ? Array(stored) : nil
+        case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))
+        case .zeros: nil
+        }
+    }
+
     private func plain(
         _ stored: UnsafeRawBufferPointer, _ block: BlockReference, _ extent: Extent
     ) throws -> [UInt8] {
-        let bytes: [UInt8]? =
-            switch extent.codec {
-            case .raw: stored.count == Int(block.length) ? Array(stored) : nil
-            case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))
-            case .zeros: nil
-            }
-        guard let bytes, BlockID(hashing: bytes) == block.id else {
+        guard let bytes = Self.unpack(block, extent, stored), BlockID(hashing: bytes) == block.id else {
             throw RepositoryError.corrupt(
                 object: ObjectKeys.pack(extent.pack),
                 reason: "the \(extent.storedLength) bytes at \(extent.offset) are not block \(block.id)")

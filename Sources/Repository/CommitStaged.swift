@@ -43,9 +43,19 @@ extension Repository {
         _ workspace: Workspace, _ info: CommitInfo, holder: some StagingHolder,
         progress: @escaping @Sendable (_ files: Int, _ bytes: UInt64) -> Void = { _, _ in }
     ) throws -> StagedCommit {
-        let branch = try RefName.branch(workspace.info.branch)
         try recoverSeal(workspace, holder)
-        try refuseIfProtected(branch, .commit)
+        try refuseIfProtected(RefName.branch(workspace.info.branch), .commit)
+        let baseID = try workspace.base()
+        return try writing(on: [(baseID, try commit(baseID).tree)], trees: try workspaceTrees(workspace)) {
+            try commitSealed(workspace, info, holder: holder, progress: progress)
+        }
+    }
+
+    private func commitSealed(
+        _ workspace: Workspace, _ info: CommitInfo, holder: some StagingHolder,
+        progress: @escaping @Sendable (_ files: Int, _ bytes: UInt64) -> Void
+    ) throws -> StagedCommit {
+        let branch = try RefName.branch(workspace.info.branch)
         try holder.seal()
         do {
             let baseID = try workspace.base()

@@ -13,6 +13,8 @@ package struct Damage: Sendable {
     package var isRange = false
     /// A commit in which they are.
     package var commit: CommitID?
+    /// For a pack, the blocks of it that are in use.
+    var blocks: [PackedBlock] = []
 }
 
 package struct FsckReport: Sendable {
@@ -23,6 +25,8 @@ package struct FsckReport: Sendable {
     package var packs = 0
     package var blocks = 0
     package var bytesVerified: UInt64 = 0
+    /// Commits whose data the garbage collector took.
+    package var collected = 0
     package var damage: [Damage] = []
 }
 
@@ -37,11 +41,12 @@ extension Repository {
         let audit = try verifyAudit()
         check.report.refs = audit.refs
         check.report.damage = audit.findings.map { Damage(object: $0.object, reason: $0.reason) }
+        let collected = try collectedTrees()
         progress("listing packs")
         try check.listPacks()
         for id in try check.reachableCommits() {
             progress("commit \(id.hex.prefix(12))")
-            try check.tree(of: id)
+            try check.tree(of: id, collected: collected)
         }
         try check.packs()
         if data { try check.data(progress) }
@@ -58,14 +63,18 @@ private struct FsckRun {
     /// Every stored block that a checked file refers to, and who refers to it.
     private var blocks: [Extent: (block: BlockReference, files: [Int])] = [:]
     private var files: [(path: TreePath, commit: CommitID)] = []
+    private var heads: Set<CommitID> = []
+    private let moves: PackMoves
     private var badPacks: [PackID: String] = [:]
     private var badBlocks: [Extent: String] = [:]
 
     init(repository: Repository) {
         self.repository = repository
+        moves = PackMoves(store: repository.store)
     }
 
     mutating func listPacks() throws {
+        _ = try moves.list()
         for object in try repository.listKeys(ObjectKeys.packs) {
             guard let name = object.key.split(separator: "/").last, let id = PackID(hex: name) else { continue }
             packSizes[id] = object.sizeBytes
@@ -83,6 +92,7 @@ private struct FsckRun {
                 if let commit = ref.commit { heads.append(commit) }
             }
         }
+        self.heads = Set(heads)
         var order: [CommitID] = []
         var seen = Set(heads)
         var queue = Array(seen).sorted()
@@ -91,7 +101,7 @@ private struct FsckRun {
                 let commit = try repository.commit(id)
                 order.append(id)
                 for parent in commit.parents where seen.insert(parent).inserted { queue.append(parent) }
-            } catch let error as RepositoryError {
+            } catch {
                 report.damage.append(
                     Damage(object: ObjectKeys.commit(id), reason: Repository.reason(error), commit: id))
             }
@@ -100,8 +110,20 @@ private struct FsckRun {
         return order
     }
 
-    mutating func tree(of id: CommitID) throws {
-        try node(repository.commit(id).tree, in: id, after: [], upTo: nil)
+    /// A commit whose data was collected has none to check; the head of a ref must have all.
+    mutating func tree(of id: CommitID, collected: Set<NodeID>) throws {
+        // Read a moment ago; a commit that cannot be read again is reported as such.
+        guard let tree = try? repository.commit(id).tree else {
+            report.damage.append(Damage(object: ObjectKeys.commit(id), reason: "it cannot be read again", commit: id))
+            return
+        }
+        if collected.contains(tree), !heads.contains(id),
+            try CollectedTree.load(tree, from: repository.store)?.record.commits.contains(id) == true
+        {
+            report.collected += 1
+            return
+        }
+        try node(tree, in: id, after: [], upTo: nil)
     }
 
     private mutating func node(_ id: NodeID, in commit: CommitID, after: [UInt8], upTo: [UInt8]?) throws {
@@ -109,6 +131,9 @@ private struct FsckRun {
         let node: Node
         do {
             node = try repository.nodes.reload(id)
+        } catch .unreadable(_, RepositoryError.collected) where !heads.contains(commit) {
+            report.collected += 1
+            return
         } catch {
             report.damage.append(damaged(id, error, commit, after, upTo))
             return
@@ -133,7 +158,7 @@ private struct FsckRun {
             switch error {
             case .missing: "it is missing"
             case .corrupt(_, let reason): reason
-            case .unreadable(_, let reason), .unwritable(_, let reason): "\(reason)"
+            case .unreadable(_, let reason), .unwritable(_, let reason): Repository.reason(reason)
             }
         // Keys that do not decode would have been reported with their own node.
         let range = [try? TreePath(itemKey: after), upTo.flatMap { try? TreePath(itemKey: $0) }].compactMap { $0 }
@@ -151,7 +176,7 @@ private struct FsckRun {
             if case .list(let id) = content.blocks {
                 do {
                     list = try repository.lists.reload(id).list
-                } catch let error as RepositoryError {
+                } catch {
                     report.damage.append(
                         Damage(
                             object: ObjectKeys.list(id), reason: Repository.reason(error), paths: [path], commit: commit
@@ -162,7 +187,8 @@ private struct FsckRun {
                 list = located.inlineList ?? .empty
             }
             for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
-                blocks[extent, default: (block, [])].files.append(files.count - 1)
+                let present = packSizes[extent.pack] == nil ? try moves.present(of: extent) : extent
+                blocks[present, default: (block, [])].files.append(files.count - 1)
             }
         } catch {
             report.damage.append(Damage(object: "entry \(printableName(item.key))", reason: "\(error)", commit: commit))
@@ -173,6 +199,10 @@ private struct FsckRun {
     mutating func packs() throws {
         report.blocks = blocks.count
         for extent in blocks.keys {
+            // Written since the listing, perhaps.
+            if packSizes[extent.pack] == nil {
+                packSizes[extent.pack] = try repository.store.findInfo(ObjectKeys.pack(extent.pack))?.sizeBytes
+            }
             guard let size = packSizes[extent.pack] else {
                 badPacks[extent.pack] = "it is missing"
                 continue
@@ -194,7 +224,7 @@ private struct FsckRun {
             var reason: String?
             do {
                 _ = try repository.blocks.fetch(block, extent)
-            } catch let error as RepositoryError {
+            } catch {
                 reason = Repository.reason(error)
             }
             found.withLock { found in
@@ -212,16 +242,22 @@ private struct FsckRun {
 
     /// Adds the damaged packs and blocks to the report with every path that needs them.
     mutating func nameFiles() {
-        var byObject: [String: (reason: String, files: Set<Int>)] = [:]
+        var byObject: [String: (reason: String, files: Set<Int>, pack: PackID)] = [:]
         for (extent, entry) in blocks {
             guard let reason = badPacks[extent.pack] ?? badBlocks[extent] else { continue }
-            byObject[ObjectKeys.pack(extent.pack), default: (reason, [])].files.formUnion(entry.files)
+            byObject[ObjectKeys.pack(extent.pack), default: (reason, [], extent.pack)].files.formUnion(entry.files)
+        }
+        var packed: [PackID: [PackedBlock]] = [:]
+        let damaged = Set(byObject.values.map(\.pack))
+        for (extent, entry) in blocks where damaged.contains(extent.pack) {
+            packed[extent.pack, default: []].append(PackedBlock(block: entry.block, extent: extent))
         }
         for (object, entry) in byObject.sorted(by: { $0.key < $1.key }) {
             let affected = entry.files.map { files[$0] }.sorted { $0.path < $1.path }
             report.damage.append(
                 Damage(
-                    object: object, reason: entry.reason, paths: affected.map(\.path), commit: affected.first?.commit))
+                    object: object, reason: entry.reason, paths: affected.map(\.path), commit: affected.first?.commit,
+                    blocks: packed[entry.pack] ?? []))
         }
     }
 }

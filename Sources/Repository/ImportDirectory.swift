@@ -56,11 +56,22 @@ extension Repository {
         let (_, baseID) = try liveRef(branch)
         try refuseIfProtected(branch, .import)
         let base = try commit(baseID)
+        let subject = "\(source) → \(branch.name):\(options.destination)"
+        return try writing(on: [(baseID, base.tree)], trees: try checkpoints(of: subject).map(\.tree)) {
+            try importDirectory(source, into: branch, base: (baseID, base), subject, info, options, progress)
+        }
+    }
+
+    private func importDirectory(
+        _ source: String, into branch: RefName, base: (id: CommitID, commit: Commit), _ subject: String,
+        _ info: CommitInfo, _ options: ImportOptions, _ progress: ImportProgress
+    ) throws -> Published {
+        let (baseID, base) = base
         let baseTree = tree(base.tree)
         let parents = try parentDirectories(of: options.destination, in: baseTree)
         let session = try ImportSession(
             repository: self, source: Array(source.utf8), options: options, base: baseTree,
-            start: baseTree.applying(parents), subject: "\(source) → \(branch.name):\(options.destination)",
+            start: baseTree.applying(parents), subject: subject,
             holder: info.author, progress: progress)
         let imported = try session.run()
         if imported.root == baseTree.root { throw RepositoryError.nothingToCommit }
@@ -74,6 +85,16 @@ extension Repository {
         }
         session.dropCheckpoint()
         return published
+    }
+
+    /// What earlier runs of the same import have uploaded, as far as it is surely there: a lease about to expire counts
+    /// for nothing.
+    fileprivate func checkpoints(of subject: String) throws -> [(id: String, tree: NodeID)] {
+        let present = now().seconds
+        return try leases().filter { _, lease in
+            lease.purpose == .import && lease.subject == subject
+                && lease.expires.seconds > present + Self.leaseMarginSeconds
+        }.map { ($0.id, $0.lease.tree) }
     }
 
     /// Entries for the directories above `path` that the tree lacks, in the order of keys.
@@ -137,9 +158,9 @@ private final class ImportSession: Sendable {
         }
         let limit = BlockSink.maximumKnownBlocks / 2
         var known = try repository.knownBlocks(in: base, limit: limit)
-        let earlier = try repository.leases().filter { $0.lease.purpose == .import && $0.lease.subject == subject }
-        for (_, lease) in earlier {
-            known.merge(try repository.knownBlocks(in: repository.tree(lease.tree), limit: limit)) { old, _ in old }
+        let earlier = try repository.checkpoints(of: subject)
+        for (_, tree) in earlier {
+            known.merge(try repository.knownBlocks(in: repository.tree(tree), limit: limit)) { old, _ in old }
         }
         leaseID = earlier.first?.id ?? randomHex()
         self.known = Mutex(known)

@@ -53,6 +53,15 @@ extension Repository {
         options: MergeOptions = MergeOptions()
     ) throws -> Published {
         if options.fastForwardOnly { return try fastForward(destination, to: source, named: sourceName, info) }
+        return try writing(on: [(source.commitID, source.commit.tree)]) {
+            try mergeCommit(source, named: sourceName, into: destination, info, options)
+        }
+    }
+
+    private func mergeCommit(
+        _ source: ResolvedRevision, named sourceName: String, into destination: RefName, _ info: CommitInfo,
+        _ options: MergeOptions
+    ) throws -> Published {
         var info = info
         if options.squash { info.metadata["squashed-from"] = source.commitID.hex }
         return try publish(on: destination, .merge, info, source: source.commitID) { head, headCommit in

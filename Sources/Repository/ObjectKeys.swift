@@ -12,6 +12,17 @@ package enum ObjectKeys {
     static let hookRecords = "hooks/"
     static let signatures = "signatures/"
 
+    static let leases = "leases/"
+    static let collected = "collected/"
+    static let moved = "moved/"
+    static let retention = "retention.json"
+    static let sweeps = "gc/sweeps.json"
+    static let doomed = "gc/doomed/"
+    static let clock = "gc/clock"
+
+    static func collected(_ tree: NodeID) -> String { collected + tree.hex }
+    static func moved(_ id: PackID) -> String { "moved/\(id.hex.prefix(2))/\(id.hex)" }
+    static func doomed(run: String, page: Int) -> String { "\(doomed)\(run)/\(page)" }
     static func commit(_ id: CommitID) -> String { commits + id.hex }
     static func movement(_ id: MovementID) -> String { movements + id.hex }
     static func node(_ id: NodeID) -> String { "trees/\(id.hex.prefix(2))/\(id.hex)" }

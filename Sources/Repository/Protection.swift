@@ -25,6 +25,14 @@ extension Repository {
     package func changeProtection(
         who: String, why: String, _ change: (ProtectionRules) throws -> ProtectionRules
     ) throws -> ProtectionRules {
+        try refuseIfMirror()
+        let tree = try emptyTree()
+        return try writing(on: [], trees: [tree]) { try setProtection(tree, who: who, why: why, change) }
+    }
+
+    private func setProtection(
+        _ tree: NodeID, who: String, why: String, _ change: (ProtectionRules) throws -> ProtectionRules
+    ) throws -> ProtectionRules {
         let ref = try Self.protectionRef()
         for _ in 0..<Self.maximumPublishAttempts {
             let (old, snapshot) = try protectionRules()
@@ -32,8 +40,9 @@ extension Repository {
             let parent = try snapshot?.commit.map { ($0, try self.commit($0)) }
             let text = String(decoding: encodeRecord(new), as: UTF8.self)
             let made = makeCommit(
-                tree: try emptyTree(), parents: parent.map { [$0] } ?? [], counts: Commit.Counts(directories: 1),
+                tree: tree, parents: parent.map { [$0] } ?? [], counts: Commit.Counts(directories: 1),
                 CommitInfo(author: who, message: why, metadata: [Self.rulesKey: text]))
+            try flush()
             let move = RefMove(
                 ref: ref, operation: .protect, old: snapshot?.commit, new: try saveCommit(made), who: who, why: why)
             do {
@@ -46,11 +55,9 @@ extension Repository {
         throw RepositoryError.contended(ref, attempts: Self.maximumPublishAttempts, winner: "someone")
     }
 
-    /// The tree that a repository begins with.
-    func emptyTree() throws -> NodeID {
+    /// The tree that a repository begins with; in the bucket after `flush`.
+    private func emptyTree() throws -> NodeID {
         let root = LocatedEntry(Entry(kind: .directory, mode: 0o755, modified: config.created))
-        let tree = try SnapshotTree.build([root.item(at: .root)], in: nodes)
-        try flush()
-        return tree.root
+        return try SnapshotTree.build([root.item(at: .root)], in: nodes).root
     }
 }

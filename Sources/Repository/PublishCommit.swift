@@ -39,6 +39,20 @@ extension Repository {
         prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit,
         beforeMove: (CommitID) throws -> Void = { _ in }
     ) throws -> Published {
+        // The head itself needs no lease (docs/design/011); whoever uploaded before has one.
+        if writeLease.isHeld {
+            return try publishing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
+        }
+        let (_, first) = try liveRef(branch)
+        return try writing(on: [(first, try commit(first).tree)]) {
+            try publishing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
+        }
+    }
+
+    private func publishing(
+        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo, _ source: CommitID?,
+        prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit, beforeMove: (CommitID) throws -> Void
+    ) throws -> Published {
         var winner = ""
         for attempt in 0..<Self.maximumPublishAttempts {
             pauseBeforeAttempt(attempt)

@@ -74,7 +74,19 @@ extension Repository {
     ///
     /// A reply that is lost is no failure: when the condition fails, the ref's chain of movements tells whether it was
     /// our own write that won (docs/design/003).
+    ///
+    /// A commit that exists already is protected from the garbage collector meanwhile; a new one is by the lease of
+    /// whoever uploaded it.
     func moveRef(_ admission: Admission, from current: RefSnapshot?) throws -> RefSnapshot {
+        try refuseIfMirror()
+        guard let commit = admission.move.new, [.create, .reset, .fastForward].contains(admission.move.operation) else {
+            return try swapRef(admission, from: current)
+        }
+        return try writing(on: [(commit, try self.commit(commit).tree)]) { try swapRef(admission, from: current) }
+    }
+
+    private func swapRef(_ admission: Admission, from current: RefSnapshot?) throws -> RefSnapshot {
+        try writeLease.check()
         let move = admission.move
         let name = move.ref
         guard current?.commit == move.old else { throw RefMoveFailure.moved(current: current) }

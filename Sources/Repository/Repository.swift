@@ -18,6 +18,8 @@ package final class Repository: Sendable {
     package let blocks: BlockReader
     package let lists: BlockListStore
     package let logger: Logger
+    let writeLease = WriteLease()
+    let confirmation = UploadConfirmation()
     /// Threads for uploads and downloads.
     package let ioThreads: Int
     /// Without one, moves that meet hooks are refused.
@@ -71,10 +73,9 @@ package final class Repository: Sendable {
         Tree(root: id, store: nodes)
     }
 
-    /// Waits until all nodes and lists saved so far are in the bucket.
+    /// Waits until all nodes and lists saved so far are in the bucket, where no sweep removes them.
     func flush() throws {
-        try nodes.flush()
-        try lists.flush()
+        try confirmation.confirm(in: self)
     }
 }
 

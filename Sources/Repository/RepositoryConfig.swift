@@ -9,6 +9,8 @@ package struct RepositoryConfig: Hashable, Sendable, Codable {
     package var created: Timestamp
     package var chunking: Chunking
     package var store: StoreQuirks
+    /// What it is a mirror of; `nil` for a repository of its own.
+    package var mirror: MirrorMark?
 
     package static let supportedFormat = 1
 
@@ -38,6 +40,10 @@ package struct RepositoryConfig: Hashable, Sendable, Codable {
 
     /// Reads and checks `tarn.json`.
     static func load(from store: any ObjectStore) throws -> RepositoryConfig {
+        try loadForUpdate(from: store).config
+    }
+
+    static func loadForUpdate(from store: any ObjectStore) throws -> (config: RepositoryConfig, etag: ETag) {
         let object: StoredObject
         do {
             object = try store.get(ObjectKeys.config, range: nil, ifMatch: nil)
@@ -51,7 +57,7 @@ package struct RepositoryConfig: Hashable, Sendable, Codable {
         guard config.chunking == Chunking() else {
             throw RepositoryError.corrupt(object: ObjectKeys.config, reason: "its chunking is not that of format 1")
         }
-        return config
+        return (config, object.etag)
     }
 }
 

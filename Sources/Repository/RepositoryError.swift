@@ -1,5 +1,5 @@
 package import ObjectStorage
-import ProllyTree
+package import ProllyTree
 package import Versioning
 
 /// What stops a use case. Cases carry facts; the command line makes the sentences.
@@ -44,6 +44,15 @@ package enum RepositoryError: Error, Sendable {
     case sourceUnusable(path: String, reason: String)
     case store(StoreError)
     case interrupted
+    /// The data of a commit was removed by the garbage collector; its record and the movements are still there.
+    case collected(tree: NodeID, record: CollectedTree)
+    case retentionNotFound(String)
+    /// The garbage collector must not run now.
+    case collectionRefused(reason: String)
+    /// A mirror takes commits from its source only.
+    case isMirror(location: String, source: String)
+    /// What was uploaded is not surely there any more: the lease on it was not renewed in time.
+    case leaseLost(seconds: Int64)
 }
 
 /// `errno` of the call that just failed on `path`.

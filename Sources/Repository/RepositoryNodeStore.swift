@@ -2,6 +2,7 @@ package import BlockCache
 package import ObjectStorage
 package import ProllyTree
 import Synchronization
+import Versioning
 
 /// Tree nodes in the bucket, behind a memory cache and the host's disk cache.
 ///
@@ -14,6 +15,7 @@ package final class RepositoryNodeStore: NodeStore {
     private let memory: NodeCache
     private let uploads: UploadQueue
     private let pending = Mutex<[NodeID: Node]>([:])
+    private let unconfirmed = Mutex<[NodeID: EncodedNode]>([:])
 
     package init(store: any ObjectStore, diskCache: BlockCache?, memoryLimitBytes: Int, uploadThreads: Int) {
         self.store = store
@@ -45,13 +47,38 @@ package final class RepositoryNodeStore: NodeStore {
             preconditionFailure("a node just encoded must decode: \(error.reason)")
         }
         pending.withLock { $0[encoded.id] = node }
+        unconfirmed.withLock { $0[encoded.id] = encoded }
         uploads.submit { [self] in
-            let object = TwoPartObject.encode(kind: .node, logical: encoded.logical, location: encoded.location)
-            _ = try store.put(ObjectKeys.node(encoded.id), object, .none)
-            diskCache?.discardObject(cacheKey(encoded.id))
+            try put(encoded)
             memory.insert(node)
             pending.withLock { $0[encoded.id] = nil }
         }
+    }
+
+    /// Uploads a node now.
+    func put(_ encoded: EncodedNode) throws {
+        let node = try Node(id: encoded.id, logical: encoded.logical, location: encoded.location)
+        try Placing(store: store).put(ObjectKeys.node(encoded.id), node.extents()) { bytes in
+            // A damaged object is replaced.
+            guard let object = try? TwoPartObject(decoding: bytes, kind: .node, id: encoded.id) else { return nil }
+            return try? Node(id: encoded.id, logical: object.logical, location: object.location).extents()
+        } encode: { extents in
+            let placed = try node.placing(extents)
+            return TwoPartObject.encode(kind: .node, logical: placed.logical, location: placed.location)
+        }
+        diskCache?.discardObject(cacheKey(encoded.id))
+    }
+
+    /// What was saved since the last call.
+    func takeUnconfirmed() -> [NodeID: EncodedNode] {
+        unconfirmed.withLock { nodes in
+            defer { nodes = [:] }
+            return nodes
+        }
+    }
+
+    func giveBack(_ nodes: [NodeID: EncodedNode]) {
+        unconfirmed.withLock { $0.merge(nodes) { newer, _ in newer } }
     }
 
     /// Waits until every saved node is in the bucket; throws the first upload that failed.
@@ -71,10 +98,16 @@ package final class RepositoryNodeStore: NodeStore {
             // What does not verify is not cached; fetched once more, it is decoded and named below.
             return try cached ?? store.get(key, range: nil, ifMatch: nil).bytes
         } catch StoreError.notFound {
-            throw .missing(id)
+            throw missing(id)
         } catch {
             throw .unreadable(id, reason: error)
         }
+    }
+
+    /// Whoever looks for the tree of a commit whose data was collected is told so.
+    private func missing(_ id: NodeID) -> TreeError {
+        guard let record = try? CollectedTree.load(id, from: store) else { return .missing(id) }
+        return .unreadable(id, reason: RepositoryError.collected(tree: id, record: record.record))
     }
 
     private func decode(_ id: NodeID, _ bytes: [UInt8]) throws(TreeError) -> Node {
@@ -88,5 +121,25 @@ package final class RepositoryNodeStore: NodeStore {
 
     private func cacheKey(_ id: NodeID) -> CacheKey {
         CacheKey(high: id.prefixWord, low: id.secondWord)
+    }
+}
+
+extension Node {
+    /// The places of all inline blocks, in the order of items.
+    func extents() throws -> [Extent] {
+        isLeaf ? try (0..<count).flatMap { try LocatedEntry(item: item($0)).extents } : []
+    }
+
+    /// The node with these places in the same order.
+    func placing(_ extents: [Extent]) throws -> EncodedNode {
+        var rest = extents[...]
+        return relocated(
+            try (0..<count).map { index in
+                let item = item(index)
+                let number = isLeaf ? try LocatedEntry(item: item).extents.count : 0
+                guard number > 0 else { return item }
+                defer { rest = rest.dropFirst(number) }
+                return Item(key: item.key, value: item.value, location: encodeExtents(Array(rest.prefix(number))))
+            })
     }
 }

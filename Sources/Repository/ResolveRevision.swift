@@ -86,8 +86,10 @@ extension Repository {
         return found
     }
 
-    /// The entry at a path of a commit. The root always exists.
+    /// The entry at a path of a commit. The root always exists. Throws `.collected` when the commit's data is gone,
+    /// though a cache may hold some of it.
     package func entry(at path: TreePath, in commit: Commit, named revision: String) throws -> LocatedEntry {
+        try refuseIfCollected(CommitID(hashing: encodeRecord(commit)), tree: commit.tree)
         guard let entry = try tree(commit.tree).entry(at: path) else {
             throw RepositoryError.pathNotFound(path: path, revision: revision)
         }

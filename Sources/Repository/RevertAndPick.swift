@@ -8,27 +8,33 @@ extension Repository {
     package func revert(
         _ revision: ResolvedRevision, on branch: RefName, _ info: CommitInfo, strategy: MergeStrategy = MergeStrategy()
     ) throws -> Published {
-        let parent = try firstParent(of: revision)
-        return try apply(
-            from: revision.commit, to: parent, source: revision.commitID, on: branch, .revert,
-            info.noting("reverts", revision.commitID), strategy)
+        try withFirstParent(of: revision) { parent in
+            try apply(
+                from: revision.commit, to: parent, source: revision.commitID, on: branch, .revert,
+                info.noting("reverts", revision.commitID), strategy)
+        }
     }
 
     /// Does on `branch` what `revision` changed against its first parent. Throws as `revert` does.
     package func cherryPick(
         _ revision: ResolvedRevision, on branch: RefName, _ info: CommitInfo, strategy: MergeStrategy = MergeStrategy()
     ) throws -> Published {
-        let parent = try firstParent(of: revision)
-        return try apply(
-            from: parent, to: revision.commit, source: revision.commitID, on: branch, .cherryPick,
-            info.noting("cherry-picked-from", revision.commitID), strategy)
+        try withFirstParent(of: revision) { parent in
+            try apply(
+                from: parent, to: revision.commit, source: revision.commitID, on: branch, .cherryPick,
+                info.noting("cherry-picked-from", revision.commitID), strategy)
+        }
     }
 
-    private func firstParent(of revision: ResolvedRevision) throws -> Commit {
-        guard let parent = revision.commit.parents.first else {
+    /// Runs `body` with the first parent while the collector leaves both commits alone.
+    private func withFirstParent(
+        of revision: ResolvedRevision, _ body: (Commit) throws -> Published
+    ) throws -> Published {
+        guard let id = revision.commit.parents.first else {
             throw RepositoryError.noParent(revision.commitID, number: 1)
         }
-        return try commit(parent)
+        let parent = try commit(id)
+        return try writing(on: [(revision.commitID, revision.commit.tree), (id, parent.tree)]) { try body(parent) }
     }
 
     /// A commit on `branch` with the difference between two commits.

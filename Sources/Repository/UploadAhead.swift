@@ -32,6 +32,20 @@ extension Repository {
             try renewOrEndLease(workspace)
             return 0
         }
+        return try writing(on: [], trees: try workspaceTrees(workspace)) {
+            try upload(Array(nodes), workspace, isStopped)
+        }
+    }
+
+    /// The trees whose blocks staged files may show.
+    func workspaceTrees(_ workspace: Workspace) throws -> [NodeID] {
+        let uploads = try workspace.uploadLease()?.tree
+        return [try commit(workspace.base()).tree] + (uploads.map { [$0] } ?? [])
+    }
+
+    private func upload(
+        _ nodes: [StagedNode], _ workspace: Workspace, _ isStopped: @escaping @Sendable () -> Bool
+    ) throws -> Int {
         let done = Mutex<[(node: StagedNode, blocks: BlockList)]>([])
         let ingest = FileIngest<StagedNode>(repository: self, known: [:]) { [lists] _, node, list, _ in
             if FileContent.needsList(list) { lists.save(list) }
@@ -112,5 +126,5 @@ extension Repository {
     }
 
     /// A commit that begins this long before the lease ends is over by then.
-    private static let leaseMarginSeconds: Int64 = 86_400
+    static let leaseMarginSeconds: Int64 = 86_400
 }

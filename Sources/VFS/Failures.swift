@@ -4,6 +4,7 @@ import ObjectStorage
 import ProllyTree
 import Repository
 import Staging
+import Versioning
 
 /// Runs `body`; whatever is not a `VFSError` already is logged, naming the object, and becomes `.inputOutput`.
 func reportingFailures<Result>(
@@ -30,6 +31,8 @@ package func describeFailure(_ error: any Error) -> String {
     case TreeError.unwritable(let id, let reason): "tree node \(id) cannot be written: \(describeFailure(reason))"
     case RepositoryError.corrupt(let object, let reason): "\(object) is corrupt: \(reason)"
     case RepositoryError.missingObject(let object, let neededBy): "\(object) is missing, needed by \(neededBy)"
+    case RepositoryError.collected(let tree, let record):
+        "the data of tree \(tree) was collected by gc on \(record.when.rfc3339) under \(record.rule)"
     case RepositoryError.store(let error): describeFailure(error)
     case StoreError.unavailable(let location, let key, let attempts, let reason):
         "\(location)/\(key) is out of reach after \(attempts) attempts: \(reason)"

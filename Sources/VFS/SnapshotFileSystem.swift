@@ -1,5 +1,5 @@
 package import Logging
-import ProllyTree
+package import ProllyTree
 package import Repository
 import Synchronization
 import Versioning
@@ -114,6 +114,11 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
             slots.byCommit[id] = slots.views.count - 1
             return slots.views.count - 1 + firstSlot
         }
+    }
+
+    /// The trees of the commits that are shown now.
+    package func shownTrees() -> [NodeID] {
+        slots.withLock { slots in slots.views.compactMap { $0?.commit.tree } }
     }
 
     /// Lets go of a commit that the root has moved away from and the kernel has forgotten.

@@ -92,7 +92,7 @@ func encodeBlocks(_ blocks: [BlockReference]) -> [UInt8] {
     return output
 }
 
-func encodeExtents(_ extents: [Extent]) -> [UInt8] {
+package func encodeExtents(_ extents: [Extent]) -> [UInt8] {
     var output: [UInt8] = []
     for extent in extents {
         output.append(extent.codec.rawValue)
@@ -138,7 +138,7 @@ func decodeBlocks(_ bytes: [UInt8]) throws(DecodingFault) -> [BlockReference] {
     return blocks
 }
 
-func decodeExtents(_ bytes: [UInt8], count: Int) throws(DecodingFault) -> [Extent] {
+package func decodeExtents(_ bytes: [UInt8], count: Int) throws(DecodingFault) -> [Extent] {
     let result: Result<[Extent], DecodingFault> = bytes.withUnsafeBytes { raw in
         Result { () throws(DecodingFault) in
             var reader = ByteReader(raw)

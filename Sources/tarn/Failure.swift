@@ -63,6 +63,7 @@ func describe(_ error: any Error) -> FailureDescription? {
     case let error as BlockCacheError:
         FailureDescription(message: "the block cache cannot be used: \(error)", hint: "Choose another with --cache-dir")
     case let error as FUSEServerError: words(error)
+    case let fault as MirrorFault: words(fault)
     case let fault as RefNameFault:
         FailureDescription(message: "'\(fault.name)' cannot be a branch or tag: \(fault.reason)", code: .usage)
     case let fault as PathFault:
@@ -165,6 +166,28 @@ private func words(_ error: RepositoryError) -> FailureDescription {
     case .localIO(let path, let number): describe(path: path, number)
     case .sourceUnusable(let path, let reason): FailureDescription(message: "\(path): \(reason)")
     case .store(let error): words(error)
+    case .collected(_, let record):
+        FailureDescription(
+            message:
+                "the data of commit \(record.commits.map { String($0.hex.prefix(12)) }.joined(separator: ", ")) was collected "
+                + "by gc on \(record.when.rfc3339.prefix(19))Z under \(record.rule)",
+            hint: "Its record is still in the log; a mirror may have its data", code: .notFound)
+    case .retentionNotFound(let glob):
+        FailureDescription(
+            message: "there is no retention rule for '\(glob)'", hint: "'tarn retention list' shows what there is",
+            code: .notFound)
+    case .collectionRefused(let reason):
+        FailureDescription(message: "nothing was collected: \(reason)", code: .refused)
+    case .isMirror(let location, let source):
+        FailureDescription(
+            message: "\(location) is a mirror of \(source), which takes no commits of its own",
+            hint: "Commit there, or make this a repository of its own: tarn mirror --promote \(location)",
+            code: .refused)
+    case .leaseLost(let seconds):
+        FailureDescription(
+            message:
+                "the lease on what was uploaded was last renewed \(seconds / 3600) hours ago, so that it may be gone",
+            hint: "Nothing was changed; run the command again")
     case .interrupted: FailureDescription(message: "interrupted")
     }
 }

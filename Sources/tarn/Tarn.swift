@@ -45,6 +45,9 @@ struct Tarn: ParsableCommand {
                 subcommands: [
                     Log.self, Blame.self, Bisect.self, Show.self, List.self, Cat.self, StatCommand.self,
                 ]),
+            CommandGroup(
+                name: "Storage",
+                subcommands: [GarbageCollection.self, Retention.self, DiskUsageCommand.self, Mirror.self]),
             CommandGroup(name: "Trust", subcommands: [Fsck.self, Audit.self]),
         ])
 

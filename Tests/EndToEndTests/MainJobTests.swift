@@ -84,6 +84,7 @@ struct MainJobTests {
         let server = try sandbox.server(of: point)
         sandbox.kill(server, SIGTERM)
         try sandbox.shell("for i in $(seq 600); do mountpoint -q '\(point)' || exit 0; sleep 0.1; done; exit 1")
+        // Its process may still be saving: whoever mounts now waits for it.
         let again = try sandbox.mount("again", "--ref", "main", "--write")
         #expect(try sandbox.read(again + "/a") == "kept")
         try sandbox.unmount(again)

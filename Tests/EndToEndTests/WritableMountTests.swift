@@ -125,9 +125,10 @@ struct WritableMountTests {
 
     /// The uploader notes a file just after it wrote the lease.
     private static let untilLeased =
-        "for i in $(seq 300); do [ -n \"$(ls lake/leases 2>/dev/null)\" ] && break; sleep 0.1; done; sleep 2"
+        "for i in $(seq 300); do \(uploads) && break; sleep 0.1; done; sleep 2"
     private static let untilNotLeased =
-        "for i in $(seq 200); do [ -z \"$(ls lake/leases)\" ] && break; sleep 0.1; done; [ -z \"$(ls lake/leases)\" ]"
+        "for i in $(seq 200); do \(uploads) || break; sleep 0.1; done; ! \(uploads)"
+    private static let uploads = "grep -lqs '\"purpose\":\"upload\"' lake/leases/*"
 
     private func uploadedBytes(_ outcome: Outcome) throws -> Int {
         struct Committed: Decodable {

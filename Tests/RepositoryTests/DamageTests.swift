@@ -66,15 +66,22 @@ import Versioning
         #expect(clean.damage.isEmpty && clean.files == 2)
         for key in try keys(prefix) {
             let count = try store.head(key).sizeBytes
+            var harmless = 0
             for _ in 0..<(prefix == "packs/" ? 3 : 12) {
                 let bit = random.below(Int(count) * 8)
                 try withFlippedBit(key, bit) { store in
                     let named = try read(store)
                     #expect(named.isSubset(of: [key]), "\(key), bit \(bit)")
                     let report = try reopen(store).fsck(data: true)
-                    #expect(report.damage.contains { $0.object == key }, "\(key), bit \(bit): \(report.damage)")
+                    if report.damage.isEmpty, named.isEmpty {
+                        harmless += 1
+                    } else {
+                        #expect(report.damage.contains { $0.object == key }, "\(key), bit \(bit): \(report.damage)")
+                    }
                 }
             }
+            // A zstd frame has a few bits that no decoder looks at.
+            #expect(harmless <= (["trees/", "lists/"].contains(prefix) ? 2 : 0), "\(key)")
         }
     }
 

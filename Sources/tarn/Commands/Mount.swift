@@ -151,8 +151,10 @@ struct Mount: ParsableCommand {
             repository: repository, commit: resolved, follows: follow,
             recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) },
             mountDescription: describe(repository, mountPoint).json, readThreads: repository.ioThreads, logger: logger)
+        let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository, logger)
         guard follow else {
             return Served(fileSystem: fileSystem) {
+                lease.end()
                 do {
                     if let record { try ReceiptFile.writeReads(of: fileSystem, to: record) }
                 } catch {
@@ -171,7 +173,10 @@ struct Mount: ParsableCommand {
                 logger.warning("looking for a new head of \(branch.name): \(describeFailure(error))")
             }
         }
-        return Served(fileSystem: fileSystem, end: follower.stop)
+        return Served(fileSystem: fileSystem) {
+            follower.stop()
+            lease.end()
+        }
     }
 
     private func serveBranch(
@@ -187,11 +192,12 @@ struct Mount: ParsableCommand {
         try makeDirectories(directory)
         let socket = HostDirectories.runtime() + "/\(getpid()).sock"
         let description = describe(repository, mountPoint, workspace: directory, socket: socket)
-        let lock = try WorkspaceLock(directory: directory, holder: description.json)
+        let lock = try lockWorkspace(directory, description)
         let info = WorkspaceInfo(
             repositoryID: repository.config.id, repositoryLocation: repository.store.location, branch: branch.name)
         let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
         try workspace.beginUse()
+        let lease = MountLease(of: workspace, repository, logger)
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             repository: repository, workspace: workspace, mountDescription: description.json,
@@ -206,12 +212,32 @@ struct Mount: ParsableCommand {
             control.stop()
             do {
                 try fileSystem.flushAll()
+                lease.end()
                 try workspace.endUse()
             } catch {
                 logger.error("saving staged changes: \(describeFailure(error))")
             }
             withExtendedLifetime(lock) {}
         }
+    }
+
+    private static let lockAttempts = 300
+
+    /// The workspace's lock. A mount that was ended by a signal may still be saving when its directory is free already: it
+    /// is waited for, at most half a minute.
+    private func lockWorkspace(_ directory: String, _ description: MountDescription) throws -> WorkspaceLock {
+        for _ in 0..<Self.lockAttempts {
+            do {
+                return try WorkspaceLock(directory: directory, holder: description.json)
+            } catch .inUse(let directory, let holder) {
+                guard let mount = MountDescription(json: Array(holder.utf8)), !Unmount.isMounted(mount.mountPoint)
+                else {
+                    throw WorkspaceError.inUse(directory: directory, holder: holder)
+                }
+                sleepMilliseconds(100)
+            }
+        }
+        return try WorkspaceLock(directory: directory, holder: description.json)
     }
 
     private func backgroundUploads(

@@ -47,7 +47,7 @@ struct Unmount: ParsableCommand {
     }
 
     /// Whether something of Tarn's is mounted exactly here, also when its server is gone or cannot read its tree.
-    private static func isMounted(_ path: String) -> Bool {
+    static func isMounted(_ path: String) -> Bool {
         guard let mounts = setmntent("/proc/self/mounts", "r") else { return false }
         defer { endmntent(mounts) }
         while let mount = getmntent(mounts) {

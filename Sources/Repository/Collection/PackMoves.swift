@@ -1,0 +1,99 @@
+import FoundationEssentials
+import ObjectStorage
+import ProllyTree
+import Synchronization
+import Versioning
+
+/// `moved/<xx>/<pack>`: where blocks of a pack are found since repacking, or an upload of the same node, replaced their
+/// places. Written before any node names the new places, only added to and never removed, so that whoever knows only an
+/// old place of a block finds the new one.
+struct PackMove: Codable {
+    var format = 1
+    var when: Timestamp
+    /// Offsets in the old pack, ascending.
+    var offsets: [UInt64]
+    /// The new extents, one for each offset, encoded as in a block list.
+    var extents: Data
+
+    init(when: Timestamp, blocks: [(offset: UInt64, extent: Extent)]) {
+        self.when = when
+        offsets = blocks.map(\.offset)
+        extents = Data(encodeExtents(blocks.map(\.extent)))
+    }
+
+    func decoded(key: String) throws(RepositoryError) -> [UInt64: Extent] {
+        do throws(DecodingFault) {
+            let places = try decodeExtents([UInt8](extents), count: offsets.count)
+            return Dictionary(zip(offsets, places)) { first, _ in first }
+        } catch {
+            throw .corrupt(object: key, reason: error.reason)
+        }
+    }
+}
+
+/// The moves of a repository's packs, read when they are needed.
+final class PackMoves: Sendable {
+    private struct State {
+        var moves: [PackID: [UInt64: Extent]] = [:]
+        /// Packs that moved, by the store's time; `nil` until they are listed.
+        var listed: [PackID: Int64]?
+    }
+
+    private let store: any ObjectStore
+    private let state = Mutex(State())
+    /// Moves kept in memory.
+    private static let limit = 256
+
+    init(store: any ObjectStore) {
+        self.store = store
+    }
+
+    /// Lists the packs that have moved: after that, the others cost no request.
+    func list() throws -> [PackID: Int64] {
+        var moved: [PackID: Int64] = [:]
+        var after: String?
+        while true {
+            let page = try store.list(prefix: ObjectKeys.moved, after: after, limit: 1000)
+            for object in page.objects {
+                guard let name = object.key.split(separator: "/").last, let id = PackID(hex: name) else { continue }
+                moved[id] = object.modifiedSeconds
+            }
+            after = page.objects.last?.key
+            if !page.isTruncated || page.objects.isEmpty { break }
+        }
+        state.withLock { $0.listed = moved }
+        return moved
+    }
+
+    /// Where a block lies now. Itself when it never moved.
+    func present(of extent: Extent) throws -> Extent {
+        var extent = extent
+        for _ in 0..<Self.maximumHops {
+            guard let next = try next(of: extent) else { return extent }
+            extent = next
+        }
+        return extent
+    }
+
+    /// A pack may be repacked again and again.
+    private static let maximumHops = 64
+
+    /// Where repacking put the block; `nil` when its pack has not moved or the block was not in use then.
+    func next(of extent: Extent) throws -> Extent? {
+        let known = state.withLock { state -> [UInt64: Extent]?? in
+            if let move = state.moves[extent.pack], move[extent.offset] != nil { return .some(move) }
+            if let listed = state.listed, listed[extent.pack] == nil { return .some(nil) }
+            return nil
+        }
+        if let known { return known?[extent.offset] }
+        let key = ObjectKeys.moved(extent.pack)
+        guard let object = try store.find(key) else { return nil }
+        let move: PackMove = try decodeObject(object.bytes, key: key)
+        let places = try move.decoded(key: key)
+        state.withLock { state in
+            if state.moves.count >= Self.limit { state.moves = [:] }
+            state.moves[extent.pack] = places
+        }
+        return places[extent.offset]
+    }
+}

@@ -1,0 +1,53 @@
+import ObjectStorage
+import ProllyTree
+import Versioning
+
+/// Writes nodes and lists over older selves without losing the trail of their blocks.
+///
+/// The same node may be uploaded again with its blocks in other packs. The old packs are then named by nobody, and are
+/// collected; but others may know only the old places (a cache, a writer under way). So before a place is replaced, a
+/// note leads from it to the new one (`moved/`).
+struct Placing {
+    let store: any ObjectStore
+
+    /// - Parameter extents: the places that an encoded object names.
+    /// - Parameter encode: the object with other places.
+    func put(
+        _ key: String, _ new: [Extent], existing: ([UInt8]) throws -> [Extent]?, encode: ([Extent]) throws -> [UInt8]
+    ) throws {
+        if try store.swap(key, from: nil, to: encode(new)) { return }
+        let moves = PackMoves(store: store)
+        while true {
+            guard let object = try store.find(key) else {
+                if try store.swap(key, from: nil, to: encode(new)) { return }
+                continue
+            }
+            // One that does not decode is replaced: nobody could have read places from it.
+            guard let old = try existing(object.bytes), old.count == new.count else {
+                if try store.swap(key, from: object.etag, to: encode(new)) { return }
+                continue
+            }
+            let present = try new.map { $0.codec == .zeros ? $0 : try moves.present(of: $0) }
+            var notes: [PackID: [UInt64: Extent]] = [:]
+            for (before, after) in zip(old, present) where before != after && before.codec != .zeros {
+                if try moves.present(of: before) != after { notes[before.pack, default: [:]][before.offset] = after }
+            }
+            for (pack, places) in notes { try note(pack, places) }
+            if try store.swap(key, from: object.etag, to: encode(present)) { return }
+        }
+    }
+
+    private func note(_ pack: PackID, _ places: [UInt64: Extent]) throws {
+        let key = ObjectKeys.moved(pack)
+        while true {
+            let found = try store.find(key)
+            var all = places
+            if let found {
+                let known: PackMove = try decodeObject(found.bytes, key: key)
+                all.merge(try known.decoded(key: key)) { _, old in old }
+            }
+            let move = PackMove(when: now(), blocks: all.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+            if try store.swap(key, from: found?.etag, to: encodeRecord(move)) { return }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import ObjectStorage
+
+extension ObjectStore {
+    /// A whole object; `nil` when it is not there.
+    func find(_ key: String) throws(StoreError) -> StoredObject? {
+        do throws(StoreError) {
+            return try get(key, range: nil, ifMatch: nil)
+        } catch .notFound {
+            return nil
+        }
+    }
+
+    /// Size and age of an object; `nil` when it is not there.
+    func findInfo(_ key: String) throws(StoreError) -> ObjectInfo? {
+        do throws(StoreError) {
+            return try head(key)
+        } catch .notFound {
+            return nil
+        }
+    }
+
+    /// Writes `key` on condition that it still is `current` (`nil`: that it is not there). False when it is not.
+    func swap(_ key: String, from current: ETag?, to bytes: [UInt8]) throws(StoreError) -> Bool {
+        do throws(StoreError) {
+            _ = try put(key, bytes, current.map { .matches($0) } ?? .absent)
+            return true
+        } catch .preconditionFailed {
+            return false
+        }
+    }
+}

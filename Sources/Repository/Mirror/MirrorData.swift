@@ -1,0 +1,158 @@
+import ObjectStorage
+import ProllyTree
+import Synchronization
+import Versioning
+
+/// Copies the nodes, lists and packs of trees, each once.
+struct MirrorData {
+    private let source: Repository
+    private let target: Repository
+    private let progress: @Sendable (String) -> Void
+    private let moves: PackMoves
+    private var done: Set<NodeID> = []
+    private var doneLists: Set<ContentID> = []
+    /// Packs of the target, by size; `nil` until they are listed.
+    private var present: [PackID: UInt64]?
+    private var sourcePacks: [PackID: UInt64] = [:]
+
+    private(set) var nodes = 0
+    private(set) var lists = 0
+    private(set) var packs = 0
+    private(set) var packBytes: UInt64 = 0
+    private(set) var packsPresent = 0
+
+    init(source: Repository, target: Repository, progress: @escaping @Sendable (String) -> Void) {
+        self.source = source
+        self.target = target
+        self.progress = progress
+        moves = PackMoves(store: source.store)
+    }
+
+    /// Notes the nodes of a tree that the target has, whole. Reads its interior nodes only.
+    mutating func skip(_ tree: NodeID) throws {
+        var waiting = [tree]
+        while let id = waiting.popLast() {
+            guard done.insert(id).inserted else { continue }
+            // A base that the source has collected saves nothing, and is no error.
+            guard let node = try source.storedNode(id), !node.isLeaf else { continue }
+            let children = (0..<node.count).map { node.child($0) }
+            if node.level == 1 { done.formUnion(children) } else { waiting += children }
+        }
+    }
+
+    mutating func copy(_ tree: NodeID) throws {
+        if present == nil {
+            progress("listing packs")
+            sourcePacks = try Self.packs(of: source)
+            present = try Self.packs(of: target)
+            _ = try moves.list()
+        }
+        var needed: [PackID: Set<PackedBlock>] = [:]
+        var level = [tree].filter { done.insert($0).inserted }
+        while !level.isEmpty {
+            let found = Mutex<(children: [NodeID], lists: [ContentID], blocks: [PackedBlock])>(([], [], []))
+            try concurrently(level, threads: source.ioThreads) { [self] id in
+                let (children, lists, blocks) = try copyNode(id)
+                found.withLock { found in
+                    found.children += children
+                    found.lists += lists
+                    found.blocks += blocks
+                }
+            }
+            nodes += level.count
+            let (children, lists, blocks) = found.withLock { $0 }
+            for block in blocks { needed[block.extent.pack, default: []].insert(block) }
+            for block in try copyLists(lists) { needed[block.extent.pack, default: []].insert(block) }
+            level = children.filter { done.insert($0).inserted }
+            progress("\(nodes) tree nodes, \(packs) packs")
+        }
+        try copyPacks(needed)
+    }
+
+    private func copyNode(_ id: NodeID) throws -> (children: [NodeID], lists: [ContentID], blocks: [PackedBlock]) {
+        guard let node = try source.storedNode(id) else {
+            throw RepositoryError.missingObject(object: ObjectKeys.node(id), neededBy: "the mirror")
+        }
+        guard node.isLeaf else {
+            try target.nodes.put(node.relocated((0..<node.count).map { node.item($0) }))
+            return ((0..<node.count).map { node.child($0) }, [], [])
+        }
+        var lists: [ContentID] = []
+        var blocks: [PackedBlock] = []
+        let items = try (0..<node.count).map { index in
+            let item = node.item(index)
+            var located = try LocatedEntry(item: item)
+            if case .list(let list) = located.entry.file?.blocks { lists.append(list) }
+            guard let list = located.inlineList, !list.blocks.isEmpty else { return item }
+            located.extents = try located.extents.map { try place(of: $0) }
+            blocks += zip(list.blocks, located.extents).map { PackedBlock(block: $0, extent: $1) }
+            return Item(key: item.key, value: item.value, location: encodeExtents(located.extents))
+        }
+        try target.nodes.put(node.relocated(items))
+        return ([], lists, blocks.filter { $0.extent.codec != .zeros })
+    }
+
+    private mutating func copyLists(_ ids: [ContentID]) throws -> [PackedBlock] {
+        let new = ids.filter { doneLists.insert($0).inserted }
+        let blocks = Mutex<[PackedBlock]>([])
+        try concurrently(new, threads: source.ioThreads) { [self] id in
+            guard let list = try source.storedList(id) else {
+                throw RepositoryError.missingObject(object: ObjectKeys.list(id), neededBy: "the mirror")
+            }
+            let copy = BlockList(blocks: list.blocks, extents: try list.extents.map { try place(of: $0) })
+            try target.lists.put(copy)
+            blocks.withLock {
+                $0 += zip(copy.blocks, copy.extents).map { PackedBlock(block: $0, extent: $1) }
+            }
+        }
+        lists += new.count
+        return blocks.withLock { $0 }.filter { $0.extent.codec != .zeros }
+    }
+
+    /// Where the source has a block: where its node says, or where repacking has put it.
+    private func place(of extent: Extent) throws -> Extent {
+        if extent.codec == .zeros || sourcePacks[extent.pack] != nil { return extent }
+        return try moves.present(of: extent)
+    }
+
+    private mutating func copyPacks(_ needed: [PackID: Set<PackedBlock>]) throws {
+        var missing: [(pack: PackID, blocks: Set<PackedBlock>)] = []
+        for (pack, blocks) in needed {
+            if let size = present?[pack], size == sourcePacks[pack] ?? size {
+                packsPresent += 1
+            } else {
+                missing.append((pack, blocks))
+            }
+        }
+        let copied = Mutex<[PackID: UInt64]>([:])
+        let total = missing.count
+        try concurrently(missing, threads: min(4, source.ioThreads)) { [source, target, progress] pack, blocks in
+            let bytes = try PackCopy(
+                pack: pack, source: source.store, target: target.store, blocks: Array(blocks)
+            ).run()
+            let done = copied.withLock { copied in
+                copied[pack] = bytes
+                return copied.count
+            }
+            progress("\(done) of \(total) packs")
+        }
+        let sizes = copied.withLock { $0 }
+        packs += sizes.count
+        packBytes += sizes.values.reduce(0, +)
+        present?.merge(sizes) { _, new in new }
+    }
+
+    private static func packs(of repository: Repository) throws -> [PackID: UInt64] {
+        var packs: [PackID: UInt64] = [:]
+        var after: String?
+        while true {
+            let page = try repository.store.list(prefix: ObjectKeys.packs, after: after, limit: 1000)
+            for object in page.objects {
+                guard let name = object.key.split(separator: "/").last, let id = PackID(hex: name) else { continue }
+                packs[id] = object.sizeBytes
+            }
+            after = page.objects.last?.key
+            if !page.isTruncated || page.objects.isEmpty { return packs }
+        }
+    }
+}

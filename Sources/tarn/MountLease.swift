@@ -1,0 +1,107 @@
+import Logging
+import ProllyTree
+import Repository
+import Staging
+import VFS
+import Versioning
+
+/// Tells the garbage collector what a mount shows, as long as it does. A store that takes no writes from us cannot be
+/// told; the mount goes on without.
+final class MountLease {
+    private let lease: TreeLease
+    private let workspace: Workspace?
+    private let renewal: PeriodicTask
+    private let repository: Repository
+    private let subject: String
+    private let logger: Logger
+
+    private static let mountSeconds: Int64 = 3 * 86_400
+    /// How long staged changes that nobody mounts are sure of the commits they are based on.
+    private static let workspaceSeconds: Int64 = 30 * 86_400
+    private static let lookSeconds = 20.0
+
+    /// For a read-only mount. Throws `.collected` when there is nothing to show any more.
+    convenience init(
+        showing fileSystem: SnapshotFileSystem, _ resolved: ResolvedRevision?, at mountPoint: String,
+        _ repository: Repository, _ logger: Logger
+    ) throws {
+        let lease = TreeLease(
+            repository, purpose: .mount, subject: mountPoint, seconds: Self.mountSeconds,
+            trees: fileSystem.shownTrees())
+        self.init(lease, nil, mountPoint, repository, logger) { lease.show(fileSystem.shownTrees()) }
+        if let resolved { try repository.refuseIfCollected(resolved.commitID, tree: resolved.commit.tree) }
+    }
+
+    /// For a writable mount: protects every base since the workspace was last empty, because staged files may show
+    /// bytes of any of them.
+    convenience init(of workspace: Workspace, _ repository: Repository, _ logger: Logger) {
+        let subject = "workspace \(workspace.directory)"
+        let lease = Self.workspaceLease(workspace, subject, Self.mountSeconds, repository)
+        var trees: [NodeID] = []
+        do {
+            trees = try workspace.isEmpty() ? [] : lease.earlierTrees()
+        } catch {
+            logger.notice("the lease of this workspace cannot be read: \(describeFailure(error))")
+        }
+        let known = Monitor(trees)
+        self.init(lease, workspace, subject, repository, logger) {
+            let tree = try repository.commit(workspace.base()).tree
+            let isEmpty = try workspace.isEmpty()
+            lease.show(
+                known.update { trees in
+                    if isEmpty { trees = [] }
+                    trees.removeAll { $0 == tree }
+                    trees.append(tree)
+                    return trees
+                })
+        }
+    }
+
+    private static func workspaceLease(
+        _ workspace: Workspace, _ subject: String, _ seconds: Int64, _ repository: Repository
+    ) -> TreeLease {
+        let id = CommitID(hashing: Array("\(subject) \(hostName())".utf8)).hex.prefix(32)
+        return TreeLease(repository, purpose: .mount, subject: subject, id: String(id), seconds: seconds, trees: [])
+    }
+
+    private init(
+        _ lease: TreeLease, _ workspace: Workspace?, _ subject: String, _ repository: Repository, _ logger: Logger,
+        look: @escaping @Sendable () throws -> Void
+    ) {
+        self.lease = lease
+        self.workspace = workspace
+        self.subject = subject
+        self.repository = repository
+        self.logger = logger
+        let hasFailed = Monitor(false)
+        @Sendable func renew() {
+            do {
+                try look()
+                try lease.renew()
+                hasFailed.update { $0 = false }
+            } catch {
+                // Once, not every time: a store for readers only refuses all of them.
+                let isFirst = hasFailed.update { failed in
+                    defer { failed = true }
+                    return !failed
+                }
+                if isFirst { logger.notice("no lease protects this mount from gc: \(describeFailure(error))") }
+            }
+        }
+        renew()
+        renewal = PeriodicTask(everySeconds: Self.lookSeconds) { _ in renew() }
+    }
+
+    /// Removes the lease; a workspace with staged changes leaves a longer one.
+    func end() {
+        renewal.stop()
+        do {
+            guard let workspace, try !workspace.isEmpty() else { return lease.end() }
+            let longer = Self.workspaceLease(workspace, subject, Self.workspaceSeconds, repository)
+            longer.show(lease.shown)
+            try longer.renew()
+        } catch {
+            logger.notice("the lease on staged changes was not written: \(describeFailure(error))")
+        }
+    }
+}
