@@ -21,7 +21,7 @@ from support import Bench
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-NAMES = ["partial-edits", "rename-directory", "staging-small-files", "write-fsync", "background-upload"]
+NAMES = ["read-warm", "partial-edits", "rename-directory", "staging-small-files", "write-fsync", "background-upload"]
 RESULTS = HERE / "results.json"
 DOCUMENT = ROOT / "docs/BENCHMARKS.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -78,7 +78,7 @@ def write_document(results, text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Benchmarks of writable mounts.")
+    parser = argparse.ArgumentParser(description="Benchmarks of mounts, and of what goes with them.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--smoke", action="store_true", help="small sizes: does it run?")
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/BENCHMARKS.md")

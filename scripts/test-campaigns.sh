@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The campaigns' short form (under 4 minutes): random operations against a plain directory, and crashes of every kind.
+# The campaigns' short form (some 4 minutes): random operations against a plain directory, and crashes of every kind.
 # The last line is `N passed, N failed`.
 #   environment: TARN     the program (default: the release build)
 #                SEED     of the crashes and of one list of operations (default: 3 and 5)
@@ -32,11 +32,11 @@ campaign() {
     fi
 }
 
-campaign 200 python3 Tests/Campaigns/random_operations.py --seed 1 2 ${SEED:-3} --operations 1500 \
+campaign 500 python3 Tests/Campaigns/random_operations.py --seed 1 2 ${SEED:-3} --operations 1500 \
     --without "${WITHOUT:-setid}" --reruns 25 --output "$output"
 for list in "$output"/failing-*.json; do
     [ ! -e "$list" ] || { echo "$list:"; cat "$list"; }
 done
-campaign 200 python3 Tests/Campaigns/crash.py --rounds 25 --seed "${SEED:-5}"
+campaign 500 python3 Tests/Campaigns/crash.py --rounds 25 --seed "${SEED:-5}"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

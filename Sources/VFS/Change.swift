@@ -26,14 +26,16 @@ final class Change {
 
     /// The transaction was kept.
     func keep() {
-        for (inode, _) in before { inode.state.withLock { $0.isChangingContent = false } }
+        for (inode, _) in before where resized.contains(inode.number) {
+            inode.state.withLock { $0.isChangingContent = false }
+        }
     }
 
     /// The transaction was undone: the inodes are as they were, but for what was written to them meanwhile.
     func undo() {
         for (inode, old) in before {
             inode.state.withLock { state in
-                state.isChangingContent = false
+                if resized.contains(inode.number) { state.isChangingContent = false }
                 guard var node = old.backing.node else {
                     // Bytes are written only to what is staged.
                     state.backing = old.backing

@@ -203,4 +203,49 @@ struct GovernanceTests {
         #expect(try release("false").contains("already"))
         #expect(try sandbox.tarn("branch", "list").output.contains("ingest") == false)
     }
+
+    /// Answers 500 to the first request and then what it is told; writes down what came, if its signature is right.
+    private static let receiver = """
+        import hashlib, hmac, http.server, sys
+        seen = 0
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                global seen
+                seen += 1
+                body = self.rfile.read(int(self.headers['Content-Length']))
+                code = 'sha256=' + hmac.new(b'a secret', body, hashlib.sha256).hexdigest()
+                right = hmac.compare_digest(code, self.headers['X-Tarn-Signature'])
+                open(sys.argv[1], 'a').write(f"{self.headers['X-Tarn-Event']} {right} {body.decode()}\\n")
+                self.send_response(500 if seen == 1 else int(open(sys.argv[2]).read()))
+                self.end_headers()
+            def log_message(self, *_): pass
+        server = http.server.HTTPServer(('127.0.0.1', 0), Handler)
+        open(sys.argv[3], 'w').write(str(server.server_port))
+        server.serve_forever()
+        """
+
+    @Test func webhookIsSignedAndTriedAgain() throws {
+        let plain = try Sandbox(initialised: false)
+        try plain.write("status", "200")
+        let server = try plain.start(
+            "/usr/bin/env",
+            ["python3", "-c", Self.receiver, plain.path("seen"), plain.path("status"), plain.path("port")])
+        try plain.shell("for i in $(seq 600); do [ -s port ] && exit 0; sleep 0.1; done; exit 1")
+        let port = try plain.read("port")
+        let sandbox = try sandbox(
+            "hooks: [{name: tell, on: pre-merge, url: 'http://127.0.0.1:\(port)/x', secret: THE_SECRET, timeout: 20s}]")
+        sandbox.environment["TARN_TRUST_HOOKS"] = "all"
+        try change(sandbox, "b", "b")
+        #expect(try sandbox.tarn("merge", "work", "-m", "up", code: 4).errors.contains("THE_SECRET is not set"))
+        sandbox.environment["THE_SECRET"] = "a secret"
+        let merged = try sandbox.tarn("merge", "work", "-m", "up").commit
+        let seen = try plain.read("seen")
+        #expect(seen.split(separator: "\n").count == 2, "once refused, once taken")
+        #expect(seen.contains("pre-merge True") && seen.contains(merged) && !seen.contains("False"))
+        try plain.write("status", "403")
+        try change(sandbox, "c", "c")
+        #expect(try sandbox.tarn("merge", "work", "-m", "up", code: 4).errors.contains("refused (code 403)"))
+        server.kill(SIGTERM)
+        _ = try server.wait()
+    }
 }

@@ -17,7 +17,7 @@ struct Placing {
     ) throws {
         if try store.swap(key, from: nil, to: encode(new)) { return }
         let moves = PackMoves(store: store)
-        while true {
+        for _ in 0..<Repository.maximumPublishAttempts {
             guard let object = try store.find(key) else {
                 if try store.swap(key, from: nil, to: encode(new)) { return }
                 continue
@@ -35,11 +35,12 @@ struct Placing {
             for (pack, places) in notes { try note(pack, places) }
             if try store.swap(key, from: object.etag, to: encode(present)) { return }
         }
+        throw RepositoryError.store(.preconditionFailed(key: key))
     }
 
     private func note(_ pack: PackID, _ places: [UInt64: Extent]) throws {
         let key = ObjectKeys.moved(pack)
-        while true {
+        for _ in 0..<Repository.maximumPublishAttempts {
             let found = try store.find(key)
             var all = places
             if let found {
@@ -49,5 +50,6 @@ struct Placing {
             let move = PackMove(when: now(), blocks: all.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
             if try store.swap(key, from: found?.etag, to: encodeRecord(move)) { return }
         }
+        throw RepositoryError.store(.preconditionFailed(key: key))
     }
 }
