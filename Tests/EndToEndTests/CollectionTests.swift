@@ -24,6 +24,7 @@ import Testing
     @Test func expiredCommitIsNamedAndSaysWhereItsDataWent() throws {
         let old = try sandbox.tarn("log", "--oneline", "main~1").lines[0].prefix(12)
         try sandbox.tarn("retention", "set", "main", "--commits", "1")
+        sleep(2)
         let dry = try sandbox.tarn("gc", "--grace", "0").output
         #expect(dry.contains("the rule 'main: 1 commit'") && dry.contains("--delete deletes"))
         #expect(try collect().contains("Deleted"))

@@ -25,7 +25,10 @@ struct GarbageCollection: ParsableCommand {
             """)
 
     @Flag(help: "Delete; without it nothing is changed.") var delete = false
-    @Option(help: ArgumentHelp("What is younger stays: 7d, 12h, 0.", valueName: "time")) var grace: String = "7d"
+    @Option(
+        help: ArgumentHelp(
+            "What is younger stays: 7d, 12h, 0. (On S3 at least a minute: its servers have clocks of their own.)",
+            valueName: "time")) var grace: String = "7d"
     @Flag(help: "Rewrite packs that are mostly dead (with --delete).") var repack = false
     @Option(
         name: .customLong("repack-share"),
