@@ -56,7 +56,8 @@ class Sandbox:
             "TARN_CACHE_DIR": self.path("cache"), "XDG_RUNTIME_DIR": self.directory,
         }
         if endpoint:
-            self.repository = f"s3://{os.path.basename(self.directory).replace('_', '-').lower()}/lake"
+            # A bucket's name ends with a letter or a digit; a temporary directory's may not.
+            self.repository = f"s3://{os.path.basename(self.directory).replace('_', '-').lower()}-x/lake"
             self.environment |= {
                 "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
                 "AWS_REGION": "us-east-1"}
