@@ -68,12 +68,17 @@ func onOpen(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
         let flags = info?.pointee.flags ?? 0
         let handle = try fileSystem.open(
             InodeNumber(inode), forWriting: flags & O_ACCMODE != O_RDONLY, truncating: flags & O_TRUNC != 0)
-        return context.traits.needsNoOpen ? .notImplemented : .opened(handle, keepsCache: true)
+        switch context.passthrough?.open(InodeNumber(inode), of: fileSystem) ?? .unavailable {
+        case .backed(let number): return .openedBacked(number)
+        case .unavailable where context.traits.needsNoOpen: return .notImplemented
+        case .unavailable, .served: return .opened(handle, keepsCache: true)
+        }
     }
 }
 
 func onRelease(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
-    serve(.release, request) { fileSystem, _ throws(VFSError) in
+    serve(.release, request) { fileSystem, context throws(VFSError) in
+        context.passthrough?.release(InodeNumber(inode))
         fileSystem.release(InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0))
         return .done
     }
@@ -159,7 +164,7 @@ func onGetAttribute(_ request: Request, _ inode: fuse_ino_t, _ name: Name, _ siz
     serve(.getAttribute, request) { fileSystem, context throws(VFSError) in
         let name = bytes(name)
         if name.elementsEqual(FUSEServer.statisticsAttribute.utf8) {
-            return try sized(context.statistics(context.messages.byName), size)
+            return try sized(context.statistics(context.sessionStatistics), size)
         }
         return try sized(try fileSystem.attribute(InodeNumber(inode), name), size)
     }

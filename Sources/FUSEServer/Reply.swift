@@ -9,6 +9,8 @@ enum Reply {
     case entry(FileAttributes, entryTimeout: Double)
     case attributes(FileAttributes)
     case opened(HandleNumber, keepsCache: Bool)
+    /// By the number of a file that the kernel reads from by itself.
+    case openedBacked(Int32)
     case openedDirectory(HandleNumber, cachesListing: Bool)
     case created(FileAttributes, HandleNumber, entryTimeout: Double)
     case written(Int)
@@ -40,6 +42,8 @@ extension ServerContext {
         case .opened(let handle, let keepsCache):
             tarn_file_info_set(info, handle.value, keepsCache ? 1 : 0, 0)
             fuse_reply_open(request, info)
+        case .openedBacked(let number):
+            tarn_reply_open_backed(request, info, number)
         case .openedDirectory(let handle, let cachesListing):
             tarn_file_info_set(info, handle.value, cachesListing ? 1 : 0, cachesListing ? 1 : 0)
             fuse_reply_open(request, info)

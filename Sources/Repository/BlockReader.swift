@@ -81,6 +81,17 @@ package final class BlockReader: Sendable {
         extent.codec == .zeros || cache?.contains(address(block, extent)) == true
     }
 
+    /// The file as it lies in the host's cache, whole and verified, alone in its pack; `nil` otherwise. See
+    /// `BlockCache.wholeFile`.
+    package func wholeFile(_ map: FileMap) -> WholeFile? {
+        var addresses: [BlockAddress] = []
+        for ((block, extent), start) in zip(zip(map.list.blocks, map.list.extents), map.starts) {
+            guard extent.codec != .zeros, extent.plainOffset == start else { return nil }
+            addresses.append(address(block, extent))
+        }
+        return cache?.wholeFile(addresses)
+    }
+
     /// Fetches neighbouring blocks of one pack by a single GET, verifies each and puts it into the cache.
     /// `run` is in ascending order of offsets in one pack and spans at most `maximumRunBytes`.
     package func prefetch(_ run: [(block: BlockReference, extent: Extent)]) throws {

@@ -1,3 +1,4 @@
+import BlockCache
 import ProllyTree
 import Repository
 import Synchronization
@@ -72,6 +73,12 @@ final class SnapshotView: Sendable {
         let file = try openFiles.file(rank) { try self.entry(rank).located }
         if file.isSmall { neighbours.willRead(file.map, rank: rank) }
         return try file.read(at: offset, into: buffer)
+    }
+
+    /// The file as it lies whole in the block cache; `nil` where it does not, or shares a pack with its neighbours.
+    func wholeFile(_ rank: UInt64) throws -> WholeFile? {
+        let file = try openFiles.file(rank) { try self.entry(rank).located }
+        return file.isSmall ? nil : repository.blocks.wholeFile(file.map)
     }
 
     func seek(_ rank: UInt64, from offset: UInt64, to target: SeekTarget) throws -> UInt64 {
