@@ -41,7 +41,8 @@ import Testing
     @Test func aSecondEpochAsksNothing() throws {
         let sandbox = try Sandbox()
         try sandbox.shell(
-            "for i in $(seq 300); do mkdir -p src/d$((i % 7)); head -c $((i * 400)) /dev/urandom >src/d$((i % 7))/$i; done")
+            "for i in $(seq 300); do mkdir -p src/d$((i % 7)); head -c $((i * 400)) /dev/urandom >src/d$((i % 7))/$i; done"
+        )
         try sandbox.tarn("import", sandbox.path("src"), "-m", "Data")
         let point = try sandbox.mount("m", "--ref", "main")
         try sandbox.shell("diff -r src m")
