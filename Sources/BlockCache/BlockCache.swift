@@ -157,6 +157,9 @@ package final class BlockCache: Sendable {
         if cleared == nil { throw .lockTimedOut(path: disk.path) }
     }
 
+    /// The most that the files of the cache take, in bytes.
+    package var limitBytes: UInt64 { disk.index.limitBytes }
+
     /// Bytes and counts of slots are of the cache, the other counts of this process since it opened it.
     package func status() -> CacheStatus {
         let slots = disk.index.slotsInUse()

@@ -40,14 +40,14 @@ enum DiskIO {
         return fstat(file, &information) == 0 ? UInt64(information.st_size) : 0
     }
 
-    /// True if there is surely nothing in the range, cheaply; the edges, which share pages with other blocks, count
-    /// as nothing unless they are all there is.
+    /// True if there is surely nothing in the range, cheaply. Pages at the edges are shared with other blocks: they tell
+    /// something only where there are no others.
     static func isHole(_ file: Int32, _ range: Range<UInt64>) -> Bool {
-        let inner = pageRoundUp(range.lowerBound)
-        let start = inner < range.upperBound ? inner : range.lowerBound
-        let data = lseek(file, off_t(start), seekData)
+        let (first, last) = (pageRoundUp(range.lowerBound), pageRoundDown(range.upperBound))
+        let inner = first < last ? first..<last : range
+        let data = lseek(file, off_t(inner.lowerBound), seekData)
         if data < 0 { return errno == ENXIO }
-        return data >= off_t(range.upperBound)
+        return data >= off_t(inner.upperBound)
     }
 
     /// True if the file has a name, is just so long, and has no hole.

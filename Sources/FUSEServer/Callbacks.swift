@@ -99,9 +99,9 @@ func onReleaseDirectory(_ request: Request, _ inode: fuse_ino_t, _ info: FileInf
 }
 
 func onRead(_ request: Request, _ inode: fuse_ino_t, _ size: Int, _ offset: off_t, _ info: FileInfo) {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4096)
-    defer { buffer.deallocate() }
     serve(.read, request) { fileSystem, _ throws(VFSError) in
+        guard let memory = tarn_reply_buffer(size) else { throw .inputOutput }
+        let buffer = UnsafeMutableRawBufferPointer(start: memory, count: size)
         let count = try fileSystem.read(InodeNumber(inode), at: UInt64(offset), into: buffer)
         return .buffer(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }

@@ -17,7 +17,7 @@ enum Reply {
     /// Where a search of data or holes ended.
     case offset(UInt64)
     case bytes([UInt8])
-    /// Bytes of a buffer that the sender frees.
+    /// Bytes of a buffer that stays until this is sent.
     case buffer(UnsafeRawBufferPointer)
     case link([UInt8])
     /// How long an attribute's value is, for a caller that asked with a size of 0.

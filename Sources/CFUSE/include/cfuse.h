@@ -14,6 +14,10 @@
 /// one that has waited longest, and among many that is a cold one on another processor for every request.
 int tarn_session_loop(struct fuse_session *session, unsigned int max_threads);
 
+/// A buffer of this thread for the answer to the request it serves, page-aligned: `size` bytes, of no particular content.
+/// It stays until the thread asks for the next or the session ends. NULL without memory.
+void *tarn_reply_buffer(size_t size);
+
 /// `fuse_session_new`, which newer libfuse makes a macro.
 struct fuse_session *tarn_session_new(
     struct fuse_args *args, const struct fuse_lowlevel_ops *operations, void *user_data);
