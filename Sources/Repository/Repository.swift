@@ -4,6 +4,7 @@ import Glibc
 package import Logging
 package import ObjectStorage
 package import ProllyTree
+import Synchronization
 package import Versioning
 
 /// An opened repository: the store, its nodes and blocks. The use cases are extensions, one file each.
@@ -18,6 +19,7 @@ package final class Repository: Sendable {
     package let blocks: BlockReader
     package let lists: BlockListStore
     package let logger: Logger
+    let history = Mutex(KnownHistory())
     let writeLease = WriteLease()
     let confirmation = UploadConfirmation()
     /// Threads for uploads and downloads.

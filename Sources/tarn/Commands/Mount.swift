@@ -120,7 +120,7 @@ struct Mount: ParsableCommand {
         let repository = try store.openRepository(repo, cacheLimitBytes: limit)
         let resolved = try revision.map { try repository.resolve($0) }
         // A tree that cannot be read is better refused here than shown as a directory full of errors.
-        if let resolved { _ = try repository.entry(at: .root, in: resolved.commit, named: revision ?? "") }
+        if let resolved { _ = try repository.tree(resolved.commit.tree).entry(at: .root) }
         let served: Served =
             if write, let resolved { try serveBranch(repository, resolved, mountPoint, options, logger) } else {
                 try serveCommit(repository, resolved, mountPoint, options, logger)
