@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Measures writable mounts against peers: bench.sh [NAME…] [--smoke] [--write-docs]  (names: bench.sh --help)
+# Measures mounts against peers and limits: bench.sh [NAME…] [--smoke] [--write-docs]  (names: bench.sh --help)
 # environment: TARN  the tarn to measure (default: the release build, built now)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/packages.sh fuse3 python3 python3-venv e2fsprogs util-linux mount procps curl openssl coreutils findutils \
-    radosgw ceph-mon ceph-osd ceph-common git bindfs fuse-overlayfs s3fs
+    radosgw ceph-mon ceph-osd ceph-common nginx-light git bindfs fuse-overlayfs s3fs
 if [ -z "${TARN:-}" ]; then
     scripts/build.sh --product tarn
     TARN=$PWD/.build/release/tarn
