@@ -21,8 +21,8 @@ from support import Bench
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-NAMES = ["read-warm", "read-cold", "partial-edits", "rename-directory", "staging-small-files", "write-fsync",
-         "background-upload"]
+NAMES = ["read-warm", "read-cold", "read-latency", "partial-edits", "rename-directory", "staging-small-files",
+         "write-fsync", "background-upload", "scale"]
 RESULTS = HERE / "results.json"
 DOCUMENT = ROOT / "docs/BENCHMARKS.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
