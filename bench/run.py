@@ -22,7 +22,8 @@ from support import Bench
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 NAMES = ["read-warm", "read-cold", "read-latency", "partial-edits", "rename-directory", "staging-small-files",
-         "write-fsync", "background-upload", "scale"]
+         "write-fsync", "background-upload", "import", "scale"]
+MODULES = {"import": "import_data"}
 RESULTS = HERE / "results.json"
 DOCUMENT = ROOT / "docs/BENCHMARKS.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -100,7 +101,7 @@ def main():
             print(f"{name}", flush=True)
             start, bench.rows, bench.notes = time.monotonic(), [], []
             try:
-                importlib.import_module(name.replace("-", "_")).main(bench)
+                importlib.import_module(MODULES.get(name) or name.replace("-", "_")).main(bench)
             except Exception:
                 traceback.print_exc()
                 failed.append(name)
