@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures mounts against peers and limits: bench.sh [NAME…] [--smoke] [--write-docs]  (names: bench.sh --help)
+# Measures mounts against peers and limits: bench.sh [NAME…] [--smoke] [--write-docs] [--plots]  (names: bench.sh --help)
 # environment: TARN  the tarn to measure (default: the release build, built now)
 set -euo pipefail
 cd "$(dirname "$0")/.."
