@@ -43,7 +43,7 @@ def main(bench):
 def make_sets(bench, disk):
     """Directories by set, of the size for Tarn and of the size for its rivals."""
     choose = random.Random(8)
-    small, large = bench.size(50_000, 1_000), bench.size(1024, 64) * MIB
+    small, large = bench.size(40_000, 1_000), bench.size(1024, 64) * MIB
     whole = {"small": disk / "small", "large": disk / "large"}
     part = {"small": disk / "few", "large": disk / "one"}
     for root in (*whole.values(), *part.values()):
