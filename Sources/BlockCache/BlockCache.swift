@@ -100,6 +100,21 @@ package final class BlockCache: Sendable {
         verified.insert(block, reference, index: disk.index)
     }
 
+    /// A file on disk with just the bytes of these blocks, for readers who go past this cache. The blocks follow each
+    /// other from offset 0 of one pack. nil unless each was read or stored by this process and is still here, and the
+    /// pack has no other block here. Blocks shortly; about 0.1 µs a block.
+    package func wholeFile(_ blocks: [BlockAddress]) -> WholeFile? {
+        var end: UInt64 = 0
+        for block in blocks {
+            guard block.key == blocks[0].key, block.offset == end else { return nil }
+            end = block.end
+        }
+        return disk.wholeFile(blocks, sizeBytes: end, verified: verified)
+    }
+
+    /// Some file of the kind that `wholeFile` gives, for trying what may be done with one.
+    package func sampleFile() -> WholeFile? { disk.sampleFile() }
+
     /// A whole object, verified each time. Fetched once however many threads of this process wait.
     /// - Returns: nil if the fetched bytes do not verify; they are not kept.
     /// - Throws: what `fetch` throws, and nothing else.
@@ -141,6 +156,9 @@ package final class BlockCache: Sendable {
         }
         if cleared == nil { throw .lockTimedOut(path: disk.path) }
     }
+
+    /// The most that the files of the cache take, in bytes.
+    package var limitBytes: UInt64 { disk.index.limitBytes }
 
     /// Bytes and counts of slots are of the cache, the other counts of this process since it opened it.
     package func status() -> CacheStatus {

@@ -17,6 +17,9 @@ struct DiskFailure: Error {
     let operation: String
     let errno: Int32
 
+    /// Some reader holds the file as a whole.
+    static let held = DiskFailure(operation: "change a file that is being read whole", errno: EBUSY)
+
     /// Room may be made, or another place on the disk may be sound.
     var mayPassAfterEviction: Bool { errno == ENOSPC || errno == EDQUOT || errno == EIO }
 

@@ -18,38 +18,57 @@ extension CacheDisk {
         return index.usedBytes + need <= limit
     }
 
-    /// Evicts least recently used segments that take `bytes` or more together, or everything.
+    /// Evicts least recently used segments that take `bytes` or more together, or everything but what is held.
     /// - Returns: the bytes freed.
     func lockedEvict(atLeast bytes: UInt64) -> UInt64 {
-        var victims = OldestSlots(bytes: bytes)
-        for number in 0..<index.slotCount where index[number].isInUse {
-            victims.offer(number, lastUse: index[number].lastUse, bytes: index[number].bytesOnDisk)
-        }
         let before = index.usedBytes
-        for number in victims.numbers { lockedEvict(slot: number) }
-        return before - min(before, index.usedBytes)
+        var held: Set<Int> = []
+        func freed() -> UInt64 { before - min(before, index.usedBytes) }
+        // Each further round leaves out more that is held, so there is a last one.
+        repeat {
+            var victims = OldestSlots(bytes: bytes - freed())
+            for number in 0..<index.slotCount where index[number].isInUse && !held.contains(number) {
+                victims.offer(number, lastUse: index[number].lastUse, bytes: index[number].bytesOnDisk)
+            }
+            let refused = victims.numbers.filter { !lockedEvict(slot: $0) }
+            // Held by a reader whom we do not see reading: as good as used just now.
+            refused.forEach(index.touch)
+            held.formUnion(refused)
+            if refused.isEmpty { break }
+        } while freed() < bytes
+        return freed()
     }
 
     /// Frees one slot and its space on disk. Readers see the generation change before the first byte goes.
-    func lockedEvict(slot number: Int) {
-        let slot = index[number]
-        guard let id = slot.id else { return }
-        let extent = slot.extent
-        let charged = slot.bytesOnDisk
-        slot.free {
-            switch id.kind {
-            case .object: objects.remove(id.key)
-            case .pack: lockedFreeSpace(id, extent)
-            }
+    /// - Returns: false if nothing was done, since somebody holds the pack's file as a whole.
+    @discardableResult
+    func lockedEvict(slot number: Int) -> Bool {
+        guard let id = index[number].id else { return true }
+        if id.kind == .object {
+            lockedFree(slot: number) { objects.remove(id.key) }
+            return true
         }
+        // A file that cannot be opened now has nothing we could free; recovery drops files without slots.
+        guard let file = try? files.current(id.key) else {
+            lockedFree(slot: number) {}
+            return true
+        }
+        let freed: Void? = file.unlessHeld {
+            let extent = index[number].extent
+            lockedFree(slot: number) { lockedFreeSpace(id, extent, file) }
+        }
+        return freed != nil
+    }
+
+    private func lockedFree(slot number: Int, _ body: () -> Void) {
+        let charged = index[number].bytesOnDisk
+        index[number].free(after: body)
         index.usedBytes -= min(charged, index.usedBytes)
         evictions.add(1, ordering: .relaxed)
     }
 
     /// `id` is hidden from `find` already.
-    private func lockedFreeSpace(_ id: SegmentID, _ extent: Range<UInt64>) {
-        // A file that cannot be opened now has nothing we could free; recovery drops files without slots.
-        guard let file = try? files.current(id.key) else { return }
+    private func lockedFreeSpace(_ id: SegmentID, _ extent: Range<UInt64>, _ file: OpenFile) {
         if !DiskIO.punchHole(file.descriptor, widened(extent, of: id)) {
             lockedDropPack(id.key, file)
         } else if !hasLiveSegments(id.key, file) {
@@ -92,10 +111,7 @@ extension CacheDisk {
     /// For filesystems without holes: the whole file goes, and all its segments with it.
     private func lockedDropPack(_ key: CacheKey, _ file: OpenFile) {
         _ = liveSegments(key, file) { number in
-            let charged = index[number].bytesOnDisk
-            index[number].free {}
-            index.usedBytes -= min(charged, index.usedBytes)
-            evictions.add(1, ordering: .relaxed)
+            lockedFree(slot: number) {}
             return true
         }
         lockedRemoveFile(key, file)

@@ -73,7 +73,7 @@ final class CacheDisk: Sendable {
         _ block: BlockAddress, _ bytes: UnsafeRawBufferPointer, need: UInt64
     ) throws(DiskFailure) -> CacheIndex.Reference {
         // The slot comes first: to get one may evict the last segment of this very pack, and its file with it.
-        let reference = lockedSlot(block.segment, extent: block.offset..<block.end)
+        guard let reference = lockedSlot(block.segment, extent: block.offset..<block.end) else { throw .held }
         let slot = index[reference.slot]
         let file: OpenFile
         do throws(DiskFailure) {
@@ -91,7 +91,7 @@ final class CacheDisk: Sendable {
         let before = DiskIO.bytesOnDisk(file.descriptor)
         charge(slot, need)
         var failure: DiskFailure?
-        index.duringFill { failure = DiskIO.writeAll(file.descriptor, bytes, at: block.offset) }
+        index.duringFill { failure = Self.write(block, bytes, to: file) }
         let after = DiskIO.bytesOnDisk(file.descriptor)
         discharge(slot, need)
         charge(slot, after > before ? after - before : 0)
@@ -104,19 +104,26 @@ final class CacheDisk: Sendable {
         return reference
     }
 
-    /// The stable slot of a segment, created if need be. The generation stands until the next eviction.
-    private func lockedSlot(_ id: SegmentID, extent: Range<UInt64>) -> CacheIndex.Reference {
+    /// Whoever holds the file reads to its end, so it must not grow meanwhile.
+    private static func write(
+        _ block: BlockAddress, _ bytes: UnsafeRawBufferPointer, to file: OpenFile
+    ) -> DiskFailure? {
+        let write = { DiskIO.writeAll(file.descriptor, bytes, at: block.offset) }
+        if block.end <= DiskIO.sizeBytes(file.descriptor) { return write() }
+        return file.unlessHeld(write) ?? .held
+    }
+
+    /// The stable slot of a segment, created if need be; nil where all that could give way is held. The generation
+    /// stands until the next eviction.
+    private func lockedSlot(_ id: SegmentID, extent: Range<UInt64>) -> CacheIndex.Reference? {
         if let present = index.find(id) { return present }
         let bucket = index.bucket(of: id)
         // A process was killed while it evicted the segment: what it left must not be evicted again later, under the
         // feet of the new slot.
-        for left in bucket where index[left].holds(id) { lockedEvict(slot: left) }
-        let number: Int
-        if let free = bucket.first(where: { !index[$0].isInUse }) {
-            number = free
-        } else {
-            number = bucket.min { index[$0].lastUse < index[$1].lastUse }!
-            lockedEvict(slot: number)
+        for left in bucket where index[left].holds(id) && !lockedEvict(slot: left) { return nil }
+        let byAge = { bucket.sorted { self.index[$0].lastUse < self.index[$1].lastUse } }
+        guard let number = bucket.first(where: { !index[$0].isInUse }) ?? byAge().first(where: lockedEvict) else {
+            return nil
         }
         index[number].assign(id, extent: extent, now: index.now)
         return CacheIndex.Reference(slot: number, generation: index[number].generation)
@@ -133,7 +140,7 @@ final class CacheDisk: Sendable {
             if isAbandoned() { return }
             if let old = index.find(id) { lockedEvict(slot: old.slot) }
             _ = lockedWithRoom(for: need, keeping: id) { () throws(DiskFailure) in
-                let number = lockedSlot(id, extent: 0..<0).slot
+                guard let number = lockedSlot(id, extent: 0..<0)?.slot else { throw .held }
                 charge(index[number], need)
                 do throws(DiskFailure) {
                     let size = try objects.replace(key, with: file)

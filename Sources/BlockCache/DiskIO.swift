@@ -35,14 +35,26 @@ enum DiskIO {
         return fstat(file, &information) == 0 ? UInt64(information.st_blocks) * 512 : 0
     }
 
-    /// True if there is surely nothing in the range, cheaply; the edges, which share pages with other blocks, count
-    /// as nothing unless they are all there is.
+    static func sizeBytes(_ file: Int32) -> UInt64 {
+        var information = stat()
+        return fstat(file, &information) == 0 ? UInt64(information.st_size) : 0
+    }
+
+    /// True if there is surely nothing in the range, cheaply. Pages at the edges are shared with other blocks: they tell
+    /// something only where there are no others.
     static func isHole(_ file: Int32, _ range: Range<UInt64>) -> Bool {
-        let inner = pageRoundUp(range.lowerBound)
-        let start = inner < range.upperBound ? inner : range.lowerBound
-        let data = lseek(file, off_t(start), seekData)
+        let (first, last) = (pageRoundUp(range.lowerBound), pageRoundDown(range.upperBound))
+        let inner = first < last ? first..<last : range
+        let data = lseek(file, off_t(inner.lowerBound), seekData)
         if data < 0 { return errno == ENXIO }
-        return data >= off_t(range.upperBound)
+        return data >= off_t(inner.upperBound)
+    }
+
+    /// True if the file has a name, is just so long, and has no hole.
+    static func isWhole(_ file: Int32, sizeBytes: UInt64) -> Bool {
+        var information = stat()
+        return fstat(file, &information) == 0 && information.st_nlink > 0 && information.st_size == off_t(sizeBytes)
+            && lseek(file, 0, seekHole) == off_t(sizeBytes)
     }
 
     /// Gives the whole pages of the range back and zeroes the rest of it. False where the filesystem cannot.
@@ -66,6 +78,7 @@ enum DiskIO {
 
     // Linux ABI (include/uapi/linux/fs.h and falloc.h); Swift's Glibc module is built without _GNU_SOURCE.
     private static let seekData: Int32 = 3
+    private static let seekHole: Int32 = 4
     private static let punchHoleKeepSize: Int32 = 0x02 | 0x01
 
     private typealias Fallocate = @convention(c) (Int32, Int32, off_t, off_t) -> Int32

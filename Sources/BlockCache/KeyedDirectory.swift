@@ -63,11 +63,12 @@ final class KeyedDirectory: Sendable {
         for entry in try list() { removeEntry(entry.path) }
     }
 
-    /// The space is free at once, also while other processes still have the file open.
+    /// The space is free at once, also while other processes still have the file open; unless one holds it as a
+    /// `WholeFile`, whose bytes go when it is closed.
     func removeEntry(_ path: String) {
         let file = openat(descriptor, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         if file >= 0 {
-            ftruncate(file, 0)
+            if flock(file, LOCK_EX | LOCK_NB) == 0 { ftruncate(file, 0) }
             close(file)
         }
         unlinkat(descriptor, path, 0)

@@ -18,6 +18,32 @@ final class OpenFile: Sendable {
         var information = stat()
         return fstat(descriptor, &information) == 0 && information.st_nlink > 0
     }
+
+    /// Runs `body` while nobody, in any process, holds a `WholeFile` of this file; nil if somebody does. Under the
+    /// exclusive lock of the cache.
+    func unlessHeld<T>(_ body: () -> T) -> T? {
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return nil }
+        defer { flock(descriptor, LOCK_UN) }
+        return body()
+    }
+}
+
+/// A pack's file for readers who go past the cache: one whole file of the caller's, every byte of it verified. While
+/// this object lives (or whoever got the descriptor from it keeps the file open), no process takes a byte out of the
+/// file or makes it longer.
+///
+/// The hold is a shared `flock`, which belongs to the open file and not to the process: when the kernel has taken the
+/// descriptor over, it outlives us.
+package final class WholeFile: Sendable {
+    package let descriptor: Int32
+
+    init(descriptor: Int32) {
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        close(descriptor)
+    }
 }
 
 /// The pack files this process has open, the least recently used closed first.

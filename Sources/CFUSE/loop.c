@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { readers_wanted = 2, thread_limit = 256 };
+enum { readers_wanted = 2, thread_limit = 256, largest_read = 1 << 20 };
 
 struct loop {
     struct fuse_session *session;
@@ -21,6 +21,21 @@ struct loop {
 };
 
 static void *work(void *argument);
+
+static _Thread_local struct {
+    void *memory;
+    size_t size;
+} reply_buffer;
+
+void *tarn_reply_buffer(size_t size) {
+    if (reply_buffer.size >= size) return reply_buffer.memory;
+    free(reply_buffer.memory);
+    // Whole pages of one size for all reads that the kernel may ask for: mapped once, not with every read.
+    reply_buffer.size = size > largest_read ? size : largest_read;
+    reply_buffer.memory = aligned_alloc(4096, (reply_buffer.size + 4095) / 4096 * 4096);
+    if (!reply_buffer.memory) reply_buffer.size = 0;
+    return reply_buffer.memory;
+}
 
 /// Under the lock. The new thread counts as reading from here on.
 static int start_thread(struct loop *loop) {
@@ -91,6 +106,7 @@ static void *work(void *argument) {
         enter_reading(loop);
     }
     free(request.mem);
+    free(reply_buffer.memory);
     sem_post(&loop->finished);
     return NULL;
 }

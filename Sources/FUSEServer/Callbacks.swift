@@ -68,12 +68,17 @@ func onOpen(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
         let flags = info?.pointee.flags ?? 0
         let handle = try fileSystem.open(
             InodeNumber(inode), forWriting: flags & O_ACCMODE != O_RDONLY, truncating: flags & O_TRUNC != 0)
-        return context.traits.needsNoOpen ? .notImplemented : .opened(handle, keepsCache: true)
+        switch context.passthrough?.open(InodeNumber(inode), of: fileSystem) ?? .unavailable {
+        case .backed(let number): return .openedBacked(number)
+        case .unavailable where context.traits.needsNoOpen: return .notImplemented
+        case .unavailable, .served: return .opened(handle, keepsCache: true)
+        }
     }
 }
 
 func onRelease(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
-    serve(.release, request) { fileSystem, _ throws(VFSError) in
+    serve(.release, request) { fileSystem, context throws(VFSError) in
+        context.passthrough?.release(InodeNumber(inode))
         fileSystem.release(InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0))
         return .done
     }
@@ -94,9 +99,9 @@ func onReleaseDirectory(_ request: Request, _ inode: fuse_ino_t, _ info: FileInf
 }
 
 func onRead(_ request: Request, _ inode: fuse_ino_t, _ size: Int, _ offset: off_t, _ info: FileInfo) {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4096)
-    defer { buffer.deallocate() }
     serve(.read, request) { fileSystem, _ throws(VFSError) in
+        guard let memory = tarn_reply_buffer(size) else { throw .inputOutput }
+        let buffer = UnsafeMutableRawBufferPointer(start: memory, count: size)
         let count = try fileSystem.read(InodeNumber(inode), at: UInt64(offset), into: buffer)
         return .buffer(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }
@@ -159,7 +164,7 @@ func onGetAttribute(_ request: Request, _ inode: fuse_ino_t, _ name: Name, _ siz
     serve(.getAttribute, request) { fileSystem, context throws(VFSError) in
         let name = bytes(name)
         if name.elementsEqual(FUSEServer.statisticsAttribute.utf8) {
-            return try sized(context.statistics(context.messages.byName), size)
+            return try sized(context.statistics(context.sessionStatistics), size)
         }
         return try sized(try fileSystem.attribute(InodeNumber(inode), name), size)
     }

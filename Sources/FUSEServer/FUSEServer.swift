@@ -20,8 +20,8 @@ package struct FUSEServer {
         package var allowsOthers = false
         /// Requests served at the same time: cores plus those that wait for the store.
         package var threads: UInt32 = 32
-        /// What `user.tarn.stats` answers on everything in the mount, given how many messages of which kind the kernel sent.
-        package var statistics: @Sendable (_ messages: [String: UInt64]) -> [UInt8] = { _ in [] }
+        /// What `user.tarn.stats` answers on everything in the mount.
+        package var statistics: @Sendable (Statistics) -> [UInt8] = { _ in [] }
 
         package init(source: String) {
             self.source = source
@@ -53,13 +53,28 @@ package struct FUSEServer {
             fuse_session_unmount(session)
             fuse_remove_signal_handlers(session)
         }
-        if !context.traits.isReadOnly { tarn_session_prepare(session) }
+        prepare(session, context)
         let kernel = SessionCache(session)
         defer { kernel.end() }
         fileSystem.attach(kernel)
         ReadAhead.raise(mountPoint)
         let status = tarn_session_loop(session, options.threads)
         if status < 0 { throw .ended(status: -status) }
+    }
+
+    /// What the session has done so far.
+    package struct Statistics: Sendable {
+        /// How many messages of which kind the kernel sent.
+        package let messages: [String: UInt64]
+        /// How often a file was opened so that the kernel reads it by itself; `nil` where it cannot.
+        package let passthroughOpens: UInt64?
+    }
+
+    private static func prepare(_ session: OpaquePointer, _ context: ServerContext) {
+        if !context.traits.isReadOnly { tarn_session_prepare(session, Int32(tarn_writing)) }
+        guard let passthrough = context.passthrough else { return }
+        tarn_session_prepare(session, Int32(tarn_passthrough))
+        passthrough.attach(device: fuse_session_fd(session))
     }
 
     private static func arguments(_ options: Options, isReadOnly: Bool) -> fuse_args {

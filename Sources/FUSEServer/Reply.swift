@@ -9,13 +9,15 @@ enum Reply {
     case entry(FileAttributes, entryTimeout: Double)
     case attributes(FileAttributes)
     case opened(HandleNumber, keepsCache: Bool)
+    /// By the number of a file that the kernel reads from by itself.
+    case openedBacked(Int32)
     case openedDirectory(HandleNumber, cachesListing: Bool)
     case created(FileAttributes, HandleNumber, entryTimeout: Double)
     case written(Int)
     /// Where a search of data or holes ended.
     case offset(UInt64)
     case bytes([UInt8])
-    /// Bytes of a buffer that the sender frees.
+    /// Bytes of a buffer that stays until this is sent.
     case buffer(UnsafeRawBufferPointer)
     case link([UInt8])
     /// How long an attribute's value is, for a caller that asked with a size of 0.
@@ -40,6 +42,8 @@ extension ServerContext {
         case .opened(let handle, let keepsCache):
             tarn_file_info_set(info, handle.value, keepsCache ? 1 : 0, 0)
             fuse_reply_open(request, info)
+        case .openedBacked(let number):
+            tarn_reply_open_backed(request, info, number)
         case .openedDirectory(let handle, let cachesListing):
             tarn_file_info_set(info, handle.value, cachesListing ? 1 : 0, cachesListing ? 1 : 0)
             fuse_reply_open(request, info)

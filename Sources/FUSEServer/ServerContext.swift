@@ -11,22 +11,29 @@ final class ServerContext: Sendable {
     let userID: UInt32
     let groupID: UInt32
     let messages = MessageCounts()
-    /// What the statistics attribute answers, given the messages so far.
-    let statistics: @Sendable ([String: UInt64]) -> [UInt8]
+    /// `nil` where the file system does not want it.
+    let passthrough: Passthrough?
+    /// What the statistics attribute answers.
+    let statistics: @Sendable (FUSEServer.Statistics) -> [UInt8]
     /// Called once, when the kernel has accepted the mount.
     let onReady: @Sendable () -> Void
 
     init(
-        fileSystem: any FileSystem, logger: Logger, statistics: @escaping @Sendable ([String: UInt64]) -> [UInt8],
+        fileSystem: any FileSystem, logger: Logger, statistics: @escaping @Sendable (FUSEServer.Statistics) -> [UInt8],
         onReady: @escaping @Sendable () -> Void
     ) {
         self.statistics = statistics
         self.fileSystem = fileSystem
         traits = fileSystem.traits
+        passthrough = traits.wantsPassthrough ? Passthrough(logger: logger) : nil
         self.logger = logger
         self.onReady = onReady
         userID = getuid()
         groupID = getgid()
+    }
+
+    var sessionStatistics: FUSEServer.Statistics {
+        FUSEServer.Statistics(messages: messages.byName, passthroughOpens: passthrough?.backedOpens)
     }
 
     /// The context of the session that `request` belongs to.

@@ -21,11 +21,16 @@ struct Admission {
     let move: RefMove
     let gates: [HookRecordID]
     let approvals: [MovementID]
+    /// What wants to know of the move.
+    fileprivate let hooksAfter: ApplicableHooks?
 
-    fileprivate init(_ move: RefMove, gates: [HookRecordID], approvals: [MovementID]) {
+    fileprivate init(
+        _ move: RefMove, gates: [HookRecordID] = [], approvals: [MovementID] = [], hooksAfter: ApplicableHooks? = nil
+    ) {
         self.move = move
         self.gates = gates
         self.approvals = approvals
+        self.hooksAfter = hooksAfter
     }
 }
 
@@ -35,13 +40,16 @@ extension Repository {
     ///
     /// Throws `.protected`, `.notApproved`, `.hooksUnusable`, `.hooksUntrusted`, `.hooksRefused`.
     func admit(_ move: RefMove) throws -> Admission {
-        guard RefName.Kind.named.contains(move.ref.kind) else { return Admission(move, gates: [], approvals: []) }
+        guard RefName.Kind.named.contains(move.ref.kind) else { return Admission(move) }
         let rules = try refuseIfProtected(move.ref, move.operation)
         let approvals = try approvals(of: move, wanted: rules.map(\.approvals).max() ?? 0)
-        let hooks = try hooks(for: move, .before)
-        guard !hooks.isEmpty else { return Admission(move, gates: [], approvals: approvals) }
-        guard let hookRunner else { throw RepositoryError.hooksUnusable(reason: "this program cannot run hooks") }
-        return Admission(move, gates: try hookRunner.run(hooks, for: move, in: self), approvals: approvals)
+        let (before, after) = try hooks(for: move)
+        var gates: [HookRecordID] = []
+        if !before.isEmpty {
+            guard let hookRunner else { throw RepositoryError.hooksUnusable(reason: "this program cannot run hooks") }
+            gates = try hookRunner.run(before, for: move, in: self)
+        }
+        return Admission(move, gates: gates, approvals: approvals, hooksAfter: after)
     }
 
     /// The rules that cover a ref. Throws `.protected` when one of them forbids the operation; asked early, too, before
@@ -59,7 +67,7 @@ extension Repository {
     /// `RefMoveFailure.moved` when somebody else was first.
     func carryOut(_ admission: Admission, from current: RefSnapshot?) throws -> RefSnapshot {
         let snapshot = try moveRef(admission, from: current)
-        announce(admission.move)
+        announce(admission)
         return snapshot
     }
 
@@ -71,18 +79,17 @@ extension Repository {
         let move = RefMove(
             ref: branch, operation: operation, old: try liveRef(branch).commit, new: source, who: who,
             why: "a trial of the hooks", source: source)
-        let hooks = try hooks(for: move, .before)
+        let hooks = try hooks(for: move).before
         if !hooks.isEmpty { _ = try runner.run(hooks, for: move, in: self) }
     }
 
     /// Runs the hooks after a move. They cannot undo it: what fails is told and no more.
-    private func announce(_ move: RefMove) {
-        guard RefName.Kind.named.contains(move.ref.kind), let hookRunner else { return }
+    private func announce(_ admission: Admission) {
+        guard let hooks = admission.hooksAfter, !hooks.isEmpty, let hookRunner else { return }
         do {
-            let hooks = try hooks(for: move, .after)
-            if !hooks.isEmpty { _ = try hookRunner.run(hooks, for: move, in: self) }
+            _ = try hookRunner.run(hooks, for: admission.move, in: self)
         } catch {
-            logger.warning("a hook after the \(move.operation.rawValue) failed: \(error)")
+            logger.warning("a hook after the \(admission.move.operation.rawValue) failed: \(error)")
         }
     }
 }

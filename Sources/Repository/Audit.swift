@@ -63,10 +63,6 @@ extension Repository {
         return verification.report
     }
 
-    private func refNames(_ kind: RefName.Kind) throws -> [RefName] {
-        try listKeys(ObjectKeys.refs(kind)).compactMap { ObjectKeys.refName(kind, key: $0.key) }
-    }
-
     package func auditCheckpoint() throws -> AuditCheckpoint {
         var heads: [String: MovementID] = [:]
         for kind in RefName.Kind.allCases {

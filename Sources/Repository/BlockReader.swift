@@ -39,9 +39,11 @@ package final class BlockReader: Sendable {
         let outcome = try cache.read(address(block, extent), within: within, into: buffer) { bytes in
             BlockID(hashing: bytes) == block.id
         } fetch: {
-            try self.fetch(block, extent)
+            let (stored, place) = try self.stored(extent)
+            guard let plain = Self.unpack(block, place, stored) else { throw Self.corrupt(block, place) }
+            return plain
         }
-        precondition(outcome != .fetchedBytesDoNotVerify, "fetch verifies or throws")
+        if outcome == .fetchedBytesDoNotVerify { throw Self.corrupt(block, extent) }
     }
 
     /// A block's plain bytes, from the bucket, verified; fills no cache.
@@ -53,19 +55,26 @@ package final class BlockReader: Sendable {
         return try fetchStored(block, extent).plain
     }
 
-    /// A block as it is stored and its plain bytes, verified. One whose pack is gone is looked for where repacking put
-    /// it.
+    /// A block as it is stored and its plain bytes, verified.
     func fetchStored(_ block: BlockReference, _ extent: Extent) throws -> (stored: [UInt8], plain: [UInt8]) {
-        let stored: [UInt8]
+        let (stored, place) = try stored(extent)
+        guard let plain = Self.unpack(block, place, stored), BlockID(hashing: plain) == block.id else {
+            throw Self.corrupt(block, place)
+        }
+        return (stored, plain)
+    }
+
+    /// What is stored in a place, unverified. What is no longer there is looked for where repacking put it; answers
+    /// where it was found.
+    private func stored(_ extent: Extent) throws -> (bytes: [UInt8], place: Extent) {
         do {
-            stored = try get(extent.pack, extent.offset..<extent.offset + UInt64(extent.storedLength))
+            return (try get(extent.pack, extent.offset..<extent.offset + UInt64(extent.storedLength)), extent)
         } catch RepositoryError.missingObject(let object, let neededBy) {
             guard let moved = try moves.next(of: extent), moved.pack != extent.pack else {
                 throw RepositoryError.missingObject(object: object, neededBy: neededBy)
             }
-            return try fetchStored(block, moved)
+            return try stored(moved)
         }
-        return (stored, try stored.withUnsafeBytes { try plain($0, block, extent) })
     }
 
     /// A block's plain bytes, from the host's cache if they are there; fills no cache.
@@ -81,6 +90,17 @@ package final class BlockReader: Sendable {
         extent.codec == .zeros || cache?.contains(address(block, extent)) == true
     }
 
+    /// The file as it lies in the host's cache, whole and verified, alone in its pack; `nil` otherwise. See
+    /// `BlockCache.wholeFile`.
+    package func wholeFile(_ map: FileMap) -> WholeFile? {
+        var addresses: [BlockAddress] = []
+        for ((block, extent), start) in zip(zip(map.list.blocks, map.list.extents), map.starts) {
+            guard extent.codec != .zeros, extent.plainOffset == start else { return nil }
+            addresses.append(address(block, extent))
+        }
+        return cache?.wholeFile(addresses)
+    }
+
     /// Fetches neighbouring blocks of one pack by a single GET, verifies each and puts it into the cache.
     /// `run` is in ascending order of offsets in one pack and spans at most `maximumRunBytes`.
     package func prefetch(_ run: [(block: BlockReference, extent: Extent)]) throws {
@@ -91,8 +111,12 @@ package final class BlockReader: Sendable {
             for (block, extent) in run {
                 let start = Int(extent.offset - begin)
                 let stored = UnsafeRawBufferPointer(rebasing: raw[start..<start + Int(extent.storedLength)])
-                let plain = try plain(stored, block, extent)
-                plain.withUnsafeBytes { cache.store(address(block, extent), bytes: $0) }
+                let isRight = Self.withPlain(block, extent, stored) { plain in
+                    guard BlockID(hashing: plain) == block.id else { return false }
+                    cache.store(address(block, extent), bytes: plain)
+                    return true
+                }
+                guard isRight == true else { throw Self.corrupt(block, extent) }
             }
         }
     }
@@ -114,28 +138,33 @@ package final class BlockReader: Sendable {
 
     /// Whether these stored bytes are the block.
     static func isBlock(_ block: BlockReference, _ extent: Extent, stored: UnsafeRawBufferPointer) -> Bool {
-        unpack(block, extent, stored).map { BlockID(hashing: $0) == block.id } ?? false
+        withPlain(block, extent, stored) { BlockID(hashing: $0) == block.id } ?? false
     }
 
-    private static func unpack(
-        _ block: BlockReference, _ extent: Extent, _ stored: UnsafeRawBufferPointer
-    ) -> [UInt8]? {
+    /// The plain bytes, unverified, without a copy where they are stored plain; `nil` if these cannot be they.
+    private static func unpack(_ block: BlockReference, _ extent: Extent, _ stored: [UInt8]) -> [UInt8]? {
         switch extent.codec {
-        case .raw: stored.count == Int(block.length) ? Array(stored) : nil
-        case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))
+        case .raw: stored.count == Int(block.length) ? stored : nil
+        case .zstd: stored.withUnsafeBytes { Zstandard.decompress($0, plainBytes: Int(block.length)) }
         case .zeros: nil
         }
     }
 
-    private func plain(
-        _ stored: UnsafeRawBufferPointer, _ block: BlockReference, _ extent: Extent
-    ) throws -> [UInt8] {
-        guard let bytes = Self.unpack(block, extent, stored), BlockID(hashing: bytes) == block.id else {
-            throw RepositoryError.corrupt(
-                object: ObjectKeys.pack(extent.pack),
-                reason: "the \(extent.storedLength) bytes at \(extent.offset) are not block \(block.id)")
+    private static func withPlain<T>(
+        _ block: BlockReference, _ extent: Extent, _ stored: UnsafeRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer) -> T
+    ) -> T? {
+        switch extent.codec {
+        case .raw: stored.count == Int(block.length) ? body(stored) : nil
+        case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))?.withUnsafeBytes(body)
+        case .zeros: nil
         }
-        return bytes
+    }
+
+    private static func corrupt(_ block: BlockReference, _ extent: Extent) -> RepositoryError {
+        .corrupt(
+            object: ObjectKeys.pack(extent.pack),
+            reason: "the \(extent.storedLength) bytes at \(extent.offset) are not block \(block.id)")
     }
 
     private func checkZeros(_ block: BlockReference) throws {

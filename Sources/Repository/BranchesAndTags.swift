@@ -18,25 +18,26 @@ extension Repository {
     /// when the ref was moved meanwhile (then nothing is deleted, so that no commit is lost unseen).
     package func deleteRef(_ name: RefName, who: String, why: String) throws -> CommitID {
         let (snapshot, commit) = try liveRef(name)
-        do {
-            let move = RefMove(ref: name, operation: .delete, old: commit, new: nil, who: who, why: why)
-            _ = try carryOut(admit(move), from: snapshot)
-            return commit
-        } catch RefMoveFailure.moved(let current) {
-            throw RepositoryError.contended(name, attempts: 1, winner: current?.movement.who ?? "someone")
-        }
+        try moveOnce(
+            RefMove(ref: name, operation: .delete, old: commit, new: nil, who: who, why: why), from: snapshot)
+        return commit
     }
 
     /// Points a branch at another commit, wherever it is in history; recorded like every move, so it can be undone by
     /// another reset. Answers where the branch was. Throws `.refNotFound`, `.contended`.
     package func reset(_ branch: RefName, to commit: CommitID, who: String, why: String) throws -> CommitID {
         let (snapshot, old) = try liveRef(branch)
+        try moveOnce(
+            RefMove(ref: branch, operation: .reset, old: old, new: commit, who: who, why: why), from: snapshot)
+        return old
+    }
+
+    /// Makes a move that is not to be tried again on another state. Throws `.contended` when somebody else was first.
+    func moveOnce(_ move: RefMove, from snapshot: RefSnapshot) throws {
         do {
-            let move = RefMove(ref: branch, operation: .reset, old: old, new: commit, who: who, why: why)
             _ = try carryOut(admit(move), from: snapshot)
-            return old
         } catch RefMoveFailure.moved(let current) {
-            throw RepositoryError.contended(branch, attempts: 1, winner: current?.movement.who ?? "someone")
+            throw RepositoryError.contended(move.ref, attempts: 1, winner: current?.movement.who ?? "someone")
         }
     }
 }

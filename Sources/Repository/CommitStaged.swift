@@ -59,20 +59,16 @@ extension Repository {
         try holder.seal()
         do {
             let baseID = try workspace.base()
-            let base = tree(try commit(baseID).tree)
+            let baseCommit = try commit(baseID)
+            let base = tree(baseCommit.tree)
             let (ours, uploaded) = try upload(workspace, base: base, progress)
             if ours.root == base.root { throw RepositoryError.nothingToCommit }
-            var changedPaths = 0
-            try base.pathChanges(to: ours) { _ in
-                changedPaths += 1
-                return true
-            }
+            let difference = try base.difference(to: ours, from: baseCommit.counts)
             let decisions = try workspace.conflicts()
             var settled: Set<TreePath> = []
             let published = try publish(on: branch, .commit, info) { head, headCommit in
                 if head == baseID, decisions.isEmpty {
-                    let counts = try base.counts(headCommit.counts, after: ours)
-                    return makeCommit(tree: ours.root, parents: [(head, headCommit)], counts: counts, info)
+                    return makeCommit(tree: ours.root, parents: [(head, headCommit)], counts: difference.counts, info)
                 }
                 let result = try mergeTrees(
                     base: base, ours: ours, theirs: tree(headCommit.tree), theirsCounts: headCommit.counts
@@ -94,7 +90,8 @@ extension Repository {
             let conflicts = try holder.rebase(
                 to: published.commitID, foreign: try foreignContent(ours, published.commit.tree))
             return StagedCommit(
-                published: published, changedPaths: changedPaths, uploadedBytes: uploaded, laterConflicts: conflicts)
+                published: published, changedPaths: difference.paths, uploadedBytes: uploaded, laterConflicts: conflicts
+            )
         } catch {
             try abandon(workspace, holder, after: error)
             throw error

@@ -43,6 +43,17 @@ extension Repository {
         return try decodeObject(bytes, key: key)
     }
 
+    /// Bytes of every pack in the bucket.
+    func packSizes() throws -> [PackID: UInt64] {
+        var sizes: [PackID: UInt64] = [:]
+        try store.forEachPage(ObjectKeys.packs) { objects in
+            for object in objects {
+                if let id = ObjectKeys.packID(key: object.key) { sizes[id] = object.sizeBytes }
+            }
+        }
+        return sizes
+    }
+
     package func mergeBase(_ left: CommitID, _ right: CommitID) throws -> CommitID? {
         try Versioning.mergeBase(left, right) { id in try self.commit(id) }
     }

@@ -75,21 +75,16 @@ private struct FsckRun {
 
     mutating func listPacks() throws {
         _ = try moves.list()
-        for object in try repository.listKeys(ObjectKeys.packs) {
-            guard let name = object.key.split(separator: "/").last, let id = PackID(hex: name) else { continue }
-            packSizes[id] = object.sizeBytes
-        }
+        packSizes = try repository.packSizes()
         report.packs = packSizes.count
     }
 
     mutating func reachableCommits() throws -> [CommitID] {
         var heads: [CommitID] = []
         for kind in RefName.Kind.allCases {
-            for object in try repository.listKeys(ObjectKeys.refs(kind)) {
+            for name in try repository.refNames(kind) {
                 // A damaged ref was reported by the audit; the others are still checked.
-                guard let name = ObjectKeys.refName(kind, key: object.key), let ref = try? repository.readRef(name)
-                else { continue }
-                if let commit = ref.commit { heads.append(commit) }
+                if let commit = (try? repository.readRef(name))?.commit { heads.append(commit) }
             }
         }
         self.heads = Set(heads)

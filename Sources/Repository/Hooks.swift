@@ -25,8 +25,6 @@ package struct Hook: Hashable, Sendable {
 /// The hooks of one event that apply to a move, with the exact file they come from.
 package struct ApplicableHooks: Sendable {
     package let event: String
-    /// Before the move, so that a failure refuses it.
-    package let isGate: Bool
     package let hooks: [Hook]
     /// The content id of the file: what a user trusts.
     package let file: ContentID
@@ -95,19 +93,22 @@ extension Repository {
         }
     }
 
-    /// The hooks that a move meets. The destination's own version of the file decides, so that what is brought in cannot
+    /// The hooks that a move meets, before it and after it. The destination's own version of the file decides, so that what is brought in cannot
     /// weaken the gate; for creating and deleting, `main`'s.
-    func hooks(for move: RefMove, _ moment: HookMoment) throws -> ApplicableHooks {
+    func hooks(for move: RefMove) throws -> (before: ApplicableHooks, after: ApplicableHooks) {
         let main = try RefName.branch(Self.defaultBranch)
         let decides = move.operation == .create || move.operation == .delete ? main : move.ref
         let holder = decides == move.ref ? move.old : try readRef(decides)?.commit
         let found = try holder.flatMap(hookFile)
-        let hooks = found?.hooks.filter { hook in
-            move.isAsked(by: hook.events, moment) && hook.refs.contains { Glob($0).matches(move.ref.name) }
+        func hooks(_ moment: HookMoment) -> ApplicableHooks {
+            let hooks = found?.hooks.filter { hook in
+                move.isAsked(by: hook.events, moment) && hook.refs.contains { Glob($0).matches(move.ref.name) }
+            }
+            return ApplicableHooks(
+                event: "\(moment.rawValue)-\(move.event)", hooks: hooks ?? [],
+                file: found?.file ?? ContentID(hashing: []), origin: "\(decides.name):\(Self.hooksPath)")
         }
-        return ApplicableHooks(
-            event: "\(moment.rawValue)-\(move.event)", isGate: moment == .before, hooks: hooks ?? [],
-            file: found?.file ?? ContentID(hashing: []), origin: "\(decides.name):\(Self.hooksPath)")
+        return (hooks(.before), hooks(.after))
     }
 }
 

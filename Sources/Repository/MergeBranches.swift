@@ -37,7 +37,6 @@ package struct MergeOptions: Sendable {
 
 /// What a merge would come to.
 package struct MergePreview: Sendable {
-    package let base: CommitID
     package let head: CommitID
     package let changes: [PathChange]
     package let conflicts: [Conflict]
@@ -82,12 +81,9 @@ extension Repository {
         let (_, head) = try liveRef(destination)
         let headCommit = try commit(head)
         let result = try mergeResult(source, sourceName, destination, head, headCommit, strategy)
-        guard let base = try mergeBase(source.commitID, head) else {
-            throw RepositoryError.noCommonHistory(source: sourceName, destination: destination.name)
-        }
         let own = tree(headCommit.tree)
         let changes = result.conflicts.isEmpty ? try own.pathChanges(to: own.applying(result.edits)) : []
-        return MergePreview(base: base, head: head, changes: changes, conflicts: result.conflicts.map(\.swapped))
+        return MergePreview(head: head, changes: changes, conflicts: result.conflicts.map(\.swapped))
     }
 
     private func mergeResult(
@@ -115,14 +111,10 @@ extension Repository {
         guard try isAncestor(head, of: source.commitID) else {
             throw RepositoryError.notFastForward(source: sourceName, destination: destination.name)
         }
-        do {
-            let move = RefMove(
+        try moveOnce(
+            RefMove(
                 ref: destination, operation: .fastForward, old: head, new: source.commitID, who: info.author,
-                why: info.message, source: source.commitID)
-            _ = try carryOut(admit(move), from: snapshot)
-        } catch RefMoveFailure.moved(let current) {
-            throw RepositoryError.contended(destination, attempts: 1, winner: current?.movement.who ?? "someone")
-        }
+                why: info.message, source: source.commitID), from: snapshot)
         return Published(commitID: source.commitID, commit: source.commit, previous: head)
     }
 

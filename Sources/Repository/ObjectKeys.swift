@@ -30,6 +30,8 @@ package enum ObjectKeys {
     static func hookRecord(_ commit: CommitID, _ id: HookRecordID) -> String { "hooks/\(commit.hex)/\(id.hex).json" }
     static func signature(of id: String, name: String) -> String { "\(signatures)\(id)/\(name)" }
     static func pack(_ id: PackID) -> String { "packs/\(id.hex.prefix(2))/\(id.hex)" }
+    /// The pack that an object below `packs/` or `moved/` is about; `nil` for a key that no Tarn wrote.
+    static func packID(key: String) -> PackID? { key.split(separator: "/").last.flatMap { PackID(hex: $0) } }
     static func refs(_ kind: RefName.Kind) -> String { "refs/\(kind.rawValue)/" }
 
     /// `/` in a ref's name is stored as `%2F`, so that `a` and `a/b` can both exist in a directory store.

@@ -48,9 +48,8 @@ extension Repository {
 
     /// All refs of a kind that are not deleted, in order of names.
     package func listRefs(_ kind: RefName.Kind) throws -> [(snapshot: RefSnapshot, commit: CommitID)] {
-        let names = try listKeys(ObjectKeys.refs(kind)).compactMap { ObjectKeys.refName(kind, key: $0.key) }
         let found = Monitor<[RefSnapshot]>([])
-        try concurrently(names, threads: ioThreads) { name in
+        try concurrently(refNames(kind), threads: ioThreads) { name in
             guard let snapshot = try self.readRef(name) else { return }
             found.update { $0.append(snapshot) }
         }
@@ -62,11 +61,13 @@ extension Repository {
     /// Every object whose key begins with `prefix`.
     func listKeys(_ prefix: String) throws -> [ObjectInfo] {
         var objects: [ObjectInfo] = []
-        while true {
-            let page = try store.list(prefix: prefix, after: objects.last?.key, limit: 1000)
-            objects += page.objects
-            if !page.isTruncated || page.objects.isEmpty { return objects }
-        }
+        try store.forEachPage(prefix) { objects += $0 }
+        return objects
+    }
+
+    /// The names of all refs of a kind, deleted ones too.
+    func refNames(_ kind: RefName.Kind) throws -> [RefName] {
+        try listKeys(ObjectKeys.refs(kind)).compactMap { ObjectKeys.refName(kind, key: $0.key) }
     }
 
     /// Moves a ref by one compare-and-swap: writes the movement, then the ref on condition that it still is `current`

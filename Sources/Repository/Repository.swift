@@ -48,7 +48,8 @@ package final class Repository: Sendable {
         try self.init(store: store, config: config, options: options, logger: logger)
     }
 
-    init(store: any ObjectStore, config: RepositoryConfig, options: Options, logger: Logger) throws {
+    /// - Parameter config: as `RepositoryConfig.load` read it from this store.
+    package init(store: any ObjectStore, config: RepositoryConfig, options: Options, logger: Logger) throws {
         self.store = store
         self.config = config
         self.logger = logger

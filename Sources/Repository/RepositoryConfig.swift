@@ -39,7 +39,7 @@ package struct RepositoryConfig: Hashable, Sendable, Codable {
     }
 
     /// Reads and checks `tarn.json`.
-    static func load(from store: any ObjectStore) throws -> RepositoryConfig {
+    package static func load(from store: any ObjectStore) throws -> RepositoryConfig {
         try loadForUpdate(from: store).config
     }
 
@@ -70,12 +70,5 @@ func decodeObject<Record: Decodable>(_ bytes: [UInt8], key: String) throws(Repos
         case .unreadable(let reason): throw .corrupt(object: key, reason: reason)
         case .newerFormat(let found): throw .newerFormat(object: key, found: found, supported: recordFormat)
         }
-    }
-}
-
-extension Repository {
-    /// What `init` found out about the store, from its `tarn.json`.
-    package static func quirks(of store: any ObjectStore) throws -> RepositoryConfig.StoreQuirks {
-        try RepositoryConfig.load(from: store).store
     }
 }

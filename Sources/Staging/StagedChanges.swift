@@ -34,13 +34,6 @@ package func forEachStagedChange<Store: NodeStore>(
     }
 }
 
-/// All that an overlay changes, by path.
-package func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Store>) throws -> [TreePath: StagedChange] {
-    var changes: [TreePath: StagedChange] = [:]
-    try forEachStagedChange(overlay, base: base) { changes[$0.path] = $0 }
-    return changes
-}
-
 extension StagedNode {
     /// Whether a file or link is just what the base has: a change that was undone, or another name of a committed file.
     fileprivate func isSame(as replaced: LocatedEntry?) -> Bool {

@@ -1,3 +1,4 @@
+import BlockCache
 import Logging
 import Repository
 import Versioning
@@ -31,6 +32,9 @@ final class BlockFetcher: Sendable {
 
     /// Whether anything can be kept: without a cache there is no use in fetching ahead.
     var isUseful: Bool { blocks.cache != nil }
+
+    /// The most that can be kept, in bytes.
+    var capacityBytes: UInt64 { blocks.cache?.limitBytes ?? 0 }
 
     func isLocal(_ placed: PlacedBlock) -> Bool { blocks.isLocal(placed.block, placed.extent) }
 

@@ -26,6 +26,10 @@ package protocol FileSystem: Sendable {
 
     func open(_ inode: InodeNumber, forWriting: Bool, truncating: Bool) throws(VFSError) -> HandleNumber
     func release(_ inode: InodeNumber, _ handle: HandleNumber)
+    /// The file as one of this host; `nil` where it is not here whole, or not worth it.
+    func hostFile(_ inode: InodeNumber) -> HostFile?
+    /// Some file of the kind that `hostFile` gives; `nil` where there are none.
+    func sampleHostFile() -> HostFile?
     /// Fills `buffer` from `offset`; answers how many bytes there were.
     func read(
         _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
@@ -74,6 +78,11 @@ package protocol FileSystem: Sendable {
         _ inode: InodeNumber, _ name: [UInt8], _ value: [UInt8], mustExist: Bool, mustNotExist: Bool
     ) throws(VFSError)
     func removeAttribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError)
+}
+
+extension FileSystem {
+    package func hostFile(_ inode: InodeNumber) -> HostFile? { nil }
+    package func sampleHostFile() -> HostFile? { nil }
 }
 
 /// What the kernel has cached of a mount. Calls block until it is forgotten, possibly for reads under way: never from a

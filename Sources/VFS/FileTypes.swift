@@ -1,3 +1,4 @@
+import BlockCache
 package import Versioning
 
 /// Why a file system call failed, in its own words; FUSEServer maps them to errno.
@@ -185,11 +186,40 @@ package struct FileSystemTraits: Sendable {
     package var needsNoOpen: Bool
     /// The same of directories.
     package var needsNoOpenDirectory: Bool
+    /// Opens are worth being sent where the kernel can read from a `HostFile` by itself.
+    package var wantsPassthrough: Bool
 
-    package init(isReadOnly: Bool, timeoutSeconds: Double, needsNoOpen: Bool, needsNoOpenDirectory: Bool) {
+    package init(
+        isReadOnly: Bool, timeoutSeconds: Double, needsNoOpen: Bool, needsNoOpenDirectory: Bool,
+        wantsPassthrough: Bool = false
+    ) {
         self.isReadOnly = isReadOnly
         self.timeoutSeconds = timeoutSeconds
         self.needsNoOpen = needsNoOpen
         self.needsNoOpenDirectory = needsNoOpenDirectory
+        self.wantsPassthrough = wantsPassthrough
     }
+}
+
+/// How files of a mounted commit are opened.
+package enum Opening: String, Sendable {
+    /// `passthrough` where files are large on average, `none` otherwise.
+    case auto
+    /// Without a message: best for small files.
+    case none
+    /// With a message each, and the kernel reads what is whole in the block cache by itself: best for large files. It
+    /// needs Linux 6.9 and root; elsewhere it is `none`.
+    case passthrough
+}
+
+/// A file of this host with the whole content of a mounted one, verified, whose bytes stay as they are for as long as
+/// this object lives or somebody has opened its descriptor's file.
+package struct HostFile: Sendable {
+    private let file: WholeFile
+
+    init(_ file: WholeFile) {
+        self.file = file
+    }
+
+    package var descriptor: Int32 { file.descriptor }
 }

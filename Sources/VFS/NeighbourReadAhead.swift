@@ -3,69 +3,104 @@ import Repository
 import Synchronization
 import Versioning
 
-/// Read-ahead across small files: they lie in a pack in the order of their paths, so a reader that walks a directory is
-/// served by one GET for many. The window grows while misses go forward through a pack and falls back to the one file
-/// otherwise.
+/// Read-ahead across small files: they lie in a pack in the order of their paths, so one GET can bring many.
+///
+/// A reader that goes forward through a pack gets ever more of what follows, up to 4 MiB. One that jumps about, as a
+/// shuffled epoch does, gets the megabyte of the pack that a missing file lies in, as long as the whole commit fits into
+/// the cache and all that was fetched ahead is no more than four times what was asked for (and 8 MiB): an epoch then
+/// takes few GETs and fetches nothing twice, and whoever reads only here and there fetches five times that at the most.
 final class NeighbourReadAhead: Sendable {
+    /// Offsets in a pack, of stored bytes, from which to fetch what is missing.
+    fileprivate typealias Window = Range<UInt64>
+
     private struct State {
         var pack: PackID?
         var end: UInt64 = 0
-        var windowBytes = NeighbourReadAhead.firstWindowBytes
+        var windowBytes = firstWindowBytes
+        /// What may be fetched ahead of a reader that jumps about.
+        var allowanceBytes = firstAllowanceBytes
     }
 
     private let tree: Repository.SnapshotTree
     private let fetcher: BlockFetcher
+    private let commitBytes: UInt64
     private let state = Mutex(State())
 
-    private static let firstWindowBytes = 128 << 10
-    private static let maximumWindowBytes = 4 << 20
+    private static let firstWindowBytes: UInt64 = 128 << 10
+    private static let maximumWindowBytes: UInt64 = 4 << 20
     private static let nearBytes: UInt64 = 1 << 20
     private static let maximumFiles = 1024
+    private static let cellBytes: UInt64 = 1 << 20
+    private static let firstAllowanceBytes: UInt64 = 8 << 20
+    private static let allowanceFactor: UInt64 = 4
+    /// How many entries before a file are looked at for its neighbours.
+    private static let entriesBefore: UInt64 = 128
 
-    init(tree: Repository.SnapshotTree, fetcher: BlockFetcher) {
+    init(tree: Repository.SnapshotTree, fetcher: BlockFetcher, commitBytes: UInt64) {
         self.tree = tree
         self.fetcher = fetcher
+        self.commitBytes = commitBytes
     }
 
-    /// Called before a small file is read; fetches its followers with it when it is not local.
+    /// Called before a small file is read from its beginning; fetches its neighbours with it when it is not local.
     func willRead(_ map: FileMap, rank: UInt64) {
-        let first = PlacedBlock(block: map.list.blocks[0], extent: map.list.extents[0])
-        guard fetcher.isUseful, !fetcher.isLocal(first) else { return }
-        let window = state.withLock { state -> Int in
-            let start = first.extent.offset
-            let goesOn =
-                state.pack == first.extent.pack && start + Self.nearBytes >= state.end
-                && start <= state.end + Self.nearBytes
-            let isNextPack =
-                state.pack != nil && state.pack != first.extent.pack && start == 0
-                && state.windowBytes > Self.firstWindowBytes
-            state.windowBytes =
-                goesOn ? min(state.windowBytes * 2, Self.maximumWindowBytes) : isNextPack ? state.windowBytes : 0
-            let window = state.windowBytes
-            state.pack = first.extent.pack
-            state.end = start + UInt64(max(window, Int(first.extent.storedLength)))
-            if state.windowBytes == 0 { state.windowBytes = Self.firstWindowBytes / 2 }
-            return window
+        guard fetcher.isUseful else { return }
+        let file = PlacedBlock(block: map.list.blocks[0], extent: map.list.extents[0])
+        let isLocal = fetcher.isLocal(file)
+        // Room for what else is in the cache.
+        let fits = commitBytes <= fetcher.capacityBytes / 5 * 4
+        let plan = state.withLock { state -> (window: Window, isJump: Bool)? in
+            if fits { state.allowanceBytes += Self.allowanceFactor * UInt64(file.extent.storedLength) }
+            return isLocal ? nil : Self.plan(file.extent, &state)
         }
-        guard window > 0 else { return }
+        guard let plan else { return }
         // A tree that cannot be read is met by the reader itself.
-        let followers = (try? followers(of: first, rank: rank, window: window)) ?? []
-        fetcher.prefetch([first] + followers)
+        let found = (try? neighbours(of: file, rank: rank, in: plan.window, looksBack: plan.isJump)) ?? [file]
+        let missing = found.filter { $0 == file || !fetcher.isLocal($0) }
+        if plan.isJump { charge(missing.reduce(0) { $0 + UInt64($1.extent.storedLength) }) }
+        fetcher.prefetch(missing)
     }
 
-    private func followers(of first: PlacedBlock, rank: UInt64, window: Int) throws -> [PlacedBlock] {
-        var followers: [PlacedBlock] = []
-        var cursor = try Cursor(tree, fromRank: rank + 1)
-        var end = first.extent.offset + UInt64(first.extent.storedLength)
-        let limit = first.extent.offset + UInt64(window)
-        while followers.count < Self.maximumFiles, let item = try cursor.next() {
+    /// What to fetch with a missing file; `nil`: only itself.
+    private static func plan(_ extent: Extent, _ state: inout State) -> (window: Window, isJump: Bool)? {
+        let start = extent.offset
+        let goesOn =
+            state.pack == extent.pack && start + nearBytes >= state.end && start <= state.end + nearBytes
+        let isNextPack =
+            state.pack != nil && state.pack != extent.pack && start == 0 && state.windowBytes > firstWindowBytes
+        let window =
+            goesOn ? min(state.windowBytes * 2, maximumWindowBytes) : isNextPack ? state.windowBytes : 0
+        state.pack = extent.pack
+        state.end = start + max(window, UInt64(extent.storedLength))
+        state.windowBytes = max(window, firstWindowBytes / 2)
+        if window >= cellBytes { return (start..<start + window, false) }
+        if state.allowanceBytes >= cellBytes {
+            let cell = start / cellBytes * cellBytes
+            return (cell..<cell + cellBytes, true)
+        }
+        return window > 0 ? (start..<start + window, false) : nil
+    }
+
+    private func charge(_ bytes: UInt64) {
+        state.withLock { $0.allowanceBytes -= min($0.allowanceBytes, bytes) }
+    }
+
+    /// The small files that begin in the window, this among them, in the order of the pack.
+    private func neighbours(
+        of file: PlacedBlock, rank: UInt64, in window: Window, looksBack: Bool
+    ) throws -> [PlacedBlock] {
+        var found: [PlacedBlock] = []
+        var cursor = try Cursor(tree, fromRank: looksBack ? rank - min(rank, Self.entriesBefore) : rank)
+        var end = window.lowerBound
+        while found.count < Self.maximumFiles, let item = try cursor.next() {
             guard let list = try LocatedEntry(item: item).inlineList, list.blocks.count == 1 else { continue }
             let placed = PlacedBlock(block: list.blocks[0], extent: list.extents[0])
-            guard placed.extent.pack == first.extent.pack, placed.extent.offset >= end else { continue }
+            // Entries before this one may lie elsewhere; behind it, another place is the end of the run.
+            guard placed.extent.pack == file.extent.pack, placed.extent.offset >= end else { continue }
+            if placed.extent.offset >= window.upperBound { break }
             end = placed.extent.offset + UInt64(placed.extent.storedLength)
-            if end > limit { break }
-            followers.append(placed)
+            found.append(placed)
         }
-        return followers
+        return found.contains(file) ? found : [file]
     }
 }

@@ -1,3 +1,4 @@
+import BlockCache
 import Repository
 import Synchronization
 import Versioning
@@ -42,7 +43,8 @@ final class OpenFile: Sendable {
     /// Sequential reading fetches ever further ahead, up to `maximumWindow` blocks; a jump begins anew.
     private func readAhead(from index: Int, at offset: UInt64, count: Int) {
         guard map.list.blocks.count > 1, fetcher.isUseful else { return }
-        let next = pattern.withLock { pattern in pattern.advance(index, offset, count) }
+        let limit = Int(clamping: fetcher.capacityBytes / 4 / UInt64(Chunker.averageBytes))
+        let next = pattern.withLock { pattern in pattern.advance(index, offset, count, limit: limit) }
         guard let next else { return }
         let end = min(next.upperBound, map.list.blocks.count)
         guard next.lowerBound < end else { return }
@@ -56,13 +58,14 @@ private struct AccessPattern {
     private var window = 0
     private var fetchedTo = 0
 
-    private static let firstWindow = 2
-    private static let maximumWindow = 32
+    private static let firstWindow = 4
+    private static let maximumWindow = 64
     /// The kernel's own read-ahead makes requests arrive a little out of order.
     private static let slackBytes: UInt64 = 1 << 20
 
     /// Blocks to fetch now, for a read that begins in block `index`.
-    mutating func advance(_ index: Int, _ offset: UInt64, _ count: Int) -> Range<Int>? {
+    /// - Parameter limit: the most blocks to fetch ahead.
+    mutating func advance(_ index: Int, _ offset: UInt64, _ count: Int, limit: Int) -> Range<Int>? {
         let isSequential =
             offset <= expectedOffset + Self.slackBytes && offset + Self.slackBytes >= expectedOffset
         expectedOffset = max(isSequential ? expectedOffset : 0, offset + UInt64(count))
@@ -73,7 +76,7 @@ private struct AccessPattern {
         }
         // Ask again only when half of the last window is used up.
         guard index + window / 2 >= fetchedTo else { return nil }
-        window = window == 0 ? Self.firstWindow : min(window * 2, Self.maximumWindow)
+        window = min(window == 0 ? Self.firstWindow : window * 2, Self.maximumWindow, limit)
         let start = max(fetchedTo, index)
         fetchedTo = index + window
         return start < fetchedTo ? start..<fetchedTo : nil

@@ -1,3 +1,4 @@
+import BlockCache
 package import Logging
 package import ProllyTree
 package import Repository
@@ -22,6 +23,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     let kernel = Mutex<(any KernelCache)?>(nil)
     /// Notes what is read; `nil` for a mount that keeps no record.
     let recorder: ReadRecorder?
+    private let wantsPassthrough: Bool
     /// What `user.tarn.mount` answers: tells the command line where it is.
     private let mountDescription: [UInt8]
 
@@ -41,10 +43,11 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     /// - Parameter commit: the commit to show, or `nil` for the whole repository.
     /// - Parameter follows: the root may move to other commits (`move(to:)`).
-    /// - Parameter recorder: notes what is read; for a mount of one commit that stays.
+    /// - Parameter recorder: notes what is read; for a mount of one commit that stays. What the kernel reads by itself
+    ///   could not be noted, so there is no passthrough with it.
     package init(
         repository: Repository, commit: ResolvedRevision?, follows: Bool = false, recorder: ReadRecorder? = nil,
-        mountDescription: String, readThreads: Int, logger: Logger
+        opening: Opening = .auto, mountDescription: String, readThreads: Int, logger: Logger
     ) {
         precondition(recorder == nil || (commit != nil && !follows), "a record is of one commit")
         self.recorder = recorder
@@ -54,7 +57,15 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         fetcher = BlockFetcher(blocks: repository.blocks, threads: readThreads, logger: logger)
         directory = commit == nil ? RefDirectory(repository: repository) : nil
         following = follows ? HeadFollowing() : nil
+        wantsPassthrough =
+            recorder == nil && opening != .none
+            && (opening == .passthrough || commit.map { Self.hasLargeFiles($0.commit) } ?? true)
         if let commit { _ = slot(commit.commitID, commit.commit) }
+    }
+
+    /// An open costs a message of some 55 µs, which passthrough saves again on a file of this size.
+    private static func hasLargeFiles(_ commit: Commit) -> Bool {
+        commit.counts.files > 0 && commit.counts.bytes / commit.counts.files >= 256 << 10
     }
 
     /// Slots below it show no commit.
@@ -63,7 +74,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     package var traits: FileSystemTraits {
         FileSystemTraits(
             isReadOnly: true, timeoutSeconds: Self.immutableSeconds, needsNoOpen: directory == nil,
-            needsNoOpenDirectory: directory == nil && following == nil)
+            needsNoOpenDirectory: directory == nil && following == nil, wantsPassthrough: wantsPassthrough)
     }
 
     package func entryTimeoutSeconds(in parent: InodeNumber) -> Double {
@@ -292,6 +303,14 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
             return count
         }
     }
+
+    package func hostFile(_ inode: InodeNumber) -> HostFile? {
+        guard case .inside(let view, _, let rank) = place(inode) else { return nil }
+        // What is wrong with the file its reader is told.
+        return (try? view.wholeFile(rank)).map(HostFile.init)
+    }
+
+    package func sampleHostFile() -> HostFile? { repository.cache?.sampleFile().map(HostFile.init) }
 
     package func seek(
         _ inode: InodeNumber, from offset: UInt64, to target: SeekTarget

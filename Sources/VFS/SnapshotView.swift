@@ -1,3 +1,4 @@
+import BlockCache
 import ProllyTree
 import Repository
 import Synchronization
@@ -21,7 +22,7 @@ final class SnapshotView: Sendable {
         self.repository = repository
         tree = repository.tree(commit.tree)
         openFiles = OpenFileTable(repository: repository, fetcher: fetcher)
-        neighbours = NeighbourReadAhead(tree: tree, fetcher: fetcher)
+        neighbours = NeighbourReadAhead(tree: tree, fetcher: fetcher, commitBytes: commit.counts.bytes)
     }
 
     /// An entry with its place.
@@ -70,8 +71,14 @@ final class SnapshotView: Sendable {
     /// Reads from a file; answers how many bytes there were.
     func read(_ rank: UInt64, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         let file = try openFiles.file(rank) { try self.entry(rank).located }
-        if file.isSmall { neighbours.willRead(file.map, rank: rank) }
+        if file.isSmall, offset == 0 { neighbours.willRead(file.map, rank: rank) }
         return try file.read(at: offset, into: buffer)
+    }
+
+    /// The file as it lies whole in the block cache; `nil` where it does not, or shares a pack with its neighbours.
+    func wholeFile(_ rank: UInt64) throws -> WholeFile? {
+        let file = try openFiles.file(rank) { try self.entry(rank).located }
+        return file.isSmall ? nil : repository.blocks.wholeFile(file.map)
     }
 
     func seek(_ rank: UInt64, from offset: UInt64, to target: SeekTarget) throws -> UInt64 {

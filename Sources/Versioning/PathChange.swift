@@ -80,15 +80,18 @@ extension Tree {
         }
     }
 
-    /// The counts of `other`, when this tree has `counts`.
-    package func counts(_ counts: Commit.Counts, after other: Tree) throws -> Commit.Counts {
-        var counts = counts
+    /// How many paths differ, and the counts of `other` when this tree has `counts`.
+    package func difference(
+        to other: Tree, from counts: Commit.Counts
+    ) throws -> (paths: Int, counts: Commit.Counts) {
+        var (paths, counts) = (0, counts)
         try pathChanges(to: other) { change in
+            paths += 1
             counts.add(change.old?.entry, sign: -1)
             counts.add(change.new?.entry, sign: 1)
             return true
         }
-        return counts
+        return (paths, counts)
     }
 
     package func pathChanges(to other: Tree) throws -> [PathChange] {

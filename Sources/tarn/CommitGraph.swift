@@ -7,10 +7,8 @@ struct CommitGraph {
 
     typealias CommitIdentifier = String
 
-    /// The text to the left of a commit's first line, and the lines to draw below it before the next commit.
-    mutating func next(_ id: CommitIdentifier, parents: [CommitIdentifier]) -> (
-        head: String, continued: String, after: [String]
-    ) {
+    /// The text to the left of a commit's line, and the lines to draw below it before the next commit.
+    mutating func next(_ id: CommitIdentifier, parents: [CommitIdentifier]) -> (head: String, after: [String]) {
         let place = columns.firstIndex(of: id) ?? columns.count
         if place == columns.count { columns.append(id) }
         let head = columns.indices.map { $0 == place ? "*" : "|" }.joined(separator: " ")
@@ -33,7 +31,6 @@ struct CommitGraph {
             }
             columns.remove(at: place)
         }
-        let continued = columns.map { _ in "|" }.joined(separator: " ")
-        return (head, continued, after)
+        return (head, after)
     }
 }

@@ -1,4 +1,5 @@
 import BlockCache
+import FUSEServer
 import FoundationEssentials
 import Glibc
 import ObjectStorage
@@ -26,15 +27,20 @@ struct MountStatistics: Codable {
     var seconds: Double
     /// Messages from the kernel, by kind.
     var messages: [String: UInt64]
+    /// How often a file was opened so that the kernel reads it from the block cache by itself; absent where it cannot.
+    var passthroughOpens: UInt64?
     var cache: Cache?
     var store: StoreMetrics
     var memory: Memory
 
-    init(_ repository: Repository, _ mountPoint: String, since started: Timestamp, _ messages: [String: UInt64]) {
+    init(
+        _ repository: Repository, _ mountPoint: String, since started: Timestamp, _ session: FUSEServer.Statistics
+    ) {
         self.mountPoint = mountPoint
         let now = now()
         seconds = Double(now.seconds - started.seconds) + (Double(now.nanoseconds) - Double(started.nanoseconds)) / 1e9
-        self.messages = messages
+        messages = session.messages
+        passthroughOpens = session.passthroughOpens
         cache = repository.cache.map { cache in
             let status = cache.status()
             return Cache(

@@ -143,9 +143,9 @@ extension StoreArguments {
         options.cacheLimitBytes = cacheLimitBytes
         let parsed = try StoreLocation.parse(location)
         let first = try openStore(parsed, options: storeOptions(quoteIfMatch: false))
-        let quirks = try Repository.quirks(of: first)
-        let store = quirks.quoteIfMatch ? try openStore(parsed, options: storeOptions(quoteIfMatch: true)) : first
-        return try Repository(opening: MeteredStore(store), options: options, logger: logger())
+        let config = try RepositoryConfig.load(from: first)
+        let store = config.store.quoteIfMatch ? try openStore(parsed, options: storeOptions(quoteIfMatch: true)) : first
+        return try Repository(store: MeteredStore(store), config: config, options: options, logger: logger())
     }
 }
 

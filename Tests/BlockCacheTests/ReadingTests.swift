@@ -133,4 +133,12 @@ import Testing
         onThreads(8) { _ in for block in blocks { #expect(cache.servesRight(block)) } }
         for block in blocks { #expect(cache.isCached(block)) }
     }
+
+    /// Its neighbours share its first and its last page.
+    @Test func aBlockBetweenTwoThatAreHereIsNotTakenToBeHere() throws {
+        let cache = try scratch.open()
+        let blocks = (0..<3).map { Lake.block(1, UInt64($0) * 35_000, 35_000) }
+        #expect(cache.servesRight(blocks[0]) && cache.servesRight(blocks[2]))
+        #expect(cache.contains(blocks[0]) && !cache.contains(blocks[1]) && cache.contains(blocks[2]))
+    }
 }

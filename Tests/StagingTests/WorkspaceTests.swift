@@ -7,6 +7,13 @@ import TestSupport
 import Testing
 import Versioning
 
+/// All that an overlay changes, by path.
+private func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Store>) throws -> [TreePath: StagedChange] {
+    var changes: [TreePath: StagedChange] = [:]
+    try forEachStagedChange(overlay, base: base) { changes[$0.path] = $0 }
+    return changes
+}
+
 @Suite struct WorkspaceTests {
     private let repository: Repository
     private let directory: TemporaryDirectory

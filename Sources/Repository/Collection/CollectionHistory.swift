@@ -94,9 +94,7 @@ extension Repository {
 
     /// Every ref, deleted ones too.
     func allRefs() throws -> [RefSnapshot] {
-        let names = try RefName.Kind.allCases.flatMap { kind in
-            try listKeys(ObjectKeys.refs(kind)).compactMap { ObjectKeys.refName(kind, key: $0.key) }
-        }
+        let names = try RefName.Kind.allCases.flatMap(refNames)
         let found = Mutex<[RefSnapshot]>([])
         try concurrently(names, threads: ioThreads) { name in
             guard let ref = try self.readRef(name) else { return }
@@ -109,17 +107,14 @@ extension Repository {
         _ prefix: String, _ load: @escaping @Sendable (Identifier<Kind>, ObjectInfo) throws -> Value
     ) throws -> [Identifier<Kind>: Value] {
         let all = Mutex<[Identifier<Kind>: Value]>([:])
-        var after: String?
-        while true {
-            let page = try store.list(prefix: prefix, after: after, limit: 1000)
-            try concurrently(page.objects, threads: ioThreads) { info in
+        try store.forEachPage(prefix) { objects in
+            try concurrently(objects, threads: ioThreads) { info in
                 // What no Tarn wrote is not ours to judge.
                 guard let id = Identifier<Kind>(hex: info.key.dropFirst(prefix.count)) else { return }
                 let value = try load(id, info)
                 all.withLock { $0[id] = value }
             }
-            after = page.objects.last?.key
-            if !page.isTruncated || page.objects.isEmpty { return all.withLock { $0 } }
         }
+        return all.withLock { $0 }
     }
 }

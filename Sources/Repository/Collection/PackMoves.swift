@@ -51,15 +51,10 @@ final class PackMoves: Sendable {
     /// Lists the packs that have moved: after that, the others cost no request.
     func list() throws -> [PackID: Int64] {
         var moved: [PackID: Int64] = [:]
-        var after: String?
-        while true {
-            let page = try store.list(prefix: ObjectKeys.moved, after: after, limit: 1000)
-            for object in page.objects {
-                guard let name = object.key.split(separator: "/").last, let id = PackID(hex: name) else { continue }
-                moved[id] = object.modifiedSeconds
+        try store.forEachPage(ObjectKeys.moved) { objects in
+            for object in objects {
+                if let id = ObjectKeys.packID(key: object.key) { moved[id] = object.modifiedSeconds }
             }
-            after = page.objects.last?.key
-            if !page.isTruncated || page.objects.isEmpty { break }
         }
         state.withLock { $0.listed = moved }
         return moved

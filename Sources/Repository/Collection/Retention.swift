@@ -3,7 +3,7 @@ package import Versioning
 
 /// How long the commits of branches stay: as long as `days` or `commits` keeps them, whichever keeps more.
 package struct RetentionRule: Hashable, Sendable, Codable {
-    /// Which branches (`RefGlob`).
+    /// Which branches (`Glob`).
     package var branches: String
     /// What the branch showed in so many days.
     package var days: Int?
@@ -35,7 +35,7 @@ package struct RetentionRules: Hashable, Sendable, Codable {
 
     /// The rules of a ref; none for a tag, which stays for ever.
     package func rules(for name: RefName) -> [RetentionRule] {
-        name.kind == .tag ? [] : rules.filter { RefGlob($0.branches).matches(name.name) }
+        name.kind == .tag ? [] : rules.filter { Glob($0.branches).matches(name.name) }
     }
 }
 

@@ -75,12 +75,8 @@ extension Collection {
         below prefix: String, _ body: @escaping @Sendable (ObjectInfo, Substring) throws -> Void
     ) throws {
         try concurrently(Self.shards, threads: repository.ioThreads) { [store = repository.store] shard in
-            var after: String?
-            while true {
-                let page = try store.list(prefix: "\(prefix)\(shard)/", after: after, limit: 1000)
-                for info in page.objects { try body(info, info.key.dropFirst(prefix.count + shard.count + 1)) }
-                after = page.objects.last?.key
-                if !page.isTruncated || page.objects.isEmpty { return }
+            try store.forEachPage("\(prefix)\(shard)/") { objects in
+                for info in objects { try body(info, info.key.dropFirst(prefix.count + shard.count + 1)) }
             }
         }
     }

@@ -19,6 +19,17 @@ extension ObjectStore {
         }
     }
 
+    /// Calls `body` with each page of the objects whose key begins with `prefix`, in the order of keys.
+    func forEachPage(_ prefix: String, _ body: ([ObjectInfo]) throws -> Void) throws {
+        var after: String?
+        while true {
+            let page = try list(prefix: prefix, after: after, limit: 1000)
+            try body(page.objects)
+            after = page.objects.last?.key
+            if !page.isTruncated || page.objects.isEmpty { return }
+        }
+    }
+
     /// Writes `key` on condition that it still is `current` (`nil`: that it is not there). False when it is not.
     func swap(_ key: String, from current: ETag?, to bytes: [UInt8]) throws(StoreError) -> Bool {
         do throws(StoreError) {

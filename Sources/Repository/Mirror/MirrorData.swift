@@ -43,8 +43,8 @@ struct MirrorData {
     mutating func copy(_ tree: NodeID) throws {
         if present == nil {
             progress("listing packs")
-            sourcePacks = try Self.packs(of: source)
-            present = try Self.packs(of: target)
+            sourcePacks = try source.packSizes()
+            present = try target.packSizes()
             _ = try moves.list()
         }
         var needed: [PackID: Set<PackedBlock>] = [:]
@@ -140,19 +140,5 @@ struct MirrorData {
         packs += sizes.count
         packBytes += sizes.values.reduce(0, +)
         present?.merge(sizes) { _, new in new }
-    }
-
-    private static func packs(of repository: Repository) throws -> [PackID: UInt64] {
-        var packs: [PackID: UInt64] = [:]
-        var after: String?
-        while true {
-            let page = try repository.store.list(prefix: ObjectKeys.packs, after: after, limit: 1000)
-            for object in page.objects {
-                guard let name = object.key.split(separator: "/").last, let id = PackID(hex: name) else { continue }
-                packs[id] = object.sizeBytes
-            }
-            after = page.objects.last?.key
-            if !page.isTruncated || page.objects.isEmpty { return packs }
-        }
     }
 }

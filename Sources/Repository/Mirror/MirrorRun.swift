@@ -27,7 +27,7 @@ struct MirrorRun {
     }
 
     mutating func copy(_ patterns: [String]) throws {
-        let globs = patterns.map { RefGlob($0) }
+        let globs = patterns.map { Glob($0) }
         let refs = try source.allRefs().filter { ref in
             globs.isEmpty || globs.contains { $0.matches(ref.name.name) || $0.matches(ref.name.qualified) }
         }

@@ -26,7 +26,7 @@ struct DiskUsageCommand: ParsableCommand {
         var report = try repository.diskUsage(of: refs) { text in line.update { $0.show(text) } }
         line.update { $0.clear() }
         if !patterns.isEmpty {
-            report.refs.removeAll { usage in !patterns.contains { RefGlob($0).matches(usage.ref.name) } }
+            report.refs.removeAll { usage in !patterns.contains { Glob($0).matches(usage.ref.name) } }
             if report.refs.isEmpty {
                 throw CommandFailure(
                     message: "no branch or tag is called \(patterns.joined(separator: ", "))",

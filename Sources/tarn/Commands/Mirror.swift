@@ -71,7 +71,7 @@ struct Mirror: ParsableCommand {
         let first = try openStore(location, options: arguments.storeOptions(quoteIfMatch: false, creating: creating))
         let quirks: RepositoryConfig.StoreQuirks
         do {
-            quirks = try Repository.quirks(of: first)
+            quirks = try RepositoryConfig.load(from: first).store
         } catch RepositoryError.notARepository where creating {
             switch try probeCompareAndSwap(first, prefix: "") {
             case .safe(let found): quirks = .init(quoteIfMatch: found.quoteIfMatch)

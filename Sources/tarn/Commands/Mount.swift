@@ -27,6 +27,9 @@ struct Mount: ParsableCommand {
               allow_other      other users may look (needs root or user_allow_other in /etc/fuse.conf)
               workspace=NAME   a second writable mount of one branch needs a workspace of its own
               poll=SECONDS     how often --follow looks for a new head (default 2)
+              open=HOW         of a read-only mount: 'none' opens files without asking the mount, best for small files; 'passthrough'
+                               lets the kernel read large files that are whole in the block cache by itself, at the speed of the disk
+                               (Linux 6.9, root); 'auto', the default, chooses by the mean size of the commit's files
               upload=background  upload staged files before the commit, once nothing was written to them for some seconds
               owners=keep      a file of another user than the one who mounts records its owner (the default)
               owners=squash    everything belongs to whoever mounts; chown is refused
@@ -125,8 +128,8 @@ struct Mount: ParsableCommand {
         var serverOptions = FUSEServer.Options(source: "tarn#\(repository.store.location)")
         serverOptions.allowsOthers = options.allowsOthers
         let started = now()
-        serverOptions.statistics = { messages in
-            encodeRecord(MountStatistics(repository, mountPoint, since: started, messages))
+        serverOptions.statistics = { session in
+            encodeRecord(MountStatistics(repository, mountPoint, since: started, session))
         }
         defer { served.end() }
         try FUSEServer.run(served.fileSystem, at: mountPoint, serverOptions, logger: logger) {
@@ -149,7 +152,7 @@ struct Mount: ParsableCommand {
     ) throws -> Served {
         let fileSystem = SnapshotFileSystem(
             repository: repository, commit: resolved, follows: follow,
-            recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) },
+            recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) }, opening: options.opening,
             mountDescription: describe(repository, mountPoint).json, readThreads: repository.ioThreads, logger: logger)
         let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository, logger)
         guard follow else {
@@ -292,6 +295,7 @@ struct MountOptions {
     var squashesOwners = false
     var pollSeconds = 2.0
     var uploadsInBackground = false
+    var opening = Opening.auto
 
     init(_ lists: [String]) throws {
         for option in lists.flatMap({ $0.split(separator: ",") }) {
@@ -302,6 +306,11 @@ struct MountOptions {
                     throw CommandFailure(message: "'\(option)': seconds from 0.1 to 86400", code: .usage)
                 }
                 pollSeconds = seconds
+            case _ where option.hasPrefix("open="):
+                guard let opening = Opening(rawValue: String(option.dropFirst("open=".count))) else {
+                    throw CommandFailure(message: "'\(option)': auto, none or passthrough", code: .usage)
+                }
+                self.opening = opening
             case "upload=background": uploadsInBackground = true
             case "upload=commit": uploadsInBackground = false
             case "owners=keep": squashesOwners = false

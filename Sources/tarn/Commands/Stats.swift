@@ -26,6 +26,9 @@ struct Stats: ParsableCommand {
         ])
         let messages = statistics.messages.sorted { $0.value > $1.value }
         rows.append(["messages", messages.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
+        if let opens = statistics.passthroughOpens {
+            rows.append(["passthrough", "\(count(Int(opens), "open")) of files that the kernel reads by itself"])
+        }
         if let cache = statistics.cache {
             rows.append(["block cache", "\(humanSize(cache.usedBytes)) of \(humanSize(cache.limitBytes)) used"])
             rows.append(["", "\(cache.hits) hits, \(cache.misses) misses, \(humanSize(cache.bytesFetched)) fetched"])
