@@ -24,16 +24,13 @@ LIMIT_MIB = 8
 def main(bench):
     with bench.disk(NAME, 40) as disk:
         whole, part = make_sets(bench, disk)
-        results = {name: {} for name in whole}
+        results, rivals = {name: {} for name in whole}, {}
         for turn in range(bench.size(ROUNDS, 1)):
             with servers.rgw(bench, "memstore", 14) as server:
                 for name, root in whole.items():
                     first_import(bench, disk, server, root, results[name], f"{name}{turn}")
-        rivals = {name: {} for name in part}
-        with servers.rgw(bench, "memstore", 8) as server:
-            for name, root in part.items():
-                rivals[name] = {"DVC": with_dvc(disk, server, root, f"dvc-{name}"),
-                                "git-lfs": with_git_lfs(disk, root, f"lfs-{name}")}
+                if turn == 0:
+                    rivals = {name: rates_of_rivals(disk, server, root, name) for name, root in part.items()}
         for name, root in whole.items():
             report(bench, name, root, results[name], rivals[name])
         run(["rm", "-rf", *whole.values(), *part.values()], 300)
@@ -113,6 +110,11 @@ def upload(disk, server, size, bucket):
         if any(one.wait(300) for one in running):
             raise BenchError("curl could not upload")
     return watch[0] * size / (len(urls) * PIECE)
+
+
+def rates_of_rivals(disk, server, root, name):
+    """MiB/s by name."""
+    return {"DVC": with_dvc(disk, server, root, f"dvc-{name}"), "git-lfs": with_git_lfs(disk, root, f"lfs-{name}")}
 
 
 def with_dvc(disk, server, root, bucket):

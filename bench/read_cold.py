@@ -192,10 +192,10 @@ def move(source, target, count):
         count -= moved
 
 
-def in_turns(contenders):
+def in_turns(scene, contenders):
     """Samples by contender: each has its turn in each round. `contenders`: name → function without arguments."""
     samples = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
+    for _ in range(scene.bench.size(ROUNDS, 1)):
         for name, measure in contenders.items():
             samples[name].append(measure())
     return samples
@@ -229,7 +229,7 @@ def read_sequentially(root):
 
 
 def sequential(scene):
-    samples = in_turns({
+    samples = in_turns(scene, {
         "tarn": lambda: cold_tarn(scene, read_sequentially),
         "curl into sha256sum": lambda: curl_piped(scene, ["sha256sum"]),
         "curl into openssl sha256": lambda: curl_piped(scene, ["openssl", "dgst", "-sha256"]),
@@ -248,7 +248,7 @@ def tar_of(root, directories):
 def tar(scene):
     few = scene.bench.size(10, 2)
     parts = [f"tar/d{number:04}" for number in range(few)]
-    samples = in_turns({
+    samples = in_turns(scene, {
         "tarn": lambda: cold_tarn(scene, lambda root: tar_of(root, ["tar"])),
         "ext4": lambda: cold_ext4(scene, lambda root: tar_of(root, ["tar"])),
         "s3fs": lambda: cold_peer(scene, "s3fs", lambda root: tar_of(root, parts)),
@@ -268,7 +268,7 @@ def epoch_of(files, seed=4):
 def epochs(scene):
     count, total = len(scene.epoch_files), sum(scene.epoch_sizes.values())
     some = random.Random(5).sample(scene.epoch_files, scene.bench.size(1_000, 100))
-    samples = in_turns({
+    samples = in_turns(scene, {
         "tarn": lambda: cold_tarn(scene, epoch_of(scene.epoch_files)),
         "ext4": lambda: cold_ext4(scene, epoch_of(scene.epoch_files)),
         "rclone mount": lambda: cold_peer(scene, "rclone mount", epoch_of(some))})
@@ -278,7 +278,8 @@ def epochs(scene):
     amplification(scene, f"{what}: bytes fetched", samples["tarn"], total, 1.2)
     # 16 MiB is the least that the cache takes.
     tenth = max(total // 10, 16 * MIB)
-    small = in_turns({"tarn": lambda: cold_tarn(scene, epoch_of(scene.epoch_files), "--cache-size", str(tenth))})
+    small = in_turns(
+        scene, {"tarn": lambda: cold_tarn(scene, epoch_of(scene.epoch_files), "--cache-size", str(tenth))})
     amplification(scene, f"{what}, cache of 10 %: bytes fetched", small["tarn"], total, 3)
     scene.bench.note(f"{what}, cache of 10 %: {median([one.seconds for one in small['tarn']]):.2f} s, "
                      f"{median([one.requests for one in small['tarn']]):,.0f} GETs")
@@ -304,7 +305,7 @@ def random_reads(scene):
             os.close(file)
         return watch[0]
 
-    samples = in_turns({
+    samples = in_turns(scene, {
         "tarn": lambda: cold_tarn(scene, read), "ext4": lambda: cold_ext4(scene, read),
         "s3fs": lambda: cold_peer(scene, "s3fs", read),
         "rclone mount": lambda: cold_peer(scene, "rclone mount", read)})

@@ -38,7 +38,7 @@ def main(bench):
 def first_list(far, relay, word):
     """From the start of `tarn mount` to the end of the first listing, with an empty cache."""
     seconds, lines = [], []
-    for _ in range(ROUNDS):
+    for _ in range(far.bench.size(ROUNDS, 1)):
         far.tarn.forget_cache()
         drop_caches()
         relay.reset()
@@ -53,18 +53,18 @@ def first_list(far, relay, word):
 
 
 def sequential(far, word):
-    samples = in_turns({"tarn": lambda: cold_tarn(far, read_sequentially),
-                        "curl into openssl sha256": lambda: curl_piped(far, ["openssl", "dgst", "-sha256"]),
-                        "rclone mount": lambda: cold_peer(far, "rclone mount", read_sequentially)})
+    samples = in_turns(far, {"tarn": lambda: cold_tarn(far, read_sequentially),
+                             "curl into openssl sha256": lambda: curl_piped(far, ["openssl", "dgst", "-sha256"]),
+                             "rclone mount": lambda: cold_peer(far, "rclone mount", read_sequentially)})
     report(far, f"{word}: sequential read of {far.large_mib:,.0f} MiB", samples,
            dict.fromkeys(samples, far.large_mib), "MiB/s", {}, NAME)
 
 
 def tar(far, word):
     parts, some = far.bench.size((["tar/d0000"], TAR_PER_DIRECTORY), (["tar/d0000/f00000*"], 10))
-    samples = in_turns({"tarn": lambda: cold_tarn(far, lambda root: tar_of(root, ["tar"])),
-                        "s3fs": lambda: cold_peer(far, "s3fs", lambda root: tar_of(root, parts)),
-                        "rclone mount": lambda: cold_peer(far, "rclone mount", lambda root: tar_of(root, parts))})
+    samples = in_turns(far, {"tarn": lambda: cold_tarn(far, lambda root: tar_of(root, ["tar"])),
+                             "s3fs": lambda: cold_peer(far, "s3fs", lambda root: tar_of(root, parts)),
+                             "rclone mount": lambda: cold_peer(far, "rclone mount", lambda root: tar_of(root, parts))})
     count = len(far.tar_files)
     report(far, f"{word}: tar of {count:,} files of 10 KiB", samples,
            {"tarn": count, "s3fs": some, "rclone mount": some}, "files/s", {"s3fs": 25, "rclone mount": 25}, NAME)
@@ -72,8 +72,8 @@ def tar(far, word):
 
 def epoch(far, word):
     some = random.Random(7).sample(far.epoch_files, far.bench.size(100, 20))
-    samples = in_turns({"tarn": lambda: cold_tarn(far, epoch_of(far.epoch_files)),
-                        "rclone mount": lambda: cold_peer(far, "rclone mount", epoch_of(some))})
+    samples = in_turns(far, {"tarn": lambda: cold_tarn(far, epoch_of(far.epoch_files)),
+                             "rclone mount": lambda: cold_peer(far, "rclone mount", epoch_of(some))})
     count, total = len(far.epoch_files), sum(far.epoch_sizes.values())
     what = f"{word}: shuffled epoch of {count:,} small files, 4 workers"
     report(far, what, samples, {"tarn": count, "rclone mount": len(some)}, "files/s", {"rclone mount": 20}, NAME)
