@@ -66,6 +66,7 @@ def main(bench):
         tar(one)
         epochs(one)
         random_reads(one)
+        tar_from_rgw(one)
 
 
 # MARK: The data
@@ -257,6 +258,28 @@ def tar(scene):
     report(scene, f"tar of {count:,} files of 10 KiB", samples,
            {"tarn": count, "ext4": count, "s3fs": of_peers, "rclone mount": of_peers}, "files/s",
            {"ext4": 0.5, "s3fs": 25, "rclone mount": 25})
+
+
+def tar_from_rgw(scene):
+    """The same on an object store that works for every request, as those in use do: Ceph RGW, on the same two cores."""
+    few = scene.bench.size(4, 1)
+    parts = [f"tar/d{number:04}" for number in range(few)]
+    with servers.rgw(scene.bench, "memstore", 4) as server:
+        client, bucket = server.client(), server.bucket("plain")
+        for name in scene.tar_files[:few * TAR_PER_DIRECTORY]:
+            client.upload_file(str(scene.native / name), bucket, name)
+        repository = f"s3://{server.bucket('lake')}/repository"
+        on_rgw = dataclasses.replace(
+            scene, server=server, tarn=Tarn(scene.bench, scene.home / "rgw", repository, server.env))
+        on_rgw.tarn("init", repository)
+        on_rgw.tarn("import", scene.native / "tar", "--to", "tar", "-m", "Data", timeout=600)
+        samples = in_turns(scene, {
+            "tarn": lambda: cold_tarn(on_rgw, lambda root: tar_of(root, ["tar"])),
+            "s3fs": lambda: cold_peer(on_rgw, "s3fs", lambda root: tar_of(root, parts)),
+            "rclone mount": lambda: cold_peer(on_rgw, "rclone mount", lambda root: tar_of(root, parts))})
+    count, of_peers = len(scene.tar_files), few * TAR_PER_DIRECTORY
+    report(scene, f"tar of {count:,} files of 10 KiB, from RGW", samples,
+           {"tarn": count, "s3fs": of_peers, "rclone mount": of_peers}, "files/s", {"s3fs": 25, "rclone mount": 25})
 
 
 def epoch_of(files, seed=4):

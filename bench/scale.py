@@ -74,7 +74,7 @@ def directory(root, number):
 
 
 def kinds(lines):
-    """Request lines as kinds of objects, counted, in the order of their first; and how many different ones, if fewer."""
+    """Request lines by kind of object, in the order of their first: how many, and how many different ones, if fewer."""
     keys = {}
     for method, path in (line.split() for line in lines):
         parts = path.partition("?")[0].split("/")
