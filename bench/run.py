@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Runs benchmarks: run.py [NAME…] [--smoke] [--write-docs]. scripts/bench.sh installs what it needs and starts it.
+"""Runs benchmarks: run.py [NAME…] [--smoke] [--write-docs] [--plots]. scripts/bench.sh installs what it needs and
+starts it.
 
-Prints a table, writes bench/results.json, and with --write-docs puts the table into docs/BENCHMARKS.md. The exit code
-says whether everything could be run, not whether targets were met."""
+Prints a table, writes bench/results.json (smoke: results-smoke.json), with --write-docs puts the table into
+docs/BENCHMARKS.md, and with --plots draws docs/plots/*.svg; --plots without names only draws what was measured before.
+The exit code says whether everything could be run, not whether targets were met."""
 
 import argparse
 import importlib
@@ -21,8 +23,12 @@ from support import Bench
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-NAMES = ["read-warm", "partial-edits", "rename-directory", "staging-small-files", "write-fsync", "background-upload"]
-RESULTS = HERE / "results.json"
+NAMES = ["read-warm", "read-cold", "read-latency", "partial-edits", "rename-directory", "staging-small-files",
+         "write-fsync", "background-upload", "import", "scale"]
+MODULES = {"import": "import_data"}
+RESULTS = {False: HERE / "results.json", True: HERE / "results-smoke.json"}
+"""By whether the sizes were small."""
+PLOTS = ROOT / "docs/plots"
 DOCUMENT = ROOT / "docs/BENCHMARKS.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
@@ -60,8 +66,7 @@ def machine():
 def kept_results(smoke):
     """What earlier runs of the same sizes measured, by benchmark: a run of some leaves the others' figures."""
     try:
-        stored = json.loads(RESULTS.read_text())
-        return stored["benchmarks"] if stored["smoke"] == smoke else {}
+        return json.loads(RESULTS[smoke].read_text())["benchmarks"]
     except (OSError, ValueError, KeyError):
         return {}
 
@@ -77,17 +82,27 @@ def write_document(results, text):
     DOCUMENT.write_text(f"{before}{BEGIN}\n{words}\n\n{text}\n\n{notes}\n{END}{after}")
 
 
+def draw_plots(results):
+    # Only here: the benchmarks need no matplotlib.
+    from plots import draw
+    print(f"docs/plots: {', '.join(draw(results, PLOTS))}")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Benchmarks of mounts, and of what goes with them.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
     parser.add_argument("--smoke", action="store_true", help="small sizes: does it run?")
     parser.add_argument("--write-docs", action="store_true", help="put the table into docs/BENCHMARKS.md")
+    parser.add_argument("--plots", action="store_true", help="draw docs/plots; without names, only that")
     parser.add_argument("--work", help="where the temporary directory is made (default: $TMPDIR or /tmp)")
     arguments = parser.parse_args()
     for name in arguments.names:
         if name not in NAMES:
             parser.error(f"there is no benchmark {name}; there are {', '.join(NAMES)}")
 
+    if arguments.plots and not arguments.names:
+        draw_plots(json.loads(RESULTS[arguments.smoke].read_text()))
+        return
     # SIGTERM unwinds like ^C does, so that mounts and servers are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed, measured = [], {}
@@ -99,7 +114,7 @@ def main():
             print(f"{name}", flush=True)
             start, bench.rows, bench.notes = time.monotonic(), [], []
             try:
-                importlib.import_module(name.replace("-", "_")).main(bench)
+                importlib.import_module(MODULES.get(name) or name.replace("-", "_")).main(bench)
             except Exception:
                 traceback.print_exc()
                 failed.append(name)
@@ -110,10 +125,12 @@ def main():
     every = kept_results(arguments.smoke) | measured
     results = {"machine": machine(), "smoke": arguments.smoke,
                "benchmarks": {name: every[name] for name in NAMES if name in every}}
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    RESULTS[arguments.smoke].write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     print("\n" + table(measured))
     if arguments.write_docs:
         write_document(results, table(results["benchmarks"]))
+    if arguments.plots:
+        draw_plots(results)
     if failed:
         sys.exit(f"could not be run: {', '.join(failed)}")
 

@@ -1,10 +1,12 @@
-"""The S3 server of the benchmarks (Ceph RGW, by scripts/start-rgw.sh) and a relay in front of it that counts."""
+"""The S3 servers of the benchmarks (Ceph RGW, by scripts/start-rgw.sh; nginx where the server must not be what is
+measured) and a relay in front of them that counts and, if asked, delays."""
 
 import contextlib
 import os
 import selectors
 import signal
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import boto3
 import botocore.config
 
-from support import BenchError, run
+from support import BenchError, end_group, run, usage
 
 KEYS = {"AWS_ACCESS_KEY_ID": "labaccess", "AWS_SECRET_ACCESS_KEY": "labsecretlabsecret", "AWS_REGION": "us-east-1"}
 
@@ -31,6 +33,10 @@ class Server:
             "s3", endpoint_url=self.endpoint, aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"], region_name=KEYS["AWS_REGION"],
             config=botocore.config.Config(s3={"addressing_style": "path"}, connect_timeout=20, read_timeout=120))
+
+    def cpu_seconds(self):
+        """What its processes have used so far, user and system."""
+        return sum(usage(pid).cpu_seconds for pid in self.pids)
 
     def bucket(self, name):
         self.client().create_bucket(Bucket=name)
@@ -67,11 +73,75 @@ def stop(pids):
             time.sleep(0.1)
 
 
+NGINX = """daemon off; user root; worker_processes 2; pid {home}/pid; error_log {home}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000; client_max_body_size 0;
+    client_body_temp_path {home}/body; proxy_temp_path {home}/proxy;
+    server {{
+        listen 127.0.0.1:{port} backlog=1024; root {root}; dav_methods PUT DELETE; create_full_put_path on;
+        location / {{
+            if (-d $request_filename) {{ return 404; }}
+            if ($request_method = PUT) {{ add_header ETag '"put"'; }}
+        }}
+        location ~ ^/[^/]*/?$ {{ proxy_pass http://127.0.0.1:{lists}; proxy_set_header Host $http_host; }}
+    }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def static(bench, root):
+    """nginx that serves the directories in `root` as buckets, from memory if they lie there: no bottleneck to readers.
+    It takes plain PUT and DELETE too, but no conditions; listings are rclone's. Signatures are not looked at."""
+    with bench.directory("nginx") as home:
+        port, lists = free_port(), free_port()
+        (home / "nginx.conf").write_text(NGINX.format(home=home, port=port, root=root, lists=lists))
+        # No ETags in the listings: rclone would hash every file for them.
+        commands = (["nginx", "-c", home / "nginx.conf", "-e", home / "error.log"],
+                    [bench.rclone_path, "serve", "s3", "--addr", f"127.0.0.1:{lists}", "--etag-hash", "", root])
+        processes = []
+        try:
+            for command in commands:
+                with open(home / "log", "ab") as log:
+                    processes.append(subprocess.Popen(
+                        [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                        env=os.environ | {"RCLONE_CONFIG": "/dev/null"}, start_new_session=True))
+            for process, number in zip(processes, (port, lists)):
+                wait_for_port(process, number, home / "log")
+            yield Server(f"http://127.0.0.1:{port}", [pid for one in processes for pid in family(one.pid)])
+        finally:
+            for process in processes:
+                end_group(process)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
+def wait_for_port(process, port, log, patience=20):
+    deadline = time.monotonic() + patience
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise BenchError(f"{process.args[0]} does not listen: {log.read_text(errors='replace')[-500:]}")
+        time.sleep(0.05)
+
+
+def family(pid):
+    """A process and its children."""
+    return [pid] + [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 class Relay:
     """Passes TCP on to an HTTP/1.1 server and counts. Signatures hold: it changes nothing, and the Host header that the
-    client signed names the relay, which the server takes as it comes."""
+    client signed names the relay, which the server takes as it comes. `delay`: seconds by which each request comes
+    later to the server; requests on other connections do not wait for it."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, delay=0.0):
+        self.delay = delay
         host, port = endpoint.removeprefix("http://").rstrip("/").split(":")
         self.upstream = (host, int(port))
         self.lock = threading.Lock()
@@ -136,6 +206,9 @@ class Relay:
                                 self.up += len(data)
                             else:
                                 self.down += len(data)
+                        if found and self.delay:
+                            # A client asks one thing at a time on a connection: nothing else waits here.
+                            time.sleep(self.delay * len(found))
                         key.data.sendall(data)
 
     def close(self):
