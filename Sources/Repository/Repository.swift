@@ -22,6 +22,9 @@ package final class Repository: Sendable {
     let confirmation = UploadConfirmation()
     /// Threads for uploads and downloads.
     package let ioThreads: Int
+    /// Threads that fetch blocks ahead of readers: as many as the store may be sent requests at once, so that its own
+    /// limit decides. A directory, which has no such limit, is asked by as many as `ioThreads`.
+    package let readThreads: Int
     /// Without one, moves that meet hooks are refused.
     let hookRunner: (any HookRunner)?
     let signer: (any RecordSigner)?
@@ -32,7 +35,8 @@ package final class Repository: Sendable {
         /// `nil` keeps the limit that the cache has.
         package var cacheLimitBytes: UInt64?
         package var nodeCacheLimitBytes = 96 << 20
-        package var ioThreads = 16
+        /// `nil`: 32 where the store limits its requests itself, else 16.
+        package var ioThreads: Int?
         package var hookRunner: (any HookRunner)?
         /// Signs the commits and movements that are made.
         package var signer: (any RecordSigner)?
@@ -53,7 +57,9 @@ package final class Repository: Sendable {
         self.store = store
         self.config = config
         self.logger = logger
-        ioThreads = options.ioThreads
+        let ioThreads = options.ioThreads ?? (store.traffic == nil ? 16 : 32)
+        self.ioThreads = ioThreads
+        readThreads = store.traffic == nil ? ioThreads : TrafficMetrics.maximumLimit
         hookRunner = options.hookRunner
         signer = options.signer
         let cache = try options.cacheDirectory.map { directory in
@@ -63,7 +69,7 @@ package final class Repository: Sendable {
         }
         nodes = RepositoryNodeStore(
             store: store, diskCache: cache, memoryLimitBytes: options.nodeCacheLimitBytes,
-            uploadThreads: options.ioThreads)
+            uploadThreads: ioThreads)
         lists = BlockListStore(store: store, diskCache: cache)
         blocks = BlockReader(store: store, cache: cache)
     }

@@ -153,7 +153,7 @@ struct Mount: ParsableCommand {
         let fileSystem = SnapshotFileSystem(
             repository: repository, commit: resolved, follows: follow,
             recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) }, opening: options.opening,
-            mountDescription: describe(repository, mountPoint).json, readThreads: repository.ioThreads, logger: logger)
+            mountDescription: describe(repository, mountPoint).json, readThreads: repository.readThreads, logger: logger)
         let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository, logger)
         guard follow else {
             return Served(fileSystem: fileSystem) {
@@ -204,7 +204,7 @@ struct Mount: ParsableCommand {
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             repository: repository, workspace: workspace, mountDescription: description.json,
-            squashesOwners: options.squashesOwners, readThreads: repository.ioThreads, logger: logger)
+            squashesOwners: options.squashesOwners, readThreads: repository.readThreads, logger: logger)
         let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
         control.start()
         let saver = PeriodicTask(everySeconds: Self.saveSeconds) { _ in fileSystem.persistPeriodically() }
