@@ -76,6 +76,14 @@ package final class Repository: Sendable {
 
     package var cache: BlockCache? { blocks.cache }
 
+    /// What blocks may take in the host's cache, leaving room for tree nodes; `nil` without a cache.
+    package var blockCacheRoomBytes: UInt64? {
+        cache.map { cache in
+            let limit = cache.status().limitBytes
+            return limit - limit / 32
+        }
+    }
+
     package func tree(_ id: NodeID) -> SnapshotTree {
         Tree(root: id, store: nodes)
     }
