@@ -108,6 +108,7 @@ struct PrefetchTests {
             if now.bytes == idle.bytes, now.bytes > before.bytes + 4 << 20 { break }
             idle = now
         }
+        #expect(idle.bytes - before.bytes >= 4 << 20, "\(idle.bytes - before.bytes) bytes ahead")
         #expect(idle.bytes - before.bytes <= 12 << 20, "\(idle.bytes - before.bytes) bytes ahead of nobody")
         // Another order replaces it. All of it fits this look-ahead, so most is fetched by large requests.
         try sandbox.tarn("prefetch", "--order", "list", "--at", point, "--ahead", "128M")
