@@ -22,9 +22,9 @@ struct PrefetchCommand: ParsableCommand {
             of the commit is an error, and nothing is fetched.
 
               tarn prefetch main:train/images            a directory
-              tarn prefetch v1.2 --glob '**.parquet'     '*' is anything but '/', '**' anything
+              tarn prefetch v1.2 --glob '**.parquet'     at any depth; '*' stops at '/'
               tarn prefetch v1.2 --order shuffled.txt
-              find /lake/train -type f | shuf | tarn prefetch --order - --at /lake --ahead 1G
+              find /lake/train -type f | shuf | tarn prefetch --order - --at /lake
             """)
 
     @Argument(help: "REV[:PATH] (default: the mounted revision, else main).") var place: String?
