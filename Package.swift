@@ -79,6 +79,7 @@ let package = Package(
         tests(
             "RepositoryTests",
             ["Repository", "Staging", "Versioning", "ProllyTree", "ObjectStorage", "CLinux", "TestSupport"]),
+        tests("VFSTests", ["VFS"]),
         tests("ObjectStorageTests", ["ObjectStorage"]),
         tests("BlockCacheTests", ["BlockCache"]),
     ]

@@ -67,12 +67,65 @@ static void unblock_pipe(const struct pipe_guard *guard) {
     pthread_sigmask(SIG_SETMASK, &guard->old_mask, NULL);
 }
 
-CURLcode tarn_curl_perform(CURL *h) {
+// How long curl_multi_poll may sleep; transfers have timers of their own that wake it earlier.
+enum { longest_poll_ms = 1000 };
+
+static int64_t milliseconds_now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static CURLMcode race(CURLM *multi, CURL *first, int64_t late_ms, const struct tarn_curl_race *calls) {
+    CURL *second = NULL;
+    int running = 0;
+    int unfinished = 1;
+    const int64_t late_at = late_ms < 0 ? -1 : milliseconds_now() + late_ms;
+    int is_late = 0;
+    CURLMcode code = curl_multi_add_handle(multi, first);
+    while (!code && unfinished > 0) {
+        code = curl_multi_perform(multi, &running);
+        CURLMsg *message;
+        int left;
+        while (!code && unfinished > 0 && (message = curl_multi_info_read(multi, &left))) {
+            if (message->msg != CURLMSG_DONE) continue;
+            unfinished--;
+            if (calls->finished(calls->context, message->easy_handle == second, message->data.result)) unfinished = 0;
+        }
+        if (code || unfinished == 0) break;
+        int64_t wait = longest_poll_ms;
+        if (late_at >= 0 && !is_late) {
+            const int64_t left_ms = late_at - milliseconds_now();
+            if (left_ms <= 0) {
+                is_late = 1;
+                second = calls->late(calls->context);
+                // Without it the first one goes on alone.
+                if (second && !curl_multi_add_handle(multi, second)) unfinished++;
+                continue;
+            }
+            if (left_ms < wait) wait = left_ms;
+        }
+        code = curl_multi_poll(multi, NULL, 0, (int)wait, NULL);
+    }
+    // A transfer that is still under way is cut off here, with its connection.
+    if (second) curl_multi_remove_handle(multi, second);
+    curl_multi_remove_handle(multi, first);
+    return code;
+}
+
+CURLMcode tarn_curl_race(CURLM *multi, CURL *first, int64_t late_ms, const struct tarn_curl_race *calls) {
     struct pipe_guard guard;
     block_pipe(&guard);
-    CURLcode code = curl_easy_perform(h);
+    CURLMcode code = race(multi, first, late_ms, calls);
     unblock_pipe(&guard);
     return code;
+}
+
+void tarn_curl_multi_free(CURLM *multi) {
+    struct pipe_guard guard;
+    block_pipe(&guard);
+    curl_multi_cleanup(multi);
+    unblock_pipe(&guard);
 }
 
 void tarn_curl_free(CURL *h) {

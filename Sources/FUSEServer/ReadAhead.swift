@@ -23,7 +23,7 @@ enum ReadAhead {
 
     /// `major:minor` of what is mounted there, from proc(5) mountinfo: stat(2) would ask our own mount.
     private static func device(of mountPoint: String) -> String? {
-        guard let data = FileManager.default.contents(atPath: "/proc/self/mountinfo") else { return nil }
+        let data = contents("/proc/self/mountinfo")
         var escaped: [UInt8] = []
         for byte in mountPoint.utf8 {
             // Blank, tab, line break and backslash are written in octal.
@@ -38,4 +38,21 @@ enum ReadAhead {
         let fields = lines.last { $0.count > 4 && $0[4].elementsEqual(escaped) }
         return fields.map { String(decoding: $0[2], as: UTF8.self) }
     }
+
+    /// A file of /proc has no size, and a read of it may end early: so until nothing comes. Empty when it cannot be read.
+    private static func contents(_ path: String) -> [UInt8] {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return [] }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
+        while bytes.count < contentsLimitBytes {
+            let count = read(file, &piece, piece.count)
+            if count <= 0 { break }
+            bytes += piece[..<count]
+        }
+        return bytes
+    }
+
+    private static let contentsLimitBytes = 16 << 20
 }

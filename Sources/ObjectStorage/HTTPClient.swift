@@ -7,7 +7,7 @@ final class HTTPClient: Sendable {
     /// Exchanges at the same time; one more waits for a handle.
     static let maximumExchanges = 64
     /// Handles kept, with their connections, when nothing is under way.
-    static let maximumIdleHandles = 32
+    static let maximumIdleHandles = 64
 
     private let caFile: String?
     private let userAgent: String
@@ -22,33 +22,38 @@ final class HTTPClient: Sendable {
 
     static let defaultUserAgent = "tarn/0.1"
 
+    /// How many handles lie idle.
+    var idleHandles: Int { idle.withLock { $0.count } }
+
     /// Sends one request, once, and waits for the whole answer, whatever its status. Blocks up to `request.limits`.
     func send(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
+        try exchange(request, hedge: nil).answer.get()
+    }
+
+    /// Sends one request, and a second, identical one beside it when the first is late and `hedge` allows it. Both run
+    /// on this thread; who loses is cut off. Blocks up to `request.limits`, and as long again if a second is sent.
+    func exchange(_ request: HTTPRequest, hedge: Hedge?) -> HTTPExchange {
+        precondition(hedge == nil || request.body == nil, "only a read is sent twice")
         guard slots.wait(timeout: .now() + .milliseconds(request.limits.totalMilliseconds)) == .success else {
-            throw HTTPFailure(kind: .transport, reason: "all \(Self.maximumExchanges) connections stayed busy")
+            return HTTPExchange(
+                failure: HTTPFailure(
+                    kind: .transport, reason: "all \(Self.maximumExchanges) connections stayed busy"))
         }
         defer { slots.signal() }
-        let handle = try takeHandle()
-        let reception = HTTPReception(
-            limitBytes: request.bodyLimitBytes, expectsBody: request.method != "HEAD")
-        let code = try handle.perform(request, into: reception, caFile: caFile, userAgent: userAgent)
-        if code == CURLE_OK {
-            let status = tarn_curl_status(handle.raw)
-            let opened = tarn_curl_new_connections(handle.raw)
-            giveBack(handle)
-            return HTTPResponse(
-                status: status, headers: reception.headers, body: reception.takeBody(), newConnections: opened)
+        do throws(HTTPFailure) {
+            let handle = try takeHandle()
+            let exchange = try handle.run(request, hedge: hedge, caFile: caFile, userAgent: userAgent)
+            // After a failure the handle is dropped with its connection, whose state is unknown.
+            if case .success = exchange.answer { giveBack(handle) }
+            return exchange
+        } catch {
+            return HTTPExchange(failure: error)
         }
-        // The handle is dropped with its connection, whose state is unknown.
-        throw failure(code, handle, reception)
     }
 
     private func takeHandle() throws(HTTPFailure) -> CurlHandle {
         if let handle = idle.withLock({ $0.popLast() }) { return handle }
-        guard tarn_curl_global_init() == 0, let raw = tarn_curl_new() else {
-            throw HTTPFailure(kind: .unusable, reason: "libcurl cannot be initialised")
-        }
-        return CurlHandle(raw)
+        return try CurlHandle()
     }
 
     private func giveBack(_ handle: CurlHandle) {
@@ -60,112 +65,134 @@ final class HTTPClient: Sendable {
         // Closing a surplus connection may write to the network: outside the lock.
         _ = consume surplus
     }
+}
 
-    private func failure(_ code: CURLcode, _ handle: CurlHandle, _ reception: HTTPReception) -> HTTPFailure {
-        let reason = handle.errorText(code)
-        switch code {
-        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR,
-            CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-            let trusted = caFile.map { " (trusting \($0))" } ?? ""
-            return HTTPFailure(kind: .certificate, reason: reason + trusted)
-        case CURLE_PARTIAL_FILE:
-            return HTTPFailure(kind: .shortBody, reason: reason)
-        case CURLE_WRITE_ERROR where reception.isTooLong:
-            return HTTPFailure(kind: .bodyTooLong, reason: "the answer is longer than \(reception.limitBytes) bytes")
-        case CURLE_URL_MALFORMAT, CURLE_OUT_OF_MEMORY, CURLE_BAD_FUNCTION_ARGUMENT:
-            return HTTPFailure(kind: .unusable, reason: reason)
-        default:
-            // With them CURLE_UNSUPPORTED_PROTOCOL: the URL's scheme has been checked, so the answer was not HTTP.
-            return HTTPFailure(kind: .transport, reason: reason)
-        }
+/// When a second request is sent beside one that is late.
+struct Hedge {
+    /// Milliseconds without a whole answer after which the first request is late.
+    let lateMilliseconds: Int
+    /// Asked once, when it is late: whether a second one may be sent now.
+    let begin: () -> Bool
+    /// Whether an answer is what was asked for, and whole. The second one's wins only then.
+    let accepts: (HTTPResponse) -> Bool
+}
+
+/// What came of one request, or of two for the same.
+struct HTTPExchange {
+    /// `nil`: cut off, because the second had answered.
+    var first: Result<HTTPResponse, HTTPFailure>?
+    /// `nil`: never sent, or cut off, because the first had answered.
+    var second: Result<HTTPResponse, HTTPFailure>?
+    var secondWon = false
+    /// The race itself could not be run.
+    private var failure = HTTPFailure(kind: .transport, reason: "the transfer did not end")
+
+    init() {}
+
+    init(failure: HTTPFailure) {
+        self.failure = failure
+        first = .failure(failure)
+    }
+
+    /// The winner's; without one the first's.
+    var answer: Result<HTTPResponse, HTTPFailure> {
+        (secondWon ? second : first) ?? .failure(failure)
     }
 }
 
-/// A libcurl easy handle with its error text.
-// SAFETY: a handle is owned by the one thread that took it from the pool until it is given back.
+/// A pooled handle: the connections live in `multi`.
 private final class CurlHandle: @unchecked Sendable {
-    let raw: UnsafeMutableRawPointer
-    private let errorBuffer: UnsafeMutablePointer<CChar>
+    // SAFETY: owned by the one thread that took it from the pool until it is given back.
+    private let multi: UnsafeMutableRawPointer
+    private let transfer: CurlTransfer
 
-    init(_ raw: UnsafeMutableRawPointer) {
-        self.raw = raw
-        errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
-        errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+    init() throws(HTTPFailure) {
+        transfer = try CurlTransfer()
+        guard let multi = curl_multi_init() else {
+            throw HTTPFailure(kind: .unusable, reason: "libcurl cannot be initialised")
+        }
+        self.multi = multi
     }
 
-    deinit {
-        tarn_curl_free(raw)
-        errorBuffer.deallocate()
-    }
+    deinit { tarn_curl_multi_free(multi) }
 
-    func perform(
-        _ request: HTTPRequest, into reception: HTTPReception, caFile: String?, userAgent: String
-    ) throws(HTTPFailure) -> CURLcode {
-        tarn_curl_reset(raw)
-        errorBuffer[0] = 0
-        var headers: UnsafeMutablePointer<curl_slist>?
-        defer { curl_slist_free_all(headers) }
-        // An empty value takes out what libcurl would add by itself.
-        for line in request.headers.map({ "\($0.name): \($0.value)" }) + ["Expect:", "Accept:"] {
-            headers = try append(line, to: headers)
-        }
-        if !request.headers.contains(where: { $0.name.lowercased() == "content-type" }) {
-            headers = try append("Content-Type:", to: headers)
-        }
-        let context = Unmanaged.passUnretained(reception).toOpaque()
-        var codes = [
-            tarn_curl_set_error_buffer(raw, errorBuffer), tarn_curl_set_url(raw, request.url),
-            tarn_curl_set_user_agent(raw, userAgent), tarn_curl_set_headers(raw, headers),
-            tarn_curl_set_write(raw, receiveBody, context), tarn_curl_set_header_sink(raw, receiveHeader, context),
-            tarn_curl_set_timeouts(
-                raw, request.limits.connectMilliseconds, request.limits.totalMilliseconds,
-                request.limits.stallSeconds),
-        ]
-        if let caFile { codes.append(tarn_curl_set_ca_file(raw, caFile)) }
-        if request.bypassesProxy { codes.append(tarn_curl_set_no_proxy(raw)) }
+    func run(
+        _ request: HTTPRequest, hedge: Hedge?, caFile: String?, userAgent: String
+    ) throws(HTTPFailure) -> HTTPExchange {
+        let race = Race(request, transfer, hedge, caFile: caFile, userAgent: userAgent)
         let body = request.body ?? []
-        return withExtendedLifetime(reception) {
-            body.withUnsafeBytes { bytes in
-                if request.body != nil { codes.append(tarn_curl_set_body(raw, bytes.baseAddress, Int64(bytes.count))) }
-                if request.method == "HEAD" {
-                    codes.append(tarn_curl_set_no_body(raw))
-                } else {
-                    codes.append(tarn_curl_set_method(raw, request.method))
+        let prepared: Result<CURLMcode, HTTPFailure> = body.withUnsafeBytes { bytes in
+            Result { () throws(HTTPFailure) in
+                try transfer.prepare(
+                    request, body: request.body == nil ? nil : bytes, caFile: caFile, userAgent: userAgent)
+                var calls = tarn_curl_race(
+                    finished: raceFinished, late: raceIsLate, context: Unmanaged.passUnretained(race).toOpaque())
+                return withExtendedLifetime(race) {
+                    tarn_curl_race(multi, transfer.easy, Int64(hedge?.lateMilliseconds ?? -1), &calls)
                 }
-                if let refused = codes.first(where: { $0 != CURLE_OK }) { return refused }
-                return tarn_curl_perform(raw)
             }
         }
-    }
-
-    private func append(
-        _ line: String, to list: UnsafeMutablePointer<curl_slist>?
-    ) throws(HTTPFailure) -> UnsafeMutablePointer<curl_slist>? {
-        // A line break would smuggle in another header.
-        guard !line.utf8.contains(where: { $0 == 10 || $0 == 13 || $0 == 0 }) else {
-            throw HTTPFailure(kind: .unusable, reason: "a header value holds a line break")
+        let code = try prepared.get()
+        guard code == CURLM_OK else {
+            throw HTTPFailure(kind: .unusable, reason: String(cString: curl_multi_strerror(code)))
         }
-        return curl_slist_append(list, line) ?? list
-    }
-
-    func errorText(_ code: CURLcode) -> String {
-        let detail = String(cString: errorBuffer)
-        return detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
+        return race.exchange
     }
 }
 
-private func receiveBody(
-    _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
-) -> Int {
-    guard let context else { return 0 }
-    let reception = Unmanaged<HTTPReception>.fromOpaque(context).takeUnretainedValue()
-    return reception.receiveBody(UnsafeRawBufferPointer(start: bytes, count: size * count))
+/// The state of one exchange while libcurl runs it. Used by the thread that runs it.
+private final class Race {
+    private let request: HTTPRequest
+    private let first: CurlTransfer
+    private var second: CurlTransfer?
+    private let hedge: Hedge?
+    private let caFile: String?
+    private let userAgent: String
+    private(set) var exchange = HTTPExchange()
+
+    init(_ request: HTTPRequest, _ first: CurlTransfer, _ hedge: Hedge?, caFile: String?, userAgent: String) {
+        self.request = request
+        self.first = first
+        self.hedge = hedge
+        self.caFile = caFile
+        self.userAgent = userAgent
+    }
+
+    /// The handle of a second transfer; `nil` when there is to be none.
+    func beginSecond() -> UnsafeMutableRawPointer? {
+        // Made before it is asked for, so that leave to send one is not used up for nothing.
+        guard let hedge, let transfer = try? CurlTransfer(),
+            (try? transfer.prepare(request, body: nil, caFile: caFile, userAgent: userAgent)) != nil, hedge.begin()
+        else { return nil }
+        second = transfer
+        return transfer.easy
+    }
+
+    /// Whether what has ended is the answer.
+    func finished(isSecond: Bool, _ code: CURLcode) -> Bool {
+        guard let transfer = isSecond ? second : first else { return false }
+        let outcome = transfer.outcome(code, caFile: caFile)
+        if isSecond { exchange.second = outcome } else { exchange.first = outcome }
+        guard let hedge, second != nil, case .success(let response) = outcome else { return second == nil }
+        if (200..<300).contains(response.status) ? hedge.accepts(response) : !isSecond && !response.mayPass {
+            exchange.secondWon = isSecond
+            return true
+        }
+        return false
+    }
 }
 
-private func receiveHeader(
-    _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
-) -> Int {
-    guard let context else { return 0 }
-    let reception = Unmanaged<HTTPReception>.fromOpaque(context).takeUnretainedValue()
-    return reception.receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+extension HTTPResponse {
+    /// Whether the server says that it cannot now, rather than that it will not.
+    var mayPass: Bool { status == 429 || status >= 500 }
+}
+
+private func raceFinished(_ context: UnsafeMutableRawPointer?, _ isSecond: Int32, _ code: CURLcode) -> Int32 {
+    guard let context else { return 1 }
+    return Unmanaged<Race>.fromOpaque(context).takeUnretainedValue().finished(isSecond: isSecond != 0, code) ? 1 : 0
+}
+
+private func raceIsLate(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let context else { return nil }
+    return Unmanaged<Race>.fromOpaque(context).takeUnretainedValue().beginSecond()
 }

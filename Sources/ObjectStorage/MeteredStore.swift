@@ -26,6 +26,8 @@ package struct StoreMetrics: Hashable, Sendable, Codable {
     package var put = Operation()
     package var list = Operation()
     package var other = Operation()
+    /// `nil` for a store that nothing limits (a directory).
+    package var traffic: TrafficMetrics?
 
     package init() {}
 }
@@ -39,8 +41,13 @@ package final class MeteredStore: ObjectStore {
         self.base = base
     }
 
-    package var metrics: StoreMetrics { state.withLock { $0 } }
+    package var metrics: StoreMetrics {
+        var metrics = state.withLock { $0 }
+        metrics.traffic = base.traffic
+        return metrics
+    }
     package var location: String { base.location }
+    package var traffic: TrafficMetrics? { base.traffic }
 
     package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         try measured(\.get, bytes: { UInt64($0.bytes.count) }) { () throws(StoreError) in

@@ -7,6 +7,9 @@ package protocol ObjectStore: Sendable {
     /// What a person would call this place: `s3://bucket/prefix` or an absolute directory.
     var location: String { get }
 
+    /// How many requests are under way and how the store bears them; `nil` where nothing limits them.
+    var traffic: TrafficMetrics? { get }
+
     /// The bytes of an object, or of `range` of it.
     ///
     /// - Parameter range: half-open byte range; an end past the object's end is cut to it. `nil` reads everything.
@@ -40,6 +43,10 @@ package protocol ObjectStore: Sendable {
 
     /// Throws the parts away. An upload that is gone is no error.
     func abortUpload(_ upload: MultipartUpload) throws(StoreError)
+}
+
+extension ObjectStore {
+    package var traffic: TrafficMetrics? { nil }
 }
 
 /// A version of an object, as the store names it; kept without the quotes that HTTP puts round it.

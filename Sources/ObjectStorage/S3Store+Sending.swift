@@ -14,6 +14,8 @@ struct S3Request: Sendable {
     /// Length of the answer, which widens the time limit; `nil` when unknown.
     var expectedBytes: Int? = 0
     var bodyLimitBytes = HTTPRequest.defaultBodyLimitBytes
+    /// For reads of objects: which answers of the 200s are whole. Only such a request may be sent twice.
+    var accepts: (@Sendable (HTTPResponse) -> Bool)?
 
     static let errorLimitBytes = 64 << 10
 
@@ -73,10 +75,16 @@ extension S3Store {
             method: request.method, url: "\(endpoint.scheme)://\(host)\(path)" + (query.isEmpty ? "" : "?\(query)"),
             headers: headers.filter { $0.name != "host" }, body: request.body, bodyLimitBytes: request.bodyLimitBytes,
             limits: limits(for: request))
-        do {
-            return (try client.send(message), current)
-        } catch {
-            throw storeError(error, request)
+        let exchange = pace.exchange(
+            message, by: client, expectedBytes: request.expectedBytes,
+            waitMilliseconds: configuration.limits.totalMilliseconds, accepts: request.accepts)
+        switch exchange?.answer {
+        case .success(let reply): return (reply, current)
+        case .failure(let failure): throw storeError(failure, request)
+        case nil:
+            throw .unavailable(
+                location: location, key: request.named, attempts: 1,
+                reason: "all \(pace.limit.current) requests that the store bears at once stayed busy")
         }
     }
 

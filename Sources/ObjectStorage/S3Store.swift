@@ -10,6 +10,8 @@ package final class S3Store: ObjectStore {
     let configuration: S3Configuration
     let client: HTTPClient
     let credentials: CredentialProvider
+    /// How many requests are under way at once, and which reads are sent twice.
+    let pace: StoreTraffic
     /// What the server has taught: its region, and how far its clock is ahead of ours in seconds.
     let learned: Mutex<Learned>
 
@@ -18,8 +20,12 @@ package final class S3Store: ObjectStore {
         var clockOffsetSeconds: Int64 = 0
     }
 
-    init(_ configuration: S3Configuration, client: HTTPClient, credentials: CredentialProvider) {
+    init(
+        _ configuration: S3Configuration, client: HTTPClient, credentials: CredentialProvider,
+        pace: StoreTraffic = StoreTraffic()
+    ) {
         self.configuration = configuration
+        self.pace = pace
         self.client = client
         self.credentials = credentials
         learned = Mutex(Learned(region: configuration.region))
@@ -27,14 +33,15 @@ package final class S3Store: ObjectStore {
             "s3://" + ([configuration.bucket, configuration.prefix].filter { !$0.isEmpty }.joined(separator: "/"))
     }
 
-    /// The same place, connections and credentials with other quirks.
+    /// The same place, connections, pace and credentials with other quirks.
     package func with(quirks: S3Quirks) -> S3Store {
         var changed = configuration
         changed.quirks = quirks
-        return S3Store(changed, client: client, credentials: credentials)
+        return S3Store(changed, client: client, credentials: credentials, pace: pace)
     }
 
     package var quirks: S3Quirks { configuration.quirks }
+    package var traffic: TrafficMetrics? { pace.metrics }
 
     package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         if let range, range.isEmpty { return try emptyRange(key, at: range.lowerBound, ifMatch: ifMatch) }
@@ -49,6 +56,7 @@ package final class S3Store: ObjectStore {
             request.expectedBytes = nil
             request.bodyLimitBytes = .max
         }
+        request.accepts = { reply in (try? S3Answer.object(reply, key: key, range: range)) != nil }
         let reply = try send(request)
         return try S3Answer.object(reply, key: key, range: range)
     }

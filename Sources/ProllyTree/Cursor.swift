@@ -1,16 +1,24 @@
-/// A place in a tree, moved forward item by item. Loads a node when it first steps into it.
+/// A place in a tree, moved forward item by item. Loads a node when it first steps into it, and has ever more of its
+/// later siblings prepared the more nodes it has gone through.
 package struct Cursor<Store: NodeStore> {
     private let tree: Tree<Store>
     private var frames: [Frame] = []
+    /// How many siblings to have prepared at the next step into a node.
+    private var ahead: Int
 
     private struct Frame {
         let node: Node
         var index: Int
+        /// Children before it have been loaded or prepared.
+        var preparedEnd = 0
     }
+
+    package static var maximumAhead: Int { 32 }
 
     /// Stands at the first item whose key is not below `key`.
     package init(_ tree: Tree<Store>, from key: [UInt8] = []) throws(TreeError) {
         self.tree = tree
+        ahead = 0
         var node = try tree.store.load(tree.root)
         while true {
             let index = node.firstIndex(notBelow: key)
@@ -22,8 +30,10 @@ package struct Cursor<Store: NodeStore> {
     }
 
     /// Stands at the item of this rank.
-    package init(_ tree: Tree<Store>, fromRank rank: UInt64) throws(TreeError) {
+    /// - Parameter ahead: how many leaves to have prepared behind the first, up to `maximumAhead`.
+    package init(_ tree: Tree<Store>, fromRank rank: UInt64, ahead: Int = 0) throws(TreeError) {
         self.tree = tree
+        self.ahead = min(ahead, Self.maximumAhead)
         var node = try tree.store.load(tree.root)
         guard rank < node.itemCount else { return }
         var rest = rank
@@ -31,6 +41,7 @@ package struct Cursor<Store: NodeStore> {
             let index = node.childIndex(ofRank: rest)
             rest -= node.itemsBefore(index)
             frames.append(Frame(node: node, index: index))
+            if node.level == 1 { prepareSiblings() }
             node = try tree.loadChild(of: node, index)
             guard rest < node.itemCount else {
                 throw .corrupt(node.id, reason: "holds fewer items than its parent says")
@@ -75,9 +86,24 @@ package struct Cursor<Store: NodeStore> {
             } else if top.node.isLeaf {
                 return
             } else {
+                if top.node.level == 1 {
+                    ahead = min(max(1, ahead * 2), Self.maximumAhead)
+                    prepareSiblings()
+                }
                 frames.append(Frame(node: try tree.loadChild(of: top.node, top.index), index: 0))
             }
         }
+    }
+
+    /// Has the leaves behind the one at the top frame prepared, half a window before the last prepared one is reached.
+    private mutating func prepareSiblings() {
+        let top = frames[frames.count - 1]
+        guard ahead > 0, top.index + ahead / 2 >= top.preparedEnd else { return }
+        let start = max(top.index + 1, top.preparedEnd)
+        let end = min(top.index + 1 + ahead, top.node.count)
+        guard start < end else { return }
+        frames[frames.count - 1].preparedEnd = end
+        tree.store.prepare((start..<end).map(top.node.child))
     }
 }
 

@@ -58,6 +58,8 @@ extension Tree {
                     old.advance()
                     new.advance()
                 } else {
+                    old.prepareChildren(notIn: new)
+                    new.prepareChildren(notIn: old)
                     try old.descend()
                     try new.descend()
                 }
@@ -72,6 +74,8 @@ private struct DiffSide<Store: NodeStore> {
     /// Smaller keys are stepped over.
     private let from: [UInt8]
     private var frames: [(node: Node, index: Int)]
+    /// Of the node at the top: children before it have been prepared.
+    private var prepared: (node: NodeID, end: Int)?
 
     init(_ tree: Tree<Store>, from: [UInt8]) throws(TreeError) {
         self.tree = tree
@@ -106,6 +110,24 @@ private struct DiffSide<Store: NodeStore> {
         frames.append((child, child.firstIndex(notBelow: from)))
         settle()
     }
+
+    /// Has this child and the next of its siblings prepared, but for those that the other side has too.
+    mutating func prepareChildren(notIn other: DiffSide) {
+        let (node, index) = top
+        if let prepared, prepared.node == node.id, index < prepared.end { return }
+        let shared = Set((other.top.index..<other.top.node.count).map(other.top.node.child))
+        var ids: [NodeID] = []
+        var end = index
+        while end < node.count, ids.count < Self.preparedAtOnce {
+            let id = node.child(end)
+            if !shared.contains(id) { ids.append(id) }
+            end += 1
+        }
+        prepared = (node.id, end)
+        if ids.count > 1 { tree.store.prepare(ids) }
+    }
+
+    private static var preparedAtOnce: Int { 32 }
 
     /// Goes back up to the item of `level` whose child is `id`, if this side stands at that child's very start.
     mutating func rises(toChild id: NodeID, level: Int) -> Bool {

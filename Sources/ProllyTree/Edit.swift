@@ -60,17 +60,18 @@ private struct LevelRewrite<Store: NodeStore> {
     }
 
     /// Runs from the node that the first edit falls into until a new node ends where an old one did and no edit falls
-    /// into the next old node: from there on the old nodes stand. Then jumps to the node of the next edit.
+    /// into the next old node: from there on the old nodes stand. Then jumps to the node of the next edit. Loads no node
+    /// that stands.
     mutating func apply(_ edits: [LevelEdit]) throws(TreeError) {
         var next = 0
         var place = try LevelCursor(tree, level: level, atNodeFor: edits[0].key)
         while next < edits.count {
             place = try place.moved(toNodeFor: edits[next].key)
-            repeat {
-                guard let node = place.node else { break }
+            while let node = place.node {
                 next = try rewrite(node, isLast: place.isLast, edits, from: next)
+                if builder.isAtBoundary, next == edits.count || !place.siblingCovers(edits[next].key) { break }
                 try place.advance()
-            } while !builder.isAtBoundary || (next < edits.count && place.covers(edits[next].key))
+            }
             if place.node == nil {
                 // Past the last old node: what is left was appended to it by `rewrite`.
                 try builder.finish()
@@ -148,10 +149,16 @@ private struct LevelCursor<Store: NodeStore> {
     }
 
     /// Whether `key`, which is above all nodes to the left, falls into this node.
-    func covers(_ key: [UInt8]) -> Bool {
+    private func covers(_ key: [UInt8]) -> Bool {
         guard let node else { return false }
         if node.count == 0 || isLast { return true }
         return node.withKey(node.count - 1) { last in key.withUnsafeBytes { compareBytes($0, last) <= 0 } }
+    }
+
+    /// Whether `key`, which is above this node, falls into the next, as far as their parent tells.
+    func siblingCovers(_ key: [UInt8]) -> Bool {
+        guard let (parent, index) = frames.last, index + 1 < parent.count else { return false }
+        return parent.withKey(index + 1) { last in key.withUnsafeBytes { compareBytes($0, last) <= 0 } }
     }
 
     var isLast: Bool { !frames.contains { $0.index + 1 < $0.node.count } }

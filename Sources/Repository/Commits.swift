@@ -1,12 +1,15 @@
 import ObjectStorage
 import ProllyTree
+import Synchronization
 package import Versioning
 
 extension Repository {
     /// The commit with this id, checked against it. Throws `.missingObject`, `.corrupt`, `.newerFormat`.
     package func commit(_ id: CommitID) throws -> Commit {
-        let key = ObjectKeys.commit(id)
-        return try record(key, id: id)
+        if let known = history.withLock({ $0.commits[id] }) { return known }
+        let commit: Commit = try record(ObjectKeys.commit(id), id: id)
+        history.withLock { $0.note(commit, id) }
+        return commit
     }
 
     /// Uploads a commit and answers its id.
@@ -19,7 +22,10 @@ extension Repository {
     }
 
     package func movement(_ id: MovementID) throws -> Movement {
-        try record(ObjectKeys.movement(id), id: id)
+        if let known = history.withLock({ $0.movements[id] }) { return known }
+        let movement: Movement = try record(ObjectKeys.movement(id), id: id)
+        history.withLock { $0.note(movement, id) }
+        return movement
     }
 
     func saveMovement(_ movement: Movement) throws -> MovementID {
@@ -60,5 +66,23 @@ extension Repository {
 
     package func isAncestor(_ ancestor: CommitID, of descendant: CommitID) throws -> Bool {
         try Versioning.isAncestor(ancestor, of: descendant) { id in try self.commit(id) }
+    }
+}
+
+/// Commits and movements that were read and verified: they never change.
+struct KnownHistory: Sendable {
+    private(set) var commits: [CommitID: Commit] = [:]
+    private(set) var movements: [MovementID: Movement] = [:]
+
+    private static let limit = 1024
+
+    mutating func note(_ commit: Commit, _ id: CommitID) {
+        if commits.count >= Self.limit { commits = [:] }
+        commits[id] = commit
+    }
+
+    mutating func note(_ movement: Movement, _ id: MovementID) {
+        if movements.count >= Self.limit { movements = [:] }
+        movements[id] = movement
     }
 }

@@ -76,11 +76,15 @@ extension Repository {
         let imported = try session.run()
         if imported.root == baseTree.root { throw RepositoryError.nothingToCommit }
         let published = try publish(on: branch, .import, info) { head, headCommit in
+            if head == baseID {
+                let counts = try baseTree.difference(to: imported, from: base.counts).counts
+                return makeCommit(tree: imported.root, parents: [(head, headCommit)], counts: counts, info)
+            }
             let result = try mergeTrees(
                 base: baseTree, ours: imported, theirs: tree(headCommit.tree), theirsCounts: headCommit.counts
             ) { _ in nil }
             if !result.conflicts.isEmpty { throw RepositoryError.conflicts(result.conflicts, head: head) }
-            let root = try head == baseID ? imported : tree(headCommit.tree).applying(result.edits)
+            let root = try tree(headCommit.tree).applying(result.edits)
             return makeCommit(tree: root.root, parents: [(head, headCommit)], counts: result.counts, info)
         }
         session.dropCheckpoint()

@@ -64,12 +64,17 @@ extension Repository {
         var info = info
         if options.squash { info.metadata["squashed-from"] = source.commitID.hex }
         return try publish(on: destination, .merge, info, source: source.commitID) { head, headCommit in
-            let result = try mergeResult(source, sourceName, destination, head, headCommit, options.strategy)
+            let parents = [(head, headCommit)] + (options.squash ? [] : [(source.commitID, source.commit)])
+            let base = try mergeBase(source, sourceName, destination, head)
+            if base.root == headCommit.tree {
+                // Nothing but the source's changes: its tree is the result.
+                return makeCommit(tree: source.commit.tree, parents: parents, counts: source.commit.counts, info)
+            }
+            let result = try mergeTrees(base, source, headCommit, options.strategy)
             guard result.conflicts.isEmpty else {
                 throw RepositoryError.conflicts(result.conflicts.map(\.swapped), head: head)
             }
             let merged = try tree(headCommit.tree).applying(result.edits)
-            let parents = [(head, headCommit)] + (options.squash ? [] : [(source.commitID, source.commit)])
             return makeCommit(tree: merged.root, parents: parents, counts: result.counts, info)
         }
     }
@@ -80,23 +85,30 @@ extension Repository {
     ) throws -> MergePreview {
         let (_, head) = try liveRef(destination)
         let headCommit = try commit(head)
-        let result = try mergeResult(source, sourceName, destination, head, headCommit, strategy)
+        let result = try mergeTrees(
+            mergeBase(source, sourceName, destination, head), source, headCommit, strategy)
         let own = tree(headCommit.tree)
         let changes = result.conflicts.isEmpty ? try own.pathChanges(to: own.applying(result.edits)) : []
         return MergePreview(head: head, changes: changes, conflicts: result.conflicts.map(\.swapped))
     }
 
-    private func mergeResult(
-        _ source: ResolvedRevision, _ sourceName: String, _ destination: RefName, _ head: CommitID,
-        _ headCommit: Commit, _ strategy: MergeStrategy
-    ) throws -> MergeResult {
+    /// Throws `.noCommonHistory`, `.nothingToMerge`.
+    private func mergeBase(
+        _ source: ResolvedRevision, _ sourceName: String, _ destination: RefName, _ head: CommitID
+    ) throws -> SnapshotTree {
         guard let base = try mergeBaseTree(source.commitID, head) else {
             throw RepositoryError.noCommonHistory(source: sourceName, destination: destination.name)
         }
         if try isAncestor(source.commitID, of: head) {
             throw RepositoryError.nothingToMerge(source: sourceName, destination: destination.name)
         }
-        return try mergeTrees(
+        return base
+    }
+
+    private func mergeTrees(
+        _ base: SnapshotTree, _ source: ResolvedRevision, _ headCommit: Commit, _ strategy: MergeStrategy
+    ) throws -> MergeResult {
+        try Versioning.mergeTrees(
             base: base, ours: tree(source.commit.tree), theirs: tree(headCommit.tree), theirsCounts: headCommit.counts,
             resolve: strategy.decide)
     }
@@ -132,7 +144,7 @@ extension Repository {
         if depth == Self.maximumMergeBaseDepth { return merged }
         for other in bases.dropFirst() {
             guard let base = try mergeBaseTree(first, other, depth: depth + 1) else { continue }
-            let result = try mergeTrees(
+            let result = try Versioning.mergeTrees(
                 base: base, ours: tree(commit(other).tree), theirs: merged, theirsCounts: Commit.Counts()
             ) { _ in .base }
             merged = try merged.applying(result.edits)

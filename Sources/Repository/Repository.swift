@@ -4,6 +4,7 @@ import Glibc
 package import Logging
 package import ObjectStorage
 package import ProllyTree
+import Synchronization
 package import Versioning
 
 /// An opened repository: the store, its nodes and blocks. The use cases are extensions, one file each.
@@ -18,10 +19,14 @@ package final class Repository: Sendable {
     package let blocks: BlockReader
     package let lists: BlockListStore
     package let logger: Logger
+    let history = Mutex(KnownHistory())
     let writeLease = WriteLease()
     let confirmation = UploadConfirmation()
     /// Threads for uploads and downloads.
     package let ioThreads: Int
+    /// Threads that fetch blocks ahead of readers: as many as the store may be sent requests at once, so that its own
+    /// limit decides. A directory, which has no such limit, is asked by as many as `ioThreads`.
+    package let readThreads: Int
     /// Without one, moves that meet hooks are refused.
     let hookRunner: (any HookRunner)?
     let signer: (any RecordSigner)?
@@ -32,7 +37,8 @@ package final class Repository: Sendable {
         /// `nil` keeps the limit that the cache has.
         package var cacheLimitBytes: UInt64?
         package var nodeCacheLimitBytes = 96 << 20
-        package var ioThreads = 16
+        /// `nil`: 32 where the store limits its requests itself, else 16.
+        package var ioThreads: Int?
         package var hookRunner: (any HookRunner)?
         /// Signs the commits and movements that are made.
         package var signer: (any RecordSigner)?
@@ -53,7 +59,9 @@ package final class Repository: Sendable {
         self.store = store
         self.config = config
         self.logger = logger
-        ioThreads = options.ioThreads
+        let ioThreads = options.ioThreads ?? (store.traffic == nil ? 16 : 32)
+        self.ioThreads = ioThreads
+        readThreads = store.traffic == nil ? ioThreads : TrafficMetrics.maximumLimit
         hookRunner = options.hookRunner
         signer = options.signer
         let cache = try options.cacheDirectory.map { directory in
@@ -63,12 +71,20 @@ package final class Repository: Sendable {
         }
         nodes = RepositoryNodeStore(
             store: store, diskCache: cache, memoryLimitBytes: options.nodeCacheLimitBytes,
-            uploadThreads: options.ioThreads)
+            uploadThreads: ioThreads)
         lists = BlockListStore(store: store, diskCache: cache)
         blocks = BlockReader(store: store, cache: cache)
     }
 
     package var cache: BlockCache? { blocks.cache }
+
+    /// What blocks may take in the host's cache, leaving room for tree nodes; `nil` without a cache.
+    package var blockCacheRoomBytes: UInt64? {
+        cache.map { cache in
+            let limit = cache.status().limitBytes
+            return limit - limit / 32
+        }
+    }
 
     package func tree(_ id: NodeID) -> SnapshotTree {
         Tree(root: id, store: nodes)

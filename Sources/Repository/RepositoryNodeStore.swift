@@ -16,16 +16,31 @@ package final class RepositoryNodeStore: NodeStore {
     private let uploads: UploadQueue
     private let pending = Mutex<[NodeID: Node]>([:])
     private let unconfirmed = Mutex<[NodeID: EncodedNode]>([:])
+    private let preparation: NodePreparation
 
     package init(store: any ObjectStore, diskCache: BlockCache?, memoryLimitBytes: Int, uploadThreads: Int) {
         self.store = store
         self.diskCache = diskCache
         memory = NodeCache(limitBytes: memoryLimitBytes)
         uploads = UploadQueue(threads: uploadThreads, waiting: uploadThreads * 4, isShared: true)
+        preparation = NodePreparation(threads: uploadThreads)
     }
 
     package func load(_ id: NodeID) throws(TreeError) -> Node {
         if let node = memory[id] ?? pending.withLock({ $0[id] }) { return node }
+        preparation.wait(for: id)
+        if let node = memory[id] { return node }
+        return try read(id)
+    }
+
+    package func prepare(_ ids: [NodeID]) {
+        for id in ids where memory[id] == nil {
+            // Who needs the node meets the error itself.
+            preparation.submit(id) { [weak self] in _ = try? self?.read(id) }
+        }
+    }
+
+    private func read(_ id: NodeID) throws(TreeError) -> Node {
         let bytes = try fetch(id)
         let node = try decode(id, bytes)
         memory.insert(node)

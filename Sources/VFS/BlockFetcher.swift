@@ -18,7 +18,12 @@ final class BlockFetcher: Sendable {
     private let underWay = Monitor<Set<PlacedBlock>>([])
 
     /// Beyond this many waiting blocks no more are fetched ahead.
-    private static let maximumUnderWay = 2048
+    private static let maximumUnderWay = 16_384
+    /// GETs of `fetchAhead` that are waiting or under way: the threads beyond are left to readers' own read-ahead.
+    private static let maximumRunsAhead = 32
+    private let runsAhead = Monitor(0)
+    /// Of what a GET brings for a known order, at most so much beside what is wanted.
+    static let orderWaste = 0.2
 
     init(blocks: BlockReader, threads: Int, logger: Logger) {
         self.blocks = blocks
@@ -38,6 +43,9 @@ final class BlockFetcher: Sendable {
 
     func isLocal(_ placed: PlacedBlock) -> Bool { blocks.isLocal(placed.block, placed.extent) }
 
+    /// Whether it is here or on its way.
+    func isComing(_ placed: PlacedBlock) -> Bool { isLocal(placed) || underWay.update { $0.contains(placed) } }
+
     func read(_ placed: PlacedBlock, within: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
         underWay.wait { $0.contains(placed) ? nil : () }
         try blocks.read(placed.block, at: placed.extent, within: within, into: buffer)
@@ -52,35 +60,61 @@ final class BlockFetcher: Sendable {
             return missing.filter { state.insert($0).inserted }
         }
         for run in Self.runs(started) {
-            pool.submit { [self] in
-                do {
-                    try blocks.prefetch(run.map { ($0.block, $0.extent) })
-                } catch {
-                    // The reader that needs the block meets the error itself.
-                    logger.debug("read-ahead: \(describeFailure(error))")
-                }
-                underWay.update { $0.subtract(run) }
-            }
+            pool.submit { [self] in bring(run) }
         }
+    }
+
+    /// Starts fetching a run (see `runs`) by one GET; waits while many such GETs are under way.
+    func fetchAhead(_ run: [PlacedBlock]) {
+        guard isUseful else { return }
+        runsAhead.wait { count -> Void? in
+            guard count < Self.maximumRunsAhead else { return nil }
+            count += 1
+            return ()
+        }
+        // A reader may have been faster.
+        let missing = run.filter { !isLocal($0) }
+        let started = underWay.update { state in missing.filter { state.insert($0).inserted } }
+        pool.submit { [self] in
+            if !started.isEmpty { bring(started) }
+            runsAhead.update { $0 -= 1 }
+        }
+    }
+
+    private func bring(_ run: [PlacedBlock]) {
+        do {
+            try blocks.prefetch(run.map { ($0.block, $0.extent) })
+        } catch {
+            // The reader that needs the block meets the error itself.
+            logger.debug("read-ahead: \(describeFailure(error))")
+        }
+        underWay.update { $0.subtract(run) }
     }
 
     /// Groups blocks that follow each other in one pack (with at most `maximumGapBytes` between) into runs of up to
     /// `maximumRunBytes`.
-    static func runs(_ blocks: [PlacedBlock]) -> [[PlacedBlock]] {
+    ///
+    /// - Parameter wasteShare: the gaps of a run are at most this share of what is wanted in it.
+    static func runs(_ blocks: [PlacedBlock], wasteShare: Double = .infinity) -> [[PlacedBlock]] {
         var runs: [[PlacedBlock]] = []
         var current: [PlacedBlock] = []
+        var wanted: UInt64 = 0
         for block in blocks {
+            wanted += UInt64(block.extent.storedLength)
             if let first = current.first, let last = current.last,
                 first.extent.pack == block.extent.pack,
                 block.extent.offset >= last.extent.offset + UInt64(last.extent.storedLength),
                 block.extent.offset - (last.extent.offset + UInt64(last.extent.storedLength)) <= maximumGapBytes,
                 block.extent.offset + UInt64(block.extent.storedLength) - first.extent.offset
-                    <= UInt64(BlockReader.maximumRunBytes / 2)
+                    <= UInt64(BlockReader.maximumRunBytes / 2),
+                Double(block.extent.offset + UInt64(block.extent.storedLength) - first.extent.offset - wanted)
+                    <= wasteShare * Double(wanted)
             {
                 current.append(block)
             } else {
                 if !current.isEmpty { runs.append(current) }
                 current = [block]
+                wanted = UInt64(block.extent.storedLength)
             }
         }
         if !current.isEmpty { runs.append(current) }

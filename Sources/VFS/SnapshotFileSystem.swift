@@ -3,7 +3,7 @@ package import Logging
 package import ProllyTree
 package import Repository
 import Synchronization
-import Versioning
+package import Versioning
 
 /// Immutable commits as a file system: one commit at the root, or the whole repository as `branches/`, `tags/`,
 /// `commits/`.
@@ -24,6 +24,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     /// Notes what is read; `nil` for a mount that keeps no record.
     let recorder: ReadRecorder?
     private let wantsPassthrough: Bool
+    /// Fetches ahead in a given order; `nil` for a mount that does not show one commit for good.
+    private let orderFetch: OrderFetch?
     /// What `user.tarn.mount` answers: tells the command line where it is.
     private let mountDescription: [UInt8]
 
@@ -60,7 +62,23 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         wantsPassthrough =
             recorder == nil && opening != .none
             && (opening == .passthrough || commit.map { Self.hasLargeFiles($0.commit) } ?? true)
+        if let commit, !follows {
+            orderFetch = OrderFetch(commit, in: repository, fetcher: fetcher, logger: logger)
+        } else {
+            orderFetch = nil
+        }
         if let commit { _ = slot(commit.commitID, commit.commit) }
+    }
+
+    deinit { orderFetch?.close() }
+
+    /// From now on the mount fetches ahead of whoever reads these files of `commit` in this order, and forgets the order
+    /// that it had. Answers how many bytes ahead: `aheadBytes`, or half of what the cache may hold.
+    package func fetchAhead(
+        _ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64
+    ) throws(OrderRefusal) -> UInt64 {
+        guard let orderFetch else { throw .noOneCommit }
+        return try orderFetch.begin(files, of: commit, aheadBytes: aheadBytes)
     }
 
     /// An open costs a message of some 55 µs, which passthrough saves again on a file of this size.
@@ -300,6 +318,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         return try reportingFailures(logger, "reading \(name(of: inode))") {
             let count = try view.read(rank, at: offset, into: buffer)
             recorder?.note(rank, from: offset, count: count)
+            orderFetch?.noteRead(rank, from: offset, count: count)
             return count
         }
     }
@@ -307,7 +326,10 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     package func hostFile(_ inode: InodeNumber) -> HostFile? {
         guard case .inside(let view, _, let rank) = place(inode) else { return nil }
         // What is wrong with the file its reader is told.
-        return (try? view.wholeFile(rank)).map(HostFile.init)
+        let file = (try? view.wholeFile(rank)).map(HostFile.init)
+        // Its reader is not heard of again.
+        if file != nil { orderFetch?.noteRead(rank, from: 0, count: .max) }
+        return file
     }
 
     package func sampleHostFile() -> HostFile? { repository.cache?.sampleFile().map(HostFile.init) }

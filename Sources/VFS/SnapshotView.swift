@@ -15,6 +15,7 @@ final class SnapshotView: Sendable {
     private let recent = Mutex(RecentEntries())
     private let openFiles: OpenFileTable
     private let neighbours: NeighbourReadAhead
+    private let listings = Mutex(ListingPattern())
 
     init(_ commitID: CommitID, _ commit: Commit, repository: Repository, fetcher: BlockFetcher) {
         self.commitID = commitID
@@ -59,7 +60,8 @@ final class SnapshotView: Sendable {
         guard parent.located.entry.isDirectory else { throw VFSError.notADirectory }
         let keys = parent.path.childKeys
         var rank = try from ?? tree.rank(of: keys.from)
-        var cursor = try Cursor(tree, fromRank: rank)
+        var cursor = try Cursor(tree, fromRank: rank, ahead: listings.withLock { $0.ahead(from: rank) })
+        defer { listings.withLock { $0.end = rank } }
         while let item = try cursor.next(), item.key.starts(with: keys.from) {
             let name = Array(item.key[keys.from.count...])
             let found = Found(rank: rank, path: parent.path.appending(name), located: try LocatedEntry(item: item))
@@ -85,6 +87,23 @@ final class SnapshotView: Sendable {
         let map = try openFiles.file(rank) { try self.entry(rank).located }.map
         return try VFS.seek(from: offset, to: target, size: map.sizeBytes) { map.hole(at: $0) }
     }
+}
+
+/// Tells a walk through the tree, which lists one directory after the other, from a look at some directory.
+private struct ListingPattern {
+    /// Where the last listing ended.
+    var end: UInt64 = 0
+    private var window = 0
+
+    /// How many leaves to have prepared for a listing from this rank.
+    mutating func ahead(from rank: UInt64) -> Int {
+        let isNear = rank <= end + Self.nearRanks && rank + Self.nearRanks >= end
+        window = isNear ? min(max(1, window * 2), Cursor<RepositoryNodeStore>.maximumAhead) : 0
+        return window
+    }
+
+    /// Less than two leaves hold so many entries.
+    private static let nearRanks: UInt64 = 1000
 }
 
 /// Entries that were asked for lately: a lookup is followed by getattr and reads of the same file.

@@ -5,6 +5,7 @@ import ObjectStorage
 import ProllyTree
 import Repository
 import Staging
+import VFS
 import Versioning
 
 /// Exit codes, as `tarn --help` documents them.
@@ -64,6 +65,8 @@ func describe(_ error: any Error) -> FailureDescription? {
         FailureDescription(message: "the block cache cannot be used: \(error)", hint: "Choose another with --cache-dir")
     case let error as FUSEServerError: words(error)
     case let fault as MirrorFault: words(fault)
+    case let fault as PrefetchFault: words(fault)
+    case let refusal as OrderRefusal: words(refusal)
     case let fault as RefNameFault:
         FailureDescription(message: "'\(fault.name)' cannot be a branch or tag: \(fault.reason)", code: .usage)
     case let fault as PathFault:
@@ -279,6 +282,43 @@ private func words(_ error: WorkspaceError) -> FailureDescription {
         FailureDescription(message: "there is no workspace at \(directory)", code: .notFound)
     case .alreadySealed: FailureDescription(message: "another commit of this workspace is under way", code: .refused)
     case .notSealed: FailureDescription(message: "the workspace is not sealed")
+    }
+}
+
+private func words(_ fault: PrefetchFault) -> FailureDescription {
+    switch fault {
+    case .badPath(let line, let fault):
+        FailureDescription(
+            message: "line \(line): '\(printableName(fault.path))' cannot be a path: \(fault.reason)",
+            hint: "Nothing was fetched", code: .usage)
+    case .notFound(let line, let path):
+        FailureDescription(
+            message: "line \(line): there is no '\(path)' in the commit", hint: "Nothing was fetched", code: .notFound)
+    case .notAFile(let line, let path, let isDirectory):
+        FailureDescription(
+            message: "line \(line): '\(path)' is a \(isDirectory ? "directory" : "symbolic link"), not a file",
+            hint: "Nothing was fetched")
+    case .tooManyFiles(let limit): FailureDescription(message: "these are more than \(limit) files")
+    case .doesNotFit(let needed, let limit):
+        FailureDescription(
+            message:
+                "these files take \(humanSize(needed)), and the block cache has room for \(humanSize(limit)) of them",
+            hint:
+                "Nothing was fetched. Give it more with --cache-size, name less, or let a mount fetch ahead (--order, --at)"
+        )
+    case .notKept(let path):
+        FailureDescription(
+            message: "what was fetched of '\(path)' is not in the block cache",
+            hint: "Its disk may be full, or another program lowered its limit")
+    }
+}
+
+private func words(_ refusal: OrderRefusal) -> FailureDescription {
+    switch refusal {
+    case .noOneCommit: FailureDescription(message: "it does not show one commit, so it takes no order")
+    case .anotherCommit(let id): FailureDescription(message: "it shows commit \(id.hex.prefix(12))")
+    case .noCache: FailureDescription(message: "it has no block cache to fetch into")
+    case .tooManyFiles(let limit): FailureDescription(message: "an order has at most \(limit) files")
     }
 }
 

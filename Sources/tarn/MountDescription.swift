@@ -14,7 +14,7 @@ struct MountDescription: Codable {
     var revision: String?
     /// The workspace's directory, for a writable mount.
     var workspace: String?
-    /// The control socket, for a writable mount.
+    /// The control socket, for a writable mount and for one of one commit.
     var socket: String?
     var processID: Int32
 

@@ -151,18 +151,24 @@ extension StoreArguments {
 
 extension RepositoryArguments {
     /// The repository that the arguments, the environment or the current directory name.
-    func open() throws -> Repository {
-        if let location = repo ?? environment("TARN_REPO") { return try store.openRepository(location) }
-        if let mount = MountDescription.ofCurrentDirectory() { return try open(mount) }
+    ///
+    /// - Parameter cacheLimitBytes: what the block cache may take from now on; `nil` leaves its limit.
+    func open(cacheLimitBytes: UInt64? = nil) throws -> Repository {
+        if let location = repo ?? environment("TARN_REPO") {
+            return try store.openRepository(location, cacheLimitBytes: cacheLimitBytes)
+        }
+        if let mount = MountDescription.ofCurrentDirectory() {
+            return try open(mount, cacheLimitBytes: cacheLimitBytes)
+        }
         throw CommandFailure(
             message: "which repository?", hint: "Give --repo, set TARN_REPO, or go into a mounted tree", code: .usage)
     }
 
     /// The mounted repository, reached as the mount reaches it.
-    func open(_ mount: MountDescription) throws -> Repository {
+    func open(_ mount: MountDescription, cacheLimitBytes: UInt64? = nil) throws -> Repository {
         var arguments = store
         arguments.endpoint = arguments.endpoint ?? mount.endpoint
         arguments.region = arguments.region ?? mount.region
-        return try arguments.openRepository(mount.repository)
+        return try arguments.openRepository(mount.repository, cacheLimitBytes: cacheLimitBytes)
     }
 }

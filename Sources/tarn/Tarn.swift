@@ -30,7 +30,10 @@ struct Tarn: ParsableCommand {
             CommandGroup(name: "Repositories", subcommands: [Init.self, Import.self, Export.self]),
             CommandGroup(
                 name: "Mounts",
-                subcommands: [Mount.self, Unmount.self, Run.self, Receipt.self, Stats.self, CacheCommand.self]),
+                subcommands: [
+                    Mount.self, Unmount.self, Run.self, Receipt.self, Stats.self, PrefetchCommand.self,
+                    CacheCommand.self,
+                ]),
             CommandGroup(
                 name: "Staged changes",
                 subcommands: [Status.self, Diff.self, CommitCommand.self, Update.self, Discard.self, Resolve.self]),
@@ -47,7 +50,9 @@ struct Tarn: ParsableCommand {
                 ]),
             CommandGroup(
                 name: "Storage",
-                subcommands: [GarbageCollection.self, Retention.self, DiskUsageCommand.self, Mirror.self]),
+                subcommands: [
+                    GarbageCollection.self, Retention.self, DiskUsageCommand.self, Mirror.self,
+                ]),
             CommandGroup(name: "Trust", subcommands: [Fsck.self, Audit.self]),
         ])
 

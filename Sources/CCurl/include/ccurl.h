@@ -16,9 +16,22 @@ int tarn_curl_global_init(void);
 // only, peer and host verified. NULL when out of memory.
 CURL *tarn_curl_new(void);
 
-// curl_easy_perform and curl_easy_cleanup with SIGPIPE kept away from the calling thread: with CURLOPT_NOSIGNAL libcurl
-// leaves that to its caller, and a TLS write to a closed connection would end the process.
-CURLcode tarn_curl_perform(CURL *handle);
+struct tarn_curl_race {
+    // A transfer has ended with `result`; `is_second` tells which. Answers whether the other is not wanted any more.
+    int (*finished)(void *context, int is_second, CURLcode result);
+    // The first transfer is late. Answers a second one that shall run beside it, or NULL. Called at most once.
+    CURL *(*late)(void *context);
+    void *context;
+};
+
+// Runs `first` on `multi`, and from `late_ms` on (negative: never) what `late` answers beside it, until `finished` says
+// that it is enough or all have ended. Calls back on the calling thread. A transfer that is still under way then is cut
+// off at once. Both handles are out of `multi` again afterwards, which keeps the connections that are in order.
+//
+// This and the two functions that free keep SIGPIPE away from the calling thread: with CURLOPT_NOSIGNAL libcurl leaves
+// that to its caller, and a TLS write to a closed connection would end the process.
+CURLMcode tarn_curl_race(CURLM *multi, CURL *first, int64_t late_ms, const struct tarn_curl_race *calls);
+void tarn_curl_multi_free(CURLM *multi);
 void tarn_curl_free(CURL *handle);
 
 // Forgets the last request's options and keeps the connections; the shared settings are in force again.

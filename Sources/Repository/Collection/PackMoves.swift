@@ -40,12 +40,15 @@ final class PackMoves: Sendable {
     }
 
     private let store: any ObjectStore
+    private let remembersAbsence: Bool
     private let state = Mutex(State())
     /// Moves kept in memory.
     private static let limit = 256
 
-    init(store: any ObjectStore) {
+    /// - Parameter remembersAbsence: a pack that has not moved is not looked for again: for use by one operation.
+    init(store: any ObjectStore, remembersAbsence: Bool = false) {
         self.store = store
+        self.remembersAbsence = remembersAbsence
     }
 
     /// Lists the packs that have moved: after that, the others cost no request.
@@ -76,15 +79,17 @@ final class PackMoves: Sendable {
     /// Where repacking put the block; `nil` when its pack has not moved or the block was not in use then.
     func next(of extent: Extent) throws -> Extent? {
         let known = state.withLock { state -> [UInt64: Extent]?? in
-            if let move = state.moves[extent.pack], move[extent.offset] != nil { return .some(move) }
+            if let move = state.moves[extent.pack], remembersAbsence || move[extent.offset] != nil {
+                return .some(move)
+            }
             if let listed = state.listed, listed[extent.pack] == nil { return .some(nil) }
             return nil
         }
         if let known { return known?[extent.offset] }
         let key = ObjectKeys.moved(extent.pack)
-        guard let object = try store.find(key) else { return nil }
-        let move: PackMove = try decodeObject(object.bytes, key: key)
-        let places = try move.decoded(key: key)
+        let object = try store.find(key)
+        if object == nil, !remembersAbsence { return nil }
+        let places = try object.map { try (decodeObject($0.bytes, key: key) as PackMove).decoded(key: key) } ?? [:]
         state.withLock { state in
             if state.moves.count >= Self.limit { state.moves = [:] }
             state.moves[extent.pack] = places

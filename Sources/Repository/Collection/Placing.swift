@@ -16,7 +16,7 @@ struct Placing {
         _ key: String, _ new: [Extent], existing: ([UInt8]) throws -> [Extent]?, encode: ([Extent]) throws -> [UInt8]
     ) throws {
         if try store.swap(key, from: nil, to: encode(new)) { return }
-        let moves = PackMoves(store: store)
+        let moves = PackMoves(store: store, remembersAbsence: true)
         for _ in 0..<Repository.maximumPublishAttempts {
             guard let object = try store.find(key) else {
                 if try store.swap(key, from: nil, to: encode(new)) { return }
@@ -27,7 +27,8 @@ struct Placing {
                 if try store.swap(key, from: object.etag, to: encode(new)) { return }
                 continue
             }
-            let present = try new.map { $0.codec == .zeros ? $0 : try moves.present(of: $0) }
+            // The same places again: what would move them fails on our write, and looks again.
+            let present = try old == new ? new : new.map { $0.codec == .zeros ? $0 : try moves.present(of: $0) }
             var notes: [PackID: [UInt64: Extent]] = [:]
             for (before, after) in zip(old, present) where before != after && before.codec != .zeros {
                 if try moves.present(of: before) != after { notes[before.pack, default: [:]][before.offset] = after }

@@ -120,7 +120,7 @@ struct Mount: ParsableCommand {
         let repository = try store.openRepository(repo, cacheLimitBytes: limit)
         let resolved = try revision.map { try repository.resolve($0) }
         // A tree that cannot be read is better refused here than shown as a directory full of errors.
-        if let resolved { _ = try repository.entry(at: .root, in: resolved.commit, named: revision ?? "") }
+        if let resolved { _ = try repository.tree(resolved.commit.tree).entry(at: .root) }
         let served: Served =
             if write, let resolved { try serveBranch(repository, resolved, mountPoint, options, logger) } else {
                 try serveCommit(repository, resolved, mountPoint, options, logger)
@@ -150,13 +150,17 @@ struct Mount: ParsableCommand {
         _ repository: Repository, _ resolved: ResolvedRevision?, _ mountPoint: String, _ options: MountOptions,
         _ logger: Logger
     ) throws -> Served {
+        let socket = resolved == nil || follow ? nil : HostDirectories.runtime() + "/\(getpid()).sock"
         let fileSystem = SnapshotFileSystem(
             repository: repository, commit: resolved, follows: follow,
             recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) }, opening: options.opening,
-            mountDescription: describe(repository, mountPoint).json, readThreads: repository.ioThreads, logger: logger)
+            mountDescription: describe(repository, mountPoint, socket: socket).json,
+            readThreads: repository.readThreads, logger: logger)
         let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository, logger)
         guard follow else {
+            let control = socket.flatMap { takingOrders(fileSystem, $0, logger) }
             return Served(fileSystem: fileSystem) {
+                control?.stop()
                 lease.end()
                 do {
                     if let record { try ReceiptFile.writeReads(of: fileSystem, to: record) }
@@ -182,6 +186,18 @@ struct Mount: ParsableCommand {
         }
     }
 
+    /// A mount that cannot be spoken to still shows its commit.
+    private func takingOrders(_ fileSystem: SnapshotFileSystem, _ socket: String, _ logger: Logger) -> ControlServer? {
+        do {
+            let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
+            control.start()
+            return control
+        } catch {
+            logger.warning("'tarn prefetch --at' will not work: \(tarn.describe(error)?.message ?? "\(error)")")
+            return nil
+        }
+    }
+
     private func serveBranch(
         _ repository: Repository, _ resolved: ResolvedRevision, _ mountPoint: String, _ options: MountOptions,
         _ logger: Logger
@@ -204,7 +220,7 @@ struct Mount: ParsableCommand {
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             repository: repository, workspace: workspace, mountDescription: description.json,
-            squashesOwners: options.squashesOwners, readThreads: repository.ioThreads, logger: logger)
+            squashesOwners: options.squashesOwners, readThreads: repository.readThreads, logger: logger)
         let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
         control.start()
         let saver = PeriodicTask(everySeconds: Self.saveSeconds) { _ in fileSystem.persistPeriodically() }
@@ -328,14 +344,14 @@ struct MountOptions {
 }
 
 /// `512M`, `10G`, `1T`, or bytes; powers of 1,024.
-func parseSize(_ text: String) throws -> UInt64 {
+func parseSize(_ text: String, of what: String = "cache size", atLeast: UInt64 = 16 << 20) throws -> UInt64 {
     let digits = text.prefix { $0.isNumber }
     let units: [String: UInt64] = ["": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
     guard let value = UInt64(digits), let unit = units[text.dropFirst(digits.count).uppercased()],
-        value <= UInt64.max / unit, value * unit >= 16 << 20
+        value <= UInt64.max / unit, value * unit >= atLeast
     else {
         throw CommandFailure(
-            message: "'\(text)' is no cache size", hint: "Write 512M or 10G; at least 16M", code: .usage)
+            message: "'\(text)' is no \(what)", hint: "Write 512M or 10G; at least \(atLeast >> 20)M", code: .usage)
     }
     return value * unit
 }

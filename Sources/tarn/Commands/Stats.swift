@@ -45,6 +45,18 @@ struct Stats: ParsableCommand {
                     + (operation.failures > 0 ? ", \(operation.failures) failed" : ""),
             ])
         }
+        if let traffic = statistics.store.traffic {
+            rows.append([
+                "store limit",
+                "\(traffic.limit) requests at once (\(traffic.inFlight) under way), halved \(count(Int(traffic.slowDowns), "time"))",
+            ])
+            if traffic.hedges > 0 {
+                rows.append([
+                    "",
+                    "\(count(Int(traffic.hedges), "late read")) sent again, \(traffic.hedgesWon) of them answered first",
+                ])
+            }
+        }
         return table(rows)
     }
 }

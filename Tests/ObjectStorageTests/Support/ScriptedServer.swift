@@ -32,6 +32,7 @@ final class ScriptedServer: Sendable {
     private let script: @Sendable (Int, Seen) -> Reply
     private let seen = Collected<Seen>()
     private let connections = Mutex(0)
+    private let closedConnections = Mutex(0)
 
     /// - Parameter script: called with the request's number, from 0.
     init(_ script: @escaping @Sendable (Int, Seen) -> Reply) throws {
@@ -79,8 +80,14 @@ final class ScriptedServer: Sendable {
 
     var connectionCount: Int { connections.withLock { $0 } }
 
+    /// Connections that neither side has closed.
+    var openConnections: Int { connectionCount - closedConnections.withLock { $0 } }
+
     private func serve(_ connection: Int32) {
-        defer { close(connection) }
+        defer {
+            close(connection)
+            closedConnections.withLock { $0 += 1 }
+        }
         while let request = receive(connection) {
             let number = seen.all.count
             seen.append(request)
