@@ -18,7 +18,7 @@ NEW_FILES, NEW_BYTES = 3_000, 4096
 
 
 def main(bench):
-    directories, per_directory = bench.size((1_000, 5_000), (20, 500))
+    directories, per_directory = bench.size((5_000, 1_000), (20, 500))
     with bench.directory(NAME) as home, servers.rgw(bench, "memstore", 8) as server, \
             servers.Relay(server.endpoint) as relay:
         bucket = server.bucket("scale")
