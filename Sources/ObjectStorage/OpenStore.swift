@@ -11,6 +11,7 @@ package struct StoreOptions: Sendable {
     package var pathStyle: Bool?
     /// How long a call is tried again; also the base limit of one try.
     package var timeoutSeconds: Double
+    /// The most tries of a call, should the time not end them first.
     package var attempts: Int
     package var quirks: S3Quirks
     /// Make a directory that is not there. A bucket is never made.
@@ -20,7 +21,7 @@ package struct StoreOptions: Sendable {
     /// - Parameter environment: `nil` is the process's.
     package init(
         endpoint: String? = nil, region: String? = nil, pathStyle: Bool? = nil, timeoutSeconds: Double = 60,
-        attempts: Int = 8, quirks: S3Quirks = S3Quirks(), create: Bool = false, environment: [String: String]? = nil
+        attempts: Int = 1000, quirks: S3Quirks = S3Quirks(), create: Bool = false, environment: [String: String]? = nil
     ) {
         self.endpoint = endpoint
         self.region = region

@@ -17,6 +17,8 @@ package final class RetryingStore: ObjectStore {
     package let base: any ObjectStore
     package let policy: RetryPolicy
     private let logger = Logger(label: "tarn.objectstorage")
+    /// After so many failures of a call, some seconds, people are told that it goes on.
+    private static let failuresToTell = 6
 
     package init(_ base: any ObjectStore, policy: RetryPolicy = RetryPolicy()) {
         self.base = base
@@ -98,8 +100,9 @@ package final class RetryingStore: ObjectStore {
                 guard attempt < policy.attempts, elapsed + pause / 1000 < policy.timeoutSeconds else {
                     throw .unavailable(location: location, key: key, attempts: attempt, reason: error.transientReason)
                 }
-                logger.debug(
-                    "trying again",
+                logger.log(
+                    level: attempt == Self.failuresToTell ? .notice : .debug,
+                    "the store does not answer; trying again",
                     metadata: [
                         "location": "\(location)", "key": "\(key)", "attempt": "\(attempt)",
                         "reason": "\(error.transientReason)",

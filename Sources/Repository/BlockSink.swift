@@ -46,7 +46,7 @@ final class BlockSink {
     func place(_ block: PreparedBlock) throws -> Extent {
         if block.codec == .zeros { return .zeros }
         if let extent = known[block.reference.id] ?? added[block.reference.id] {
-            totals.reusedBytes += UInt64(block.reference.length)
+            noteReused(block.reference)
             return extent
         }
         let extent = try (largeFile ?? smallFiles).append(
@@ -55,6 +55,9 @@ final class BlockSink {
         remember(block.reference.id, extent)
         return extent
     }
+
+    /// A block that stays where it is.
+    func noteReused(_ block: BlockReference) { totals.reusedBytes += UInt64(block.length) }
 
     private func remember(_ id: BlockID, _ extent: Extent) {
         if known.count + added.count < Self.maximumKnownBlocks { added[id] = extent }

@@ -21,6 +21,9 @@ final class FileIngest<Token: Sendable>: Sendable {
     /// Calls its argument with every block of the file in order, then answers the token to report the file under.
     typealias Producer = @Sendable ((Run) throws -> Void) throws -> Token
 
+    /// The blocks of a file's earlier versions that a reachable tree references; asked where the producer runs.
+    typealias Earlier = @Sendable () throws -> [BlockID: Extent]
+
     private enum Piece: Sendable {
         case files([(token: Token, blocks: [Block])])
         case largeFileBegins(hasOwnPacks: Bool)
@@ -32,13 +35,32 @@ final class FileIngest<Token: Sendable>: Sendable {
         case prepared(PreparedBlock)
         case existing(BlockReference, Extent)
 
-        init(_ run: Run, isKnown: (BlockID) -> Bool) {
+        init(_ run: Run, _ known: KnownBlocks) {
             switch run {
-            case .bytes(let bytes): self = .prepared(PreparedBlock(Array(bytes), isKnown: isKnown))
+            case .bytes(let bytes): self.init(Array(bytes), known)
             case .zeros(let length): self = .prepared(.zeros(length: length))
             case .existing(let block, let extent): self = .existing(block, extent)
             }
         }
+
+        init(_ bytes: [UInt8], _ known: KnownBlocks) {
+            let prepared = PreparedBlock(bytes, isKnown: known.contains)
+            if let extent = known.ofFile[prepared.reference.id] {
+                self = .existing(prepared.reference, extent)
+            } else {
+                self = .prepared(prepared)
+            }
+        }
+    }
+
+    /// Blocks that are in the bucket and stay referenced.
+    private struct KnownBlocks: Sendable {
+        /// What the sink knows too.
+        let ofAll: [BlockID: Extent]
+        /// Of earlier versions of this file.
+        let ofFile: [BlockID: Extent]
+
+        func contains(_ id: BlockID) -> Bool { ofAll[id] != nil || ofFile[id] != nil }
     }
 
     private struct Output {
@@ -49,7 +71,7 @@ final class FileIngest<Token: Sendable>: Sendable {
     private let sink: Mutex<BlockSink>
     private let known: [BlockID: Extent]
     private let pipeline: Mutex<OrderedPipeline<Piece>?> = Mutex(nil)
-    private let batch = Mutex<(producers: [Producer], bytes: UInt64)>(([], 0))
+    private let batch = Mutex<(files: [(producer: Producer, earlier: Earlier)], bytes: UInt64)>(([], 0))
     private let complete: Completion
 
     /// Called with the ingest itself (for `settle`), the file's token and blocks, and the totals so far.
@@ -81,16 +103,18 @@ final class FileIngest<Token: Sendable>: Sendable {
 
     /// Adds a file of `sizeBytes`. `isNew` says that none of its blocks is expected to exist yet: then a large one gets
     /// packs of its own. A small file's producer runs later on a worker, a large one's now on this thread.
-    func add(sizeBytes: UInt64, isNew: Bool = true, _ producer: @escaping Producer) throws {
+    func add(
+        sizeBytes: UInt64, isNew: Bool = true, earlier: @escaping Earlier = { [:] }, _ producer: @escaping Producer
+    ) throws {
         guard sizeBytes < Self.largeFileBytes else {
             try submitBatch()
-            try addLarge(isNew: isNew, producer)
+            try addLarge(isNew: isNew, KnownBlocks(ofAll: known, ofFile: earlier()), producer)
             return
         }
         let isFull = batch.withLock { batch in
-            batch.producers.append(producer)
+            batch.files.append((producer, earlier))
             batch.bytes += sizeBytes
-            return batch.bytes >= Self.batchBytes || batch.producers.count >= Self.batchFiles
+            return batch.bytes >= Self.batchBytes || batch.files.count >= Self.batchFiles
         }
         if isFull { try submitBatch() }
     }
@@ -119,33 +143,32 @@ final class FileIngest<Token: Sendable>: Sendable {
     }
 
     private func submitBatch() throws {
-        let producers = batch.withLock { batch in
+        let files = batch.withLock { batch in
             defer { batch = ([], 0) }
-            return batch.producers
+            return batch.files
         }
-        guard !producers.isEmpty else { return }
+        guard !files.isEmpty else { return }
         try running().submit { [known] in
             .files(
-                try producers.map { producer in
+                try files.map { file in
+                    let known = KnownBlocks(ofAll: known, ofFile: try file.earlier())
                     var blocks: [Block] = []
-                    let token = try producer { blocks.append(Block($0) { known[$0] != nil }) }
+                    let token = try file.producer { blocks.append(Block($0, known)) }
                     return (token, blocks)
                 })
         }
     }
 
-    private func addLarge(isNew: Bool, _ producer: Producer) throws {
+    private func addLarge(isNew: Bool, _ known: KnownBlocks, _ producer: Producer) throws {
         let pipeline = running()
         try pipeline.submit { .largeFileBegins(hasOwnPacks: isNew) }
         let token = try producer { run in
             switch run {
             case .bytes(let bytes):
                 let copy = Array(bytes)
-                try pipeline.submit { [known] in
-                    .largeFileBlock(.prepared(PreparedBlock(copy) { known[$0] != nil }))
-                }
+                try pipeline.submit { .largeFileBlock(Block(copy, known)) }
             case .zeros, .existing:
-                let block = Block(run) { _ in false }
+                let block = Block(run, known)
                 try pipeline.submit { .largeFileBlock(block) }
             }
         }
@@ -180,8 +203,11 @@ final class FileIngest<Token: Sendable>: Sendable {
 
     private func place(_ block: Block) throws -> (BlockReference, Extent) {
         switch block {
-        case .prepared(let prepared): (prepared.reference, try sink.withLock { try $0.place(prepared) })
-        case .existing(let reference, let extent): (reference, extent)
+        case .prepared(let prepared):
+            return (prepared.reference, try sink.withLock { try $0.place(prepared) })
+        case .existing(let reference, let extent):
+            sink.withLock { $0.noteReused(reference) }
+            return (reference, extent)
         }
     }
 

@@ -35,6 +35,9 @@ package struct ImportOptions: Sendable {
     package var removesOthers = false
     /// Record user and group ids.
     package var keepsOwners = false
+    /// The blocks of trees with at most so many entries are remembered, and found again under any path; those of larger
+    /// trees are found under the path that they had.
+    package var remembersEntries = BlockSink.maximumKnownBlocks / 2
 
     package init() {}
 }
@@ -129,6 +132,8 @@ private final class ImportSession: Sendable {
     private let leaseID: String
     private let progress: ImportProgress
     private let known: Mutex<[BlockID: Extent]>
+    /// Earlier trees whose blocks are too many to be remembered.
+    private let largeTrees: [Repository.SnapshotTree]
     private let output: Mutex<Output>
 
     private struct Output {
@@ -160,12 +165,17 @@ private final class ImportSession: Sendable {
         guard try DirectoryScanner.status(source).st_mode & S_IFMT == S_IFDIR else {
             throw RepositoryError.sourceUnusable(path: printableName(source), reason: "it is not a directory")
         }
-        let limit = BlockSink.maximumKnownBlocks / 2
-        var known = try repository.knownBlocks(in: base, limit: limit)
         let earlier = try repository.checkpoints(of: subject)
-        for (_, tree) in earlier {
-            known.merge(try repository.knownBlocks(in: repository.tree(tree), limit: limit)) { old, _ in old }
+        var known: [BlockID: Extent] = [:]
+        var largeTrees: [Repository.SnapshotTree] = []
+        for tree in [base] + earlier.map({ repository.tree($0.tree) }) {
+            if try tree.count() > UInt64(options.remembersEntries) {
+                largeTrees.append(tree)
+            } else {
+                known.merge(try repository.knownBlocks(in: tree, limit: options.remembersEntries)) { old, _ in old }
+            }
         }
+        self.largeTrees = largeTrees
         leaseID = earlier.first?.id ?? randomHex()
         self.known = Mutex(known)
         output = Mutex(Output(tree: start))
@@ -216,7 +226,7 @@ private final class ImportSession: Sendable {
                     try ingest.add(sizeBytes: 0) { _ in child }
                 case .file(let size):
                     let localPath = scanner.localPath(child.path)
-                    try ingest.add(sizeBytes: size) { emit in
+                    try ingest.add(sizeBytes: size, earlier: { [self] in try earlierBlocks(of: child.path) }) { emit in
                         try LocalFile.withOpen(localPath) { file in
                             try cutWhole(file, emit)
                             return try child.unchanged(file)
@@ -225,6 +235,21 @@ private final class ImportSession: Sendable {
                 }
             }
         }
+    }
+
+    /// The blocks that a file has in the large trees.
+    private func earlierBlocks(of path: TreePath) throws -> [BlockID: Extent] {
+        var blocks: [BlockID: Extent] = [:]
+        for tree in largeTrees {
+            guard let located = try tree.entry(at: options.destination.appending(path: path)),
+                located.entry.file != nil
+            else { continue }
+            let list = try repository.lists.map(of: located).list
+            for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
+                blocks[block.id] = extent
+            }
+        }
+        return blocks
     }
 
     /// Notes a file whose blocks were placed.

@@ -25,6 +25,22 @@ import Versioning
         try repository.importDirectory(source.path, into: .main, .test("import"), options: options, progress: progress)
     }
 
+    /// B5: of a tree too large to be remembered, too.
+    @Test(arguments: [1_000_000, 3]) func whatIsThereAlreadyIsNotUploadedAgain(remembersEntries: Int) throws {
+        var options = ImportOptions()
+        options.remembersEntries = remembersEntries
+        try source.write(["large": String(repeating: "0123456789abcdef", count: 1 << 20)])
+        _ = try importing(options)
+        try source.write(["new": "n", "z": "other"])
+        let progress = ImportProgress()
+        _ = try importing(options, progress: progress)
+        #expect(progress.current.uploadedBytes == 6)
+        #expect(progress.current.reusedBytes == 16 << 20 | 5)
+        let again = ImportProgress()
+        #expect(throws: RepositoryError.self) { try importing(options, progress: again) }
+        #expect(again.current.uploadedBytes == 0)
+    }
+
     /// What find(1) would say of everything below a directory: kind, mode, time, size, bytes or target.
     private func describe(_ root: String) throws -> [String: String] {
         var found: [String: String] = [:]

@@ -15,6 +15,8 @@ struct KeptCommits {
     private let rules: RetentionRules
     /// The rules of the branches that have shown a commit.
     private var owners: [CommitID: Set<Int>] = [:]
+    /// What `keepAll` has gone through, for whichever ref.
+    private var walked: Set<CommitID> = []
 
     init(_ history: CollectionHistory, _ rules: RetentionRules, presentSeconds: Int64, graceSeconds: Int64) throws {
         self.history = history
@@ -58,9 +60,8 @@ struct KeptCommits {
 
     private mutating func keepAll(_ steps: [CollectionHistory.Step]) {
         var waiting = steps.flatMap { [$0.movement.old, $0.movement.new] }.compactMap { $0 }
-        var seen: Set<CommitID> = []
         while let id = waiting.popLast() {
-            guard seen.insert(id).inserted else { continue }
+            guard walked.insert(id).inserted else { continue }
             keep(id)
             if owners[id] == nil { waiting += history.commits[id]?.parents ?? [] }
         }

@@ -126,7 +126,7 @@ final class LiveObjects: Sendable {
     }
 
     private func use(_ extents: [Extent]) throws {
-        let present = try extents.filter { $0.codec != .zeros }.map { try moves.present(of: $0) }
+        let present = try moves.present(of: extents.filter { $0.codec != .zeros })
         found.withLock { found in
             for extent in present where found.places.insert(extent.placeHash).inserted {
                 found.packs[extent.pack, default: PackUse()].bytes += UInt64(extent.storedLength)

@@ -63,6 +63,14 @@ final class PackMoves: Sendable {
         return moved
     }
 
+    /// Where blocks lie now, in the same order. When the packs are listed and none of these has moved, that takes one
+    /// look.
+    func present(of extents: [Extent]) throws -> [Extent] {
+        let listed = state.withLock { $0.listed }
+        if let listed, !extents.contains(where: { listed[$0.pack] != nil }) { return extents }
+        return try extents.map { try present(of: $0) }
+    }
+
     /// Where a block lies now. Itself when it never moved.
     func present(of extent: Extent) throws -> Extent {
         var extent = extent
