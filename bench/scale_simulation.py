@@ -403,6 +403,7 @@ def show_committers():
         row(writers, 0.02, 0.05)
     for think in (10, 30, 60, 300):
         row(100, 0.02, 0.05, think, until=1200)
+    row(100, 0.02, 0.05)
     row(100, 0.02, 0.05, note="looks at the ref again before it writes", looks=True)
     row(100, 0.02, 0.05, note="pauses of up to 10 s", longest=10.0)
 
