@@ -20,4 +20,4 @@ format:      ## format the sources in place
 	swift format -i -r Package.swift Sources Tests
 
 clean:
-	rm -rf .build .venv .venv-programs .venv-bench
+	rm -rf .build .venv .venv-programs .venv-bench .venv-dvc

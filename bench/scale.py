@@ -18,7 +18,7 @@ NEW_FILES, NEW_BYTES = 3_000, 4096
 
 
 def main(bench):
-    directories, per_directory = bench.size((1_000, 5_000), (20, 500))
+    directories, per_directory = bench.size((5_000, 1_000), (20, 500))
     with bench.directory(NAME) as home, servers.rgw(bench, "memstore", 8) as server, \
             servers.Relay(server.endpoint) as relay:
         bucket = server.bucket("scale")
@@ -27,9 +27,11 @@ def main(bench):
         tarn("init", tarn.repository)
         total = load(bench, home, tarn, directories, per_directory)
         first_list(bench, home, server, tarn, total)
-        branch(bench, relay, tarn, total)
-        commits(bench, home, relay, tarn, directories, total)
-        merges(bench, relay, tarn, total)
+        for kind in ("far apart", "in one directory"):
+            is_warm = kind == "in one directory"
+            branch(bench, relay, tarn, kind, is_warm, total)
+            commits(bench, home, relay, tarn, directories, kind, total)
+            merges(bench, relay, tarn, kind, total)
         diff(bench, home, relay, tarn, directories, total)
         daily(bench, home, relay, tarn, total)
 
@@ -116,47 +118,59 @@ def first_list(bench, home, server, tarn, total):
     bench.note(f"{what}: {kinds(counts['lines'])}")
 
 
-def branch(bench, relay, tarn, total):
+def branch_name(kind, turn):
+    return f"{kind.replace(' ', '-')}-{turn}"
+
+
+def branch(bench, relay, tarn, kind, is_warm, total):
+    """Warm: on a host that has made a branch of this commit before."""
     counts, seconds = [], []
     for turn in range(ROUNDS):
-        tarn.forget_cache()
+        if is_warm:
+            tarn("branch", "create", f"before-{turn}", "--from", "main")
+        else:
+            tarn.forget_cache()
         relay.reset()
-        made = tarn("branch", "create", f"branch{turn}", "--from", "main")
+        made = tarn("branch", "create", branch_name(kind, turn), "--from", "main")
         counts.append(relay.counts())
         seconds.append(made.seconds)
-    add_requests(bench, f"branch create on {total:,} entries", counts, 12, seconds, made)
+    add_requests(bench, f"branch create on {total:,} entries{', warm' if is_warm else ''}", counts, 12, seconds, made)
 
 
-def commits(bench, home, relay, tarn, directories, total):
-    """Ten changes far from each other, from the first write to the end of the commit; the mount comes before."""
+def commits(bench, home, relay, tarn, directories, kind, total):
+    """Ten changes, from the first write to the end of the commit; the mount comes before. Far apart they touch ten
+    leaves of the tree, each by itself."""
+    step = directories // 10 if kind == "far apart" else 0
     counts, seconds = [], []
     for turn in range(ROUNDS):
         tarn.forget_cache()
-        with tarn.mount(home / "mount", "--write", ref=f"branch{turn}") as mount:
+        with tarn.mount(home / "mount", "--write", ref=branch_name(kind, turn)) as mount:
             if not relay.wait_until_idle(0.5, 60):
                 raise BenchError("the mount does not come to rest")
             relay.reset()
-            for number in range(0, directories, directories // 10):
-                (directory(mount.point, number) / f"part-{turn:05}.parquet").write_text("changed")
+            for number in range(10):
+                name = f"part-{turn * 10 + number:05}.parquet"
+                (directory(mount.point, number * step) / name).write_text("changed")
             edited = relay.counts()
             made = tarn("commit", "-m", "Ten changes", cwd=mount.point)
             counts.append(relay.counts())
             seconds.append(made.seconds)
-    add_requests(bench, f"commit of 10 changes in {total:,} entries", counts, 40, seconds, made)
+    add_requests(bench, f"commit of 10 changes {kind} in {total:,} entries", counts, 40, seconds, made)
     bench.note(f"of these before the commit: {edited['requests']} ({kinds(edited['lines'])})")
 
 
-def merges(bench, relay, tarn, total):
+def merges(bench, relay, tarn, kind, total):
     """The branches of ten changes each into main. After the first of them main has moved: a merge with two sides."""
     counts, seconds = [], []
     for turn in range(ROUNDS):
         tarn.forget_cache()
         relay.reset()
-        made = tarn("merge", f"branch{turn}", "--into", "main", "-m", "Merge")
+        made = tarn("merge", branch_name(kind, turn), "--into", "main", "-m", "Merge")
         counts.append(relay.counts())
         seconds.append(made.seconds)
-    add_requests(bench, f"merge of 10 changes in {total:,} entries", counts[:1], 60, seconds[:1], made)
-    add_requests(bench, f"merge of 10 changes and 10 in {total:,} entries", counts[1:], 60, seconds[1:], made)
+    if kind == "far apart":
+        add_requests(bench, f"merge of 10 changes {kind} in {total:,} entries", counts[:1], 60, seconds[:1], made)
+    add_requests(bench, f"merge of 10 changes and 10 {kind} in {total:,} entries", counts[1:], 60, seconds[1:], made)
 
 
 def diff(bench, home, relay, tarn, directories, total):

@@ -16,8 +16,9 @@ if ! cmp -s "$requirements" .venv-bench/requirements.txt; then
     .venv-bench/bin/pip install --quiet --disable-pip-version-check -r "$requirements"
     cp "$requirements" .venv-bench/
 fi
-# Of its own: what it needs in versions contradicts what we need.
-if ! cmp -s bench/requirements-dvc.txt .venv-dvc/requirements.txt; then
+# Of its own: what it needs in versions contradicts what we need. Only importing is compared with it.
+names=$(printf '%s\n' "$@" | grep -v '^-' || true)
+if { [ -z "$names" ] || grep -qx import <<<"$names"; } && ! cmp -s bench/requirements-dvc.txt .venv-dvc/requirements.txt; then
     python3 -m venv --clear .venv-dvc
     .venv-dvc/bin/pip install --quiet --disable-pip-version-check -r bench/requirements-dvc.txt
     cp bench/requirements-dvc.txt .venv-dvc/requirements.txt

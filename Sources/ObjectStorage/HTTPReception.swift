@@ -1,3 +1,5 @@
+import Glibc
+
 /// Collects one answer as libcurl hands it over: the body goes into one array, reserved from `Content-Length`.
 ///
 /// Used by one thread: libcurl calls back on the thread that performs the request.
@@ -49,8 +51,24 @@ final class HTTPReception {
             return false
         }
         body.reserveCapacity(min(length, Self.reservationLimitBytes))
+        preferHugePages()
         return true
     }
+
+    /// A large body takes new memory each time: with pages of 2 MiB that costs two page faults instead of a thousand
+    /// (madvise(2)). Where the kernel has none, it is as before.
+    private func preferHugePages() {
+        let capacity = body.capacity
+        guard capacity >= Self.hugePageBytes else { return }
+        body.withUnsafeMutableBytes { empty in
+            guard let start = empty.baseAddress?.alignedUp(toMultipleOf: Self.pageBytes) else { return }
+            // MADV_HUGEPAGE is 14; a page less, which the alignment may have taken.
+            madvise(start, (capacity - Self.pageBytes) & ~(Self.pageBytes - 1), 14)
+        }
+    }
+
+    private static let hugePageBytes = 2 << 20
+    private static let pageBytes = 4096
 
     func receiveBody(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard body.count + bytes.count <= limitBytes else {

@@ -10,7 +10,9 @@ final class BlockSink {
     private let uploads: UploadQueue
     private let smallFiles: PackWriter
     private var largeFile: PackWriter?
-    private var known: [BlockID: Extent]
+    private let known: [BlockID: Extent]
+    /// What this session has uploaded.
+    private var added: [BlockID: Extent] = [:]
     private(set) var totals = Totals()
 
     struct Totals: Sendable {
@@ -43,7 +45,7 @@ final class BlockSink {
 
     func place(_ block: PreparedBlock) throws -> Extent {
         if block.codec == .zeros { return .zeros }
-        if let extent = known[block.reference.id] {
+        if let extent = known[block.reference.id] ?? added[block.reference.id] {
             totals.reusedBytes += UInt64(block.reference.length)
             return extent
         }
@@ -55,7 +57,7 @@ final class BlockSink {
     }
 
     private func remember(_ id: BlockID, _ extent: Extent) {
-        if known.count < Self.maximumKnownBlocks { known[id] = extent }
+        if known.count + added.count < Self.maximumKnownBlocks { added[id] = extent }
     }
 
     /// Ends the last pack and waits until everything is in the bucket.

@@ -32,9 +32,9 @@ final class FileIngest<Token: Sendable>: Sendable {
         case prepared(PreparedBlock)
         case existing(BlockReference, Extent)
 
-        init(_ run: Run) {
+        init(_ run: Run, isKnown: (BlockID) -> Bool) {
             switch run {
-            case .bytes(let bytes): self = .prepared(PreparedBlock(bytes))
+            case .bytes(let bytes): self = .prepared(PreparedBlock(Array(bytes), isKnown: isKnown))
             case .zeros(let length): self = .prepared(.zeros(length: length))
             case .existing(let block, let extent): self = .existing(block, extent)
             }
@@ -47,6 +47,7 @@ final class FileIngest<Token: Sendable>: Sendable {
 
     private let output = Mutex(Output())
     private let sink: Mutex<BlockSink>
+    private let known: [BlockID: Extent]
     private let pipeline: Mutex<OrderedPipeline<Piece>?> = Mutex(nil)
     private let batch = Mutex<(producers: [Producer], bytes: UInt64)>(([], 0))
     private let complete: Completion
@@ -59,18 +60,20 @@ final class FileIngest<Token: Sendable>: Sendable {
     private static var batchFiles: Int { 256 }
     /// A file from this size on has packs of its own and its blocks are hashed in parallel.
     static var largeFileBytes: UInt64 { 8 << 20 }
-    private static var workers: Int { max(2, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+    /// More than cores: small files are read by the workers, who wait for the disk.
+    private static var workers: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) + 2 }
 
     /// - Parameter known: blocks that a reachable tree references; they are not uploaded again.
     /// - Parameter complete: called with each file, in order, never by two threads at once. Its blocks may still be on
     ///   their way to the bucket: `settle` waits for them.
     init(
-        repository: Repository, known: sending [BlockID: Extent],
+        repository: Repository, known: [BlockID: Extent],
         complete: @escaping Completion
     ) {
+        self.known = known
         sink = Mutex(BlockSink(repository: repository, known: known))
         self.complete = complete
-        let started = OrderedPipeline<Piece>(threads: Self.workers, limit: Self.workers * 8) { [weak self] piece in
+        let started = OrderedPipeline<Piece>(threads: Self.workers, limit: Self.workers * 4) { [weak self] piece in
             try self?.consume(piece)
         }
         pipeline.withLock { $0 = started }
@@ -121,11 +124,11 @@ final class FileIngest<Token: Sendable>: Sendable {
             return batch.producers
         }
         guard !producers.isEmpty else { return }
-        try running().submit {
+        try running().submit { [known] in
             .files(
                 try producers.map { producer in
                     var blocks: [Block] = []
-                    let token = try producer { blocks.append(Block($0)) }
+                    let token = try producer { blocks.append(Block($0) { known[$0] != nil }) }
                     return (token, blocks)
                 })
         }
@@ -138,9 +141,11 @@ final class FileIngest<Token: Sendable>: Sendable {
             switch run {
             case .bytes(let bytes):
                 let copy = Array(bytes)
-                try pipeline.submit { .largeFileBlock(.prepared(copy.withUnsafeBytes { PreparedBlock($0) })) }
+                try pipeline.submit { [known] in
+                    .largeFileBlock(.prepared(PreparedBlock(copy) { known[$0] != nil }))
+                }
             case .zeros, .existing:
-                let block = Block(run)
+                let block = Block(run) { _ in false }
                 try pipeline.submit { .largeFileBlock(block) }
             }
         }

@@ -17,6 +17,8 @@ package final class PackWriter {
     private let uploads: UploadQueue
     private let limitBytes: UInt64
     private var current: PackUpload?
+    /// A whole part that waits to see whether the pack goes on: what fits into two parts is uploaded by one PUT.
+    private var fullPart: [UInt8]?
     private var part: [UInt8] = []
     private var offset: UInt64 = 0
     private var plainOffset: UInt64 = 0
@@ -36,29 +38,37 @@ package final class PackWriter {
             pack: pack, offset: offset, storedLength: UInt32(stored.count), codec: codec, plainOffset: plainOffset)
         offset += UInt64(stored.count)
         plainOffset += UInt64(plainBytes)
-        part += stored
-        while part.count >= Self.partBytes * 2 {
-            try sendPart(Array(part[..<Self.partBytes]))
-            part.removeSubrange(..<Self.partBytes)
+        var rest = stored[...]
+        while !rest.isEmpty {
+            if part.count == Self.partBytes { try startPart() }
+            let fitting = rest.prefix(Self.partBytes - part.count)
+            part += fitting
+            rest = rest.dropFirst(fitting.count)
         }
         return extent
+    }
+
+    /// The part under way is full.
+    private func startPart() throws {
+        if let fullPart { try sendPart(fullPart) }
+        fullPart = part
+        part = []
+        part.reserveCapacity(Self.partBytes)
     }
 
     /// Ends the pack under way, if there is one. Its upload may still be running: `uploads.flush` waits for it.
     func endPack() throws {
         guard offset > 0 else { return }
-        if current == nil {
-            let (key, body) = (ObjectKeys.pack(pack), part)
-            uploads.submit { [store] in _ = try store.put(key, body, .none) }
+        if let current {
+            if let fullPart { try sendPart(fullPart) }
+            try sendPart(part)
+            uploads.submit { try current.seal() }
         } else {
-            while part.count > Self.partBytes {
-                try sendPart(Array(part[..<Self.partBytes]))
-                part.removeSubrange(..<Self.partBytes)
-            }
-            if !part.isEmpty { try sendPart(part) }
-            if let current { uploads.submit { try current.seal() } }
+            let (key, body) = (ObjectKeys.pack(pack), (fullPart ?? []) + part)
+            uploads.submit { [store] in _ = try store.put(key, body, .none) }
         }
         current = nil
+        fullPart = nil
         part = []
         offset = 0
         plainOffset = 0

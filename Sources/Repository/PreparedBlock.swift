@@ -5,23 +5,22 @@ import Versioning
 struct PreparedBlock: Sendable {
     let reference: BlockReference
     let codec: Codec
-    /// Empty for zeros.
+    /// Empty for zeros, and for a block that is known.
     let stored: [UInt8]
 
-    /// Hashes and packs `plain`, 1 byte ... 4 MiB. Costs CPU; run it on a worker.
-    init(_ plain: UnsafeRawBufferPointer) {
-        let length = UInt32(plain.count)
-        if ZeroBlocks.isZero(plain) {
-            self.init(
-                reference: BlockReference(id: ZeroBlocks.id(length: plain.count), length: length), codec: .zeros,
-                stored: [])
+    /// Hashes `plain`, 1 byte ... 4 MiB, and compresses it unless it is known. Costs CPU; run it on a worker.
+    init(_ plain: [UInt8], isKnown: (BlockID) -> Bool) {
+        if plain.withUnsafeBytes(ZeroBlocks.isZero) {
+            self = .zeros(length: plain.count)
             return
         }
-        let reference = BlockReference(id: BlockID(hashing: plain), length: length)
-        if let packed = Zstandard.compressIfWorthIt(plain) {
+        let reference = BlockReference(id: BlockID(hashing: plain), length: UInt32(plain.count))
+        if isKnown(reference.id) {
+            self.init(reference: reference, codec: .raw, stored: [])
+        } else if let packed = plain.withUnsafeBytes({ Zstandard.compressIfWorthIt($0) }) {
             self.init(reference: reference, codec: .zstd, stored: packed)
         } else {
-            self.init(reference: reference, codec: .raw, stored: Array(plain))
+            self.init(reference: reference, codec: .raw, stored: plain)
         }
     }
 

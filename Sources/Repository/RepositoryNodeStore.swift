@@ -34,7 +34,8 @@ package final class RepositoryNodeStore: NodeStore {
     }
 
     package func prepare(_ ids: [NodeID]) {
-        for id in ids where memory[id] == nil {
+        let missing = pending.withLock { pending in ids.filter { pending[$0] == nil } }
+        for id in missing where memory[id] == nil {
             // Who needs the node meets the error itself.
             preparation.submit(id) { [weak self] in _ = try? self?.read(id) }
         }
