@@ -74,7 +74,7 @@ struct KnownHistory: Sendable {
     private(set) var commits: [CommitID: Commit] = [:]
     private(set) var movements: [MovementID: Movement] = [:]
 
-    private static let limit = 1024
+    private static let limit = 16_384
 
     mutating func note(_ commit: Commit, _ id: CommitID) {
         if commits.count >= Self.limit { commits = [:] }

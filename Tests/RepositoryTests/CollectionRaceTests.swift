@@ -41,6 +41,8 @@ import Versioning
                     }
                 } catch TreeError.unreadable(_, RepositoryError.collected) {
                     // The commit was the last but one when we read it.
+                } catch RepositoryError.collected {
+                    // Likewise, when the record of it was seen before the tree.
                 } catch {
                     failures.withLock { $0.append("writer \(writer): \(error)") }
                 }
