@@ -145,7 +145,7 @@ def tree():
 # MARK: Readers
 
 FIRST_LIMIT, LARGEST_LIMIT, QUIET = 16, 64, 1.0
-ATTEMPTS, TIMEOUT, FIRST_PAUSE, LONGEST_PAUSE = 8, 60.0, 0.1, 10.0
+ATTEMPTS, TIMEOUT, FIRST_PAUSE, LONGEST_PAUSE = 1000, 60.0, 0.1, 10.0
 
 
 class Host:
@@ -283,11 +283,11 @@ def show_readers():
             row(1_000, rate, threads)
     base = row(100, 5_500, 32)
     assert base["fairness"] > 0.9
-    small = row(1_000, 5_500, 32, "60 s, no 8", attempts=10_000)
+    small = row(1_000, 5_500, 32, "8 tries", attempts=8)
     held = row(1_000, 5_500, 32, "holds place", backs_off=True)
-    both = row(1_000, 5_500, 32, "both", attempts=10_000, backs_off=True)
+    both = row(1_000, 5_500, 32, "both", attempts=8, backs_off=True)
     assert held["refused"] < small["refused"]
-    assert both["calls failed"] == 0
+    assert held["calls failed"] == 0 and both["calls failed"] < small["calls failed"]
 
 
 # MARK: Committers
