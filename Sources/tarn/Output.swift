@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Repository
 import Versioning
 
 /// Where output goes: for people on a terminal, plain otherwise, or JSON.
@@ -104,5 +105,34 @@ final class ProgressLine {
         guard isShown, lastWidth > 0 else { return }
         printError("\r\(String(repeating: " ", count: lastWidth))\r")
         lastWidth = 0
+    }
+}
+
+/// Runs `work` and shows what `text` answers (given the seconds so far) meanwhile, on a terminal. Answers how long it took,
+/// too.
+func showingProgress<Result>(
+    _ text: @escaping @Sendable (_ seconds: Double) -> String, _ work: () throws -> Result
+) rethrows -> (result: Result, seconds: Double) {
+    let start = ContinuousClock.now
+    let finished = Monitor(false)
+    startThread {
+        let line = ProgressLine()
+        while !finished.update({ $0 }) {
+            line.show(text((ContinuousClock.now - start).inSeconds))
+            sleepMilliseconds(200)
+        }
+        line.clear()
+        finished.update { $0 = false }
+    }
+    defer {
+        finished.update { $0 = true }
+        finished.wait { $0 ? nil : () }
+    }
+    return (try work(), (ContinuousClock.now - start).inSeconds)
+}
+
+extension Duration {
+    var inSeconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }

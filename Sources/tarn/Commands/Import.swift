@@ -36,19 +36,13 @@ struct Import: ParsableCommand {
         options.removesOthers = removesOthers
         options.keepsOwners = keepsOwners
         let progress = ImportProgress()
-        let display = ImportDisplay(progress)
-        let published: Published
-        do {
-            published = try repository.importDirectory(
+        let (published, seconds) = try showingProgress({ progress.current.text($0) }) {
+            try repository.importDirectory(
                 source, into: .branch(branch), info, options: options, progress: progress)
-            display.stop()
-        } catch {
-            display.stop()
-            throw error
         }
         let counts = progress.current
         for (path, reason) in counts.skipped { writeError("tarn: left out \(path): \(reason)") }
-        try show(published, counts, display.seconds)
+        try show(published, counts, seconds)
     }
 
     private func show(_ published: Published, _ counts: ImportProgress.Counts, _ seconds: Double) throws {
@@ -87,45 +81,15 @@ func parseMetadata(_ pairs: [String]) throws -> [String: String] {
     return metadata
 }
 
-/// Shows files, bytes, rate and time left while an import runs.
-private final class ImportDisplay {
-    private let start = ContinuousClock.now
-    private let finished = Monitor(false)
-
-    init(_ progress: ImportProgress) {
-        let start = start
-        startThread { [finished] in
-            let line = ProgressLine()
-            while !finished.update({ $0 }) {
-                line.show(Self.text(progress.current, (ContinuousClock.now - start).inSeconds))
-                sleepMilliseconds(200)
-            }
-            line.clear()
-            finished.update { $0 = false }
-        }
-    }
-
-    func stop() {
-        finished.update { $0 = true }
-        finished.wait { $0 ? nil : () }
-    }
-
-    var seconds: Double { (ContinuousClock.now - start).inSeconds }
-
-    private static func text(_ counts: ImportProgress.Counts, _ seconds: Double) -> String {
-        let rate = seconds > 0 ? Double(counts.bytes) / seconds : 0
-        var text =
-            "\(counts.files)/\(counts.totalFiles) files  \(humanSize(counts.bytes))/\(humanSize(counts.totalBytes))"
+extension ImportProgress.Counts {
+    /// Files, bytes, rate and time left.
+    fileprivate func text(_ seconds: Double) -> String {
+        let rate = seconds > 0 ? Double(bytes) / seconds : 0
+        var text = "\(files)/\(totalFiles) files  \(humanSize(bytes))/\(humanSize(totalBytes))"
         text += "  \(humanSize(UInt64(rate)))/s"
-        if counts.isTotalKnown, rate > 0, counts.totalBytes > counts.bytes {
-            text += "  \(Int(Double(counts.totalBytes - counts.bytes) / rate) + 1) s left"
+        if isTotalKnown, rate > 0, totalBytes > bytes {
+            text += "  \(Int(Double(totalBytes - bytes) / rate) + 1) s left"
         }
         return text
-    }
-}
-
-extension Duration {
-    var inSeconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }

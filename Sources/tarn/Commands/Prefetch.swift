@@ -139,16 +139,11 @@ struct PrefetchCommand: ParsableCommand {
 
     private func fetch(_ set: PrefetchSet, _ partBytes: UInt64, _ commitID: CommitID, _ repository: Repository) throws {
         let prefetch = Prefetch(set, in: repository)
-        let total = set.bytes
-        let display = PrefetchDisplay(prefetch, files: set.count, bytes: total)
-        do {
+        let (files, bytes) = (set.count, set.bytes)
+        let (_, seconds) = try showingProgress({ prefetch.counts.text(files: files, bytes: bytes, $0) }) {
             try prefetch.run(partBytes: partBytes)
-            display.stop()
-        } catch {
-            display.stop()
-            throw error
         }
-        try show(prefetch, set, commitID, display.seconds)
+        try show(prefetch, set, commitID, seconds)
     }
 
     private func show(_ prefetch: Prefetch, _ set: PrefetchSet, _ commitID: CommitID, _ seconds: Double) throws {
@@ -222,38 +217,13 @@ struct PrefetchCommand: ParsableCommand {
     }
 }
 
-/// Shows files, bytes, rate and time left while files are fetched.
-private final class PrefetchDisplay {
-    private let start = ContinuousClock.now
-    private let finished = Monitor(false)
-
-    init(_ prefetch: Prefetch, files: Int, bytes: UInt64) {
-        let start = start
-        startThread { [finished] in
-            let line = ProgressLine()
-            while !finished.update({ $0 }) {
-                let seconds = (ContinuousClock.now - start).inSeconds
-                line.show(Self.text(prefetch.counts, files: files, bytes: bytes, seconds))
-                sleepMilliseconds(200)
-            }
-            line.clear()
-            finished.update { $0 = false }
-        }
-    }
-
-    func stop() {
-        finished.update { $0 = true }
-        finished.wait { $0 ? nil : () }
-    }
-
-    var seconds: Double { (ContinuousClock.now - start).inSeconds }
-
-    private static func text(_ counts: Prefetch.Counts, files: Int, bytes: UInt64, _ seconds: Double) -> String {
-        let here = min(bytes, max(counts.bytes, counts.fetchedBytes + counts.localBytes))
-        let rate = seconds > 0 ? Double(counts.fetchedBytes) / seconds : 0
-        var text =
-            "\(counts.files)/\(files) files  \(humanSize(here))/\(humanSize(bytes))  \(humanSize(UInt64(rate)))/s"
-        if rate > 0, bytes > here { text += "  \(Int(Double(bytes - here) / rate) + 1) s left" }
+extension Prefetch.Counts {
+    /// Files, bytes, rate and time left, of a set of so many.
+    fileprivate func text(files setFiles: Int, bytes setBytes: UInt64, _ seconds: Double) -> String {
+        let here = min(setBytes, max(bytes, fetchedBytes + localBytes))
+        let rate = seconds > 0 ? Double(fetchedBytes) / seconds : 0
+        var text = "\(files)/\(setFiles) files  \(humanSize(here))/\(humanSize(setBytes))  \(humanSize(UInt64(rate)))/s"
+        if rate > 0, setBytes > here { text += "  \(Int(Double(setBytes - here) / rate) + 1) s left" }
         return text
     }
 }
