@@ -2,6 +2,7 @@ import Testing
 
 @testable import ObjectStorage
 
+/// R11.
 @Suite struct RetryingStoreTests {
     @Test func transientFailuresArePassedOver() throws {
         let faulty = FaultyStore(MemoryStore()) { $0.ordinal <= 3 ? .failBefore(.lostReply($0.key)) : .pass }
