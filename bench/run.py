@@ -52,7 +52,7 @@ def table(benchmarks):
             target = f"{sign} {row['target']:g} {'met' if row['met'] else '**missed**'}"
         lines.append(
             f"| {row['benchmark']} | {row['measure']} | {number(row['value'])} {row['unit']} | {against} | "
-            f"{number(row['ratio'])} | {target} | {number(row['cpu_seconds'])} | {number(row['peak_mib'])} |")
+            f"{number(row['ratio'])} | {target} | {number(row['cpu_seconds'])} | {number(row['peak_mib'] or None)} |")
     return "\n".join(lines)
 
 

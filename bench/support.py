@@ -117,7 +117,13 @@ def run(command, timeout, env=None, cwd=None, stdout_to=None):
             raise BenchError(f"{' '.join(command)[:200]}: exit code {status}: {words}")
         output.seek(0)
         text = output.read().decode(errors="replace")
-        return Ran(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, text)
+        return Ran(seconds, used.ru_utime + used.ru_stime, peak_of(used), text)
+
+
+def peak_of(used):
+    """MiB; 0 where it is not known: a program inherits the peak of who started it, and ours may be the higher."""
+    peak = used.ru_maxrss / 1024
+    return peak if peak > usage(os.getpid()).peak_mib * 1.01 else 0.0
 
 
 def wait_for(process, timeout):
