@@ -11,7 +11,7 @@ import subprocess
 
 import servers
 from partial_edits import pseudo_random
-from read_cold import make_small
+from read_warm import make_small
 from support import MIB, BenchError, Tarn, drop_caches, median, run, stopwatch
 
 NAME = "import"

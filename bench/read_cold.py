@@ -16,7 +16,7 @@ from pathlib import Path
 
 import peers
 import servers
-from read_warm import read_files, together
+from read_warm import make_small, read_files, together
 from support import MIB, BenchError, Tarn, drop_caches, median, run, stopwatch
 
 NAME = "read-cold"
@@ -102,21 +102,6 @@ def in_memory():
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def make_small(root, top, count, per_directory, choose, least, most):
-    """Files of `least` to `most` bytes, `per_directory` each; answers their names, with `top`."""
-    pool = choose.randbytes(MIB + most)
-    names = []
-    for number in range(count):
-        directory = f"{top}/d{number // per_directory:04}"
-        if number % per_directory == 0:
-            os.makedirs(root / directory)
-        size, start = choose.randrange(least, most + 1), choose.randrange(MIB)
-        names.append(f"{directory}/f{number:06}")
-        with open(root / names[-1], "wb") as file:
-            file.write(number.to_bytes(8, "little") + pool[start:start + size - 8])
-    return names
 
 
 # MARK: Contenders

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import random
 
-from support import MIB, BenchError, Tarn, median, run, stopwatch, sync
+from support import MIB, BenchError, Tarn, drop_caches, median, run, stopwatch, sync
 
 NAME = "read-warm"
 ROUNDS = 3
@@ -53,19 +53,25 @@ def large_file(bench, tarn, mount, places, opening):
 
 def make_files(root, count, large):
     choose = random.Random(1)
-    pool = choose.randbytes(1 << 20)
-    names = []
-    for number in range(count):
-        directory = f"d{number // PER_DIRECTORY:04}"
-        if number % PER_DIRECTORY == 0:
-            os.makedirs(root / directory)
-        size, start = choose.randrange(4096, 65537), choose.randrange((1 << 20) - 65536)
-        names.append(f"{directory}/f{number:06}")
-        with open(root / names[-1], "wb") as file:
-            file.write(number.to_bytes(8, "little") + pool[start:start + size - 8])
+    names = make_small(root, "", count, PER_DIRECTORY, choose, 4096, 65_536)
     with open(root / "large", "wb") as file:
         for _ in range(large // MIB):
             file.write(choose.randbytes(MIB))
+    return names
+
+
+def make_small(root, top, count, per_directory, choose, least, most):
+    """Files of `least` to `most` bytes, `per_directory` each; answers their names, with `top`."""
+    pool = choose.randbytes(MIB + most)
+    names = []
+    for number in range(count):
+        directory = os.path.join(top, f"d{number // per_directory:04}")
+        if number % per_directory == 0:
+            os.makedirs(root / directory)
+        size, start = choose.randrange(least, most + 1), choose.randrange(MIB)
+        names.append(f"{directory}/f{number:06}")
+        with open(root / names[-1], "wb") as file:
+            file.write(number.to_bytes(8, "little") + pool[start:start + size - 8])
     return names
 
 
@@ -189,12 +195,6 @@ def walks(bench, places, files):
                 os.stat(f"{root}/{name}")
         return watch[0]
     add(bench, "stat of every file, warm", in_turns(places, stat_all), len(files), "files/s", 0.8)
-
-
-def drop_caches():
-    sync()
-    with open("/proc/sys/vm/drop_caches", "w") as file:
-        file.write("3")
 
 
 def cold_pages(bench, places, how, target):

@@ -13,7 +13,10 @@ package struct Cursor<Store: NodeStore> {
         var preparedEnd = 0
     }
 
-    package static var maximumAhead: Int { 32 }
+    private static var maximumAhead: Int { 32 }
+
+    /// A window, in nodes, that goes on growing: doubled, at least 1, at most 32.
+    package static func grown(_ ahead: Int) -> Int { min(max(1, ahead * 2), maximumAhead) }
 
     /// Stands at the first item whose key is not below `key`.
     package init(_ tree: Tree<Store>, from key: [UInt8] = []) throws(TreeError) {
@@ -30,7 +33,7 @@ package struct Cursor<Store: NodeStore> {
     }
 
     /// Stands at the item of this rank.
-    /// - Parameter ahead: how many leaves to have prepared behind the first, up to `maximumAhead`.
+    /// - Parameter ahead: how many leaves to have prepared behind the first, up to 32.
     package init(_ tree: Tree<Store>, fromRank rank: UInt64, ahead: Int = 0) throws(TreeError) {
         self.tree = tree
         self.ahead = min(ahead, Self.maximumAhead)
@@ -87,7 +90,7 @@ package struct Cursor<Store: NodeStore> {
                 return
             } else {
                 if top.node.level == 1 {
-                    ahead = min(max(1, ahead * 2), Self.maximumAhead)
+                    ahead = Self.grown(ahead)
                     prepareSiblings()
                 }
                 frames.append(Frame(node: try tree.loadChild(of: top.node, top.index), index: 0))

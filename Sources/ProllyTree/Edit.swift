@@ -152,13 +152,13 @@ private struct LevelCursor<Store: NodeStore> {
     private func covers(_ key: [UInt8]) -> Bool {
         guard let node else { return false }
         if node.count == 0 || isLast { return true }
-        return node.withKey(node.count - 1) { last in key.withUnsafeBytes { compareBytes($0, last) <= 0 } }
+        return node.hasKey(node.count - 1, notBelow: key)
     }
 
     /// Whether `key`, which is above this node, falls into the next, as far as their parent tells.
     func siblingCovers(_ key: [UInt8]) -> Bool {
         guard let (parent, index) = frames.last, index + 1 < parent.count else { return false }
-        return parent.withKey(index + 1) { last in key.withUnsafeBytes { compareBytes($0, last) <= 0 } }
+        return parent.hasKey(index + 1, notBelow: key)
     }
 
     var isLast: Bool { !frames.contains { $0.index + 1 < $0.node.count } }
@@ -176,5 +176,12 @@ private struct LevelCursor<Store: NodeStore> {
             current = try tree.loadChild(of: current, 0)
         }
         node = current
+    }
+}
+
+extension Node {
+    /// Whether the key at `index` is `key` or comes after it.
+    fileprivate func hasKey(_ index: Int, notBelow key: [UInt8]) -> Bool {
+        withKey(index) { own in key.withUnsafeBytes { compareBytes($0, own) <= 0 } }
     }
 }

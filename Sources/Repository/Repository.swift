@@ -80,10 +80,7 @@ package final class Repository: Sendable {
 
     /// What blocks may take in the host's cache, leaving room for tree nodes; `nil` without a cache.
     package var blockCacheRoomBytes: UInt64? {
-        cache.map { cache in
-            let limit = cache.status().limitBytes
-            return limit - limit / 32
-        }
+        cache.map { $0.limitBytes - $0.limitBytes / 32 }
     }
 
     package func tree(_ id: NodeID) -> SnapshotTree {

@@ -29,11 +29,16 @@ package struct PrefetchSet: Sendable {
             pack = located.inlineList?.extents.first?.pack ?? PrefetchSet.unknownPack
             plainOffset = located.inlineList?.extents.first?.plainOffset ?? rank
         }
+
+        /// Order of packs, and of places in one.
+        func isBefore(_ other: File) -> Bool {
+            (pack.high, pack.low, plainOffset) < (other.pack.high, other.pack.low, other.plainOffset)
+        }
     }
 
     let blocks: TreeBlocks
     private(set) var files: [File]
-    /// Files of a list that did not fit (`keepingWhatFits`).
+    /// Files of a list that did not fit (`keepWhatFits`).
     package private(set) var leftOutFiles = 0
 
     package var count: Int { files.count }
@@ -79,9 +84,7 @@ package struct PrefetchSet: Sendable {
             let files = try Self.files(in: tree, slice, below: path, matching: globs)
             found.update { $0 += files }
         }
-        files = found.update { $0 }.sorted {
-            ($0.pack.high, $0.pack.low, $0.plainOffset) < ($1.pack.high, $1.pack.low, $1.plainOffset)
-        }
+        files = found.update { $0 }.sorted { $0.isBefore($1) }
         guard files.count <= Self.maximumFiles else {
             throw PrefetchFault.tooManyFiles(limit: Self.maximumFiles)
         }
@@ -185,10 +188,7 @@ package struct PrefetchSet: Sendable {
     package var cachedBytes: UInt64 {
         var total: UInt64 = 0
         var last: (pack: PackID, endPage: UInt64)?
-        let byPlace = files.sorted {
-            ($0.pack.high, $0.pack.low, $0.plainOffset) < ($1.pack.high, $1.pack.low, $1.plainOffset)
-        }
-        for file in byPlace where file.ordered.sizeBytes > 0 {
+        for file in files.sorted(by: { $0.isBefore($1) }) where file.ordered.sizeBytes > 0 {
             var first = file.plainOffset / Self.pageBytes
             let end = (file.plainOffset + file.ordered.sizeBytes + Self.pageBytes - 1) / Self.pageBytes
             if let last, last.pack == file.pack { first = max(first, last.endPage) }

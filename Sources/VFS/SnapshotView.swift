@@ -98,7 +98,7 @@ private struct ListingPattern {
     /// How many leaves to have prepared for a listing from this rank.
     mutating func ahead(from rank: UInt64) -> Int {
         let isNear = rank <= end + Self.nearRanks && rank + Self.nearRanks >= end
-        window = isNear ? min(max(1, window * 2), Cursor<RepositoryNodeStore>.maximumAhead) : 0
+        window = isNear ? Cursor<RepositoryNodeStore>.grown(window) : 0
         return window
     }
 

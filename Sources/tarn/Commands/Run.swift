@@ -60,13 +60,11 @@ struct Run: ParsableCommand {
         try runTarn(["umount", directory])
         let code = try outcome.get()
         if let receipt {
-            var host = [CChar](repeating: 0, count: 256)
-            gethostname(&host, host.count - 1)
             let header = ReceiptFile.Header(
                 repository: opened.config.id.uuidString.lowercased(), location: opened.store.location,
                 revision: revision, commit: found.commitID, mountPoint: directory, command: words,
                 directory: currentDirectory() ?? "", who: try? AuthorArguments.parse([]).resolve(),
-                host: String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self),
+                host: hostName(),
                 started: started, ended: ended, exitCode: code)
             let files = try ReceiptFile.write(header, reads: reads, to: receipt)
             try signReceipt(receipt)

@@ -62,7 +62,6 @@ private final class HookFacts: @unchecked Sendable {
     private let directory: String
     private var environment: [String: String] = [:]
     private let body: [UInt8]
-    private let host: String
 
     init(
         _ move: RefMove, _ shown: CommitID, _ hooks: ApplicableHooks, in repository: Repository, _ store: StoreArguments
@@ -70,16 +69,9 @@ private final class HookFacts: @unchecked Sendable {
         self.move = move
         self.shown = shown
         self.hooks = hooks
-        var template = Array("/tmp/tarn-hooks-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else {
-            throw CommandFailure(message: "no temporary directory: \(String(cString: strerror(errno)))")
-        }
-        directory = String(cString: made)
+        directory = try makeTemporaryDirectory("hooks")
         let needsMount = hooks.hooks.contains { if case .command = $0.action { true } else { false } }
         mount = needsMount ? try TemporaryMount(shown, of: repository, store) : nil
-        var name = [CChar](repeating: 0, count: 256)
-        gethostname(&name, name.count - 1)
-        host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 
         let commit = try repository.commit(shown)
         let changesFile = directory + "/changes"
@@ -194,7 +186,8 @@ private final class HookFacts: @unchecked Sendable {
             }
         return HookRecord(
             hook: hook.name, event: hooks.event, ref: move.ref.qualified, commit: shown, file: hooks.file,
-            action: action, who: move.who, host: host, started: started, ended: now(), verdict: verdict, code: code,
+            action: action, who: move.who, host: hostName(), started: started, ended: now(), verdict: verdict,
+            code: code,
             output: output, isOutputCut: isCut)
     }
 }

@@ -13,11 +13,7 @@ final class TemporaryMount {
 
     /// Throws when the commit cannot be mounted.
     init(_ commit: CommitID, of repository: Repository, _ store: StoreArguments) throws {
-        var template = Array("/tmp/tarn-mount-XXXXXX".utf8CString)
-        guard let made = mkdtemp(&template) else {
-            throw CommandFailure(message: "no temporary directory: \(String(cString: strerror(errno)))")
-        }
-        directory = String(cString: made)
+        directory = try makeTemporaryDirectory("mount")
         do {
             try runTarn(["mount", repository.store.location, directory, "--ref", commit.hex] + store.words)
         } catch {
@@ -30,6 +26,16 @@ final class TemporaryMount {
         try? runTarn(["umount", "--lazy", directory])
         rmdir(directory)
     }
+}
+
+/// A new directory `/tmp/tarn-<name>-…` for this user only.
+func makeTemporaryDirectory(_ name: String) throws -> String {
+    // The last six letters are mkdtemp(3)'s to replace.
+    var template = Array("/tmp/tarn-\(name)-XXXXXX".utf8CString)
+    guard let made = mkdtemp(&template) else {
+        throw CommandFailure(message: "no temporary directory: \(String(cString: strerror(errno)))")
+    }
+    return String(cString: made)
 }
 
 extension StoreArguments {
