@@ -17,8 +17,8 @@ package final class RetryingStore: ObjectStore {
     package let base: any ObjectStore
     package let policy: RetryPolicy
     private let logger = Logger(label: "tarn.objectstorage")
-    /// After so many failures of a call, some seconds, people are told that it goes on.
-    private static let failuresToTell = 6
+    /// People are told, once a call, that one which takes longer goes on.
+    private static let secondsToTell = 5.0
 
     package init(_ base: any ObjectStore, policy: RetryPolicy = RetryPolicy()) {
         self.base = base
@@ -90,6 +90,7 @@ package final class RetryingStore: ObjectStore {
     ) throws(StoreError) -> Value {
         let start = ContinuousClock.now
         var attempt = 1
+        var isTold = false
         while true {
             do {
                 return try call(attempt)
@@ -100,13 +101,15 @@ package final class RetryingStore: ObjectStore {
                 guard attempt < policy.attempts, elapsed + pause / 1000 < policy.timeoutSeconds else {
                     throw .unavailable(location: location, key: key, attempts: attempt, reason: error.transientReason)
                 }
+                let isLong = elapsed >= Self.secondsToTell
                 logger.log(
-                    level: attempt == Self.failuresToTell ? .notice : .debug,
+                    level: isLong && !isTold ? .notice : .debug,
                     "the store does not answer; trying again",
                     metadata: [
                         "location": "\(location)", "key": "\(key)", "attempt": "\(attempt)",
                         "reason": "\(error.transientReason)",
                     ])
+                isTold = isTold || isLong
                 policy.sleep(pause)
                 attempt += 1
             }
