@@ -20,7 +20,11 @@ MOTO_SERVER=$PWD/.venv/bin/moto_server scripts/test-servers.sh start "$servers"
 . "$servers/env"
 export TARN_TEST_PYTHON=$PWD/.venv/bin/python TARN_TEST_REQUIRE=1
 
-run() { swift test -c release --skip-build --explicit-target-dependency-import-check error "$@"; }
+# What failed is printed once more at the end.
+run() {
+    swift test -c release --skip-build --explicit-target-dependency-import-check error "$@" 2>&1 | tee "$servers/tests.log" ||
+        { grep -A 5 '✘' "$servers/tests.log" || true; return 1; }
+}
 if [ $# -gt 0 ]; then
     run "$@"
     exit
