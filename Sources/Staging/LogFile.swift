@@ -35,6 +35,11 @@ final class LogFile: Sendable {
         }
     }
 
+    /// Begins to write it to the disk, so that a sync that comes soon has less to wait for. A failure shows there.
+    func startWriting() {
+        if let descriptor = opened() { _ = tarn_start_writing(descriptor) }
+    }
+
     /// Blocks until everything in it is on the disk (fdatasync). Throws `.localIO`.
     func sync() throws(WorkspaceError) {
         guard let descriptor = opened(), fdatasync(descriptor) != 0 else { return }

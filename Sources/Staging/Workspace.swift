@@ -152,8 +152,11 @@ package final class Workspace: Sendable {
         }
     }
 
-    /// All transactions so far are on the disk when this returns.
-    package func makeDurable() throws {
+    /// All transactions so far, and the data files that `body` syncs, are on the disk when this returns. The log's writing
+    /// begins before the data's sync, so that most times one commit of the file system's journal serves both.
+    package func makeDurable(with body: () throws -> Void = {}) throws {
+        log.startWriting()
+        try body()
         try log.sync()
     }
 

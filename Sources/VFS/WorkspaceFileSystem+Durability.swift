@@ -79,9 +79,8 @@ extension WorkspaceFileSystem {
             try reportingFailures(logger, "fsync of inode \(inode.value)") {
                 let file = try table.withLock { try current(&$0, inode) }
                 let descriptors = try openData(of: file)
-                try syncData(descriptors)
                 try persist(file)
-                try workspace.makeDurable()
+                try workspace.makeDurable { try syncData(descriptors) }
             }
         }
     }
