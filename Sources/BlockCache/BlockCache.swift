@@ -21,6 +21,7 @@ package final class BlockCache: Sendable {
     private let disk: CacheDisk
     private let verified = VerifiedBlocks()
     private let flights = SingleFlight()
+    private let keeping = DeferredWrites()
     private let hits = Atomic<UInt64>(0)
     private let misses = Atomic<UInt64>(0)
     private let bytesFetched = Atomic<UInt64>(0)
@@ -71,9 +72,12 @@ package final class BlockCache: Sendable {
             if let bytes = verifiedOnDisk(block, verify) { return .cached(bytes) }
             hasFetched = true
             return try fetchVerified(length: block.length, verify, fetch)
-        } keep: { loaded, _ in
-            guard case .fetched(let bytes) = loaded else { return }
-            bytes.withUnsafeBytes { store(block, bytes: $0) }
+        } keep: { loaded, _, done in
+            guard case .fetched(let bytes) = loaded else { return done() }
+            keeping.run(bytes: bytes.count) { [self] in
+                bytes.withUnsafeBytes { store(block, bytes: $0) }
+                done()
+            }
         }
         if !hasFetched { hits.add(1, ordering: .relaxed) }
         switch loaded {
@@ -104,6 +108,7 @@ package final class BlockCache: Sendable {
     /// other from offset 0 of one pack. nil unless each was read or stored by this process and is still here, and the
     /// pack has no other block here. Blocks shortly; about 0.1 µs a block.
     package func wholeFile(_ blocks: [BlockAddress]) -> WholeFile? {
+        keeping.wait()
         var end: UInt64 = 0
         for block in blocks {
             guard block.key == blocks[0].key, block.offset == end else { return nil }
@@ -126,7 +131,8 @@ package final class BlockCache: Sendable {
             if let bytes = disk.readObject(key, verify: verify) { return .cached(bytes) }
             hasFetched = true
             return try fetchVerified(length: nil, verify, fetch)
-        } keep: { loaded, flight in
+        } keep: { loaded, flight, done in
+            defer { done() }
             guard case .fetched(let bytes) = loaded else { return }
             disk.fillObject(key, bytes) { flight.isAbandoned.load(ordering: .acquiring) }
         }
@@ -162,6 +168,7 @@ package final class BlockCache: Sendable {
 
     /// Bytes and counts of slots are of the cache, the other counts of this process since it opened it.
     package func status() -> CacheStatus {
+        keeping.wait()
         let slots = disk.index.slotsInUse()
         return CacheStatus(
             usedBytes: disk.index.usedBytes, limitBytes: disk.index.limitBytes, segments: slots.packs,

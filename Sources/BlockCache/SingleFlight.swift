@@ -18,11 +18,12 @@ final class SingleFlight: Sendable {
 
     private let flights = Mutex<[Key: Flight]>([:])
 
-    /// Runs `load`, or waits for the thread that does so already. `keep` runs after the waiting threads have been
-    /// answered and before the next load of the key can begin. An error goes to everybody who waited.
-    /// Deadlocks if `load` asks for the same key.
+    /// Runs `load`, or waits for the thread that does so already. `keep` gets what was loaded after the waiting threads have
+    /// been answered; until it calls `done`, now or from another thread, nobody loads the key again: who asks gets the
+    /// same. An error goes to everybody who waited. Deadlocks if `load` asks for the same key.
     func run<E: Error>(
-        _ key: Key, load: () throws(E) -> Loaded, keep: (Loaded, Flight) -> Void
+        _ key: Key, load: () throws(E) -> Loaded,
+        keep: (Loaded, Flight, _ done: @escaping @Sendable () -> Void) -> Void
     ) throws(E) -> Loaded {
         while true {
             let (flight, leads) = join(key)
@@ -51,13 +52,13 @@ final class SingleFlight: Sendable {
     }
 
     private func lead<E: Error>(
-        _ key: Key, _ flight: Flight, load: () throws(E) -> Loaded, keep: (Loaded, Flight) -> Void
+        _ key: Key, _ flight: Flight, load: () throws(E) -> Loaded,
+        keep: (Loaded, Flight, _ done: @escaping @Sendable () -> Void) -> Void
     ) throws(E) -> Loaded {
         do throws(E) {
             let loaded = try load()
             flight.finish(.success(loaded))
-            keep(loaded, flight)
-            leave(key, flight)
+            keep(loaded, flight) { self.leave(key, flight) }
             return loaded
         } catch {
             leave(key, flight)

@@ -31,6 +31,20 @@ package final class Monitor<State>: @unchecked Sendable {
         return try body(&state)
     }
 
+    /// Runs `body` under the lock and wakes nobody, since nothing changes.
+    package func look<Result>(_ body: (borrowing State) throws -> Result) rethrows -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(state)
+    }
+
+    /// Blocks the thread until `isReached`, which is asked again after every change.
+    package func wait(until isReached: (borrowing State) -> Bool) {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !isReached(state) { pthread_cond_wait(condition, mutex) }
+    }
+
     /// Runs `body` under the lock again after every change until it answers something; blocks the thread meanwhile.
     package func wait<Result>(for body: (inout State) throws -> Result?) rethrows -> Result {
         pthread_mutex_lock(mutex)

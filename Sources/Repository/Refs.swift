@@ -22,20 +22,29 @@ enum RefMoveFailure: Error {
 extension Repository {
     /// The ref, deleted or not; `nil` when it never was. The ref object, its movement and their agreement are checked.
     package func readRef(_ name: RefName) throws -> RefSnapshot? {
-        let key = ObjectKeys.ref(name)
-        let object: StoredObject
-        do {
-            object = try store.get(key, range: nil, ifMatch: nil)
-        } catch .notFound {
-            return nil
-        }
-        let state: RefState = try decodeObject(object.bytes, key: key)
+        guard let (state, etag) = try refState(name) else { return nil }
         let movement = try movement(state.movement)
         guard movement.ref == name.qualified, movement.new == state.commit else {
             throw RepositoryError.corrupt(
-                object: key, reason: "it does not agree with its newest movement \(state.movement)")
+                object: ObjectKeys.ref(name), reason: "it does not agree with its newest movement \(state.movement)")
         }
-        return RefSnapshot(name: name, state: state, movement: movement, etag: object.etag)
+        return RefSnapshot(name: name, state: state, movement: movement, etag: etag)
+    }
+
+    private func refState(_ name: RefName) throws -> (state: RefState, etag: ETag)? {
+        let key = ObjectKeys.ref(name)
+        do {
+            let object = try store.get(key, range: nil, ifMatch: nil)
+            return (try decodeObject(object.bytes, key: key), object.etag)
+        } catch StoreError.notFound {
+            return nil
+        }
+    }
+
+    /// The commit that a ref points to, by one GET; `nil` when the ref is deleted or never was. For whoever only reads: what
+    /// the ref's newest movement says is not looked at.
+    package func head(of name: RefName) throws -> CommitID? {
+        try refState(name)?.state.commit
     }
 
     /// The ref with the commit it points to. Throws `.refNotFound` also when it is deleted.

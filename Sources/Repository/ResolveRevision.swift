@@ -47,7 +47,7 @@ extension Repository {
         for kind in RefName.Kind.named {
             // Text that cannot be a ref's name may still be a commit.
             guard let name = try? RefName(kind, base) else { continue }
-            if let commit = try readRef(name)?.commit { return (commit, name) }
+            if let commit = try head(of: name) { return (commit, name) }
         }
         let digits = base.lowercased()
         guard digits.utf8.count >= 6, digits.utf8.count <= 64, digits.allSatisfy(\.isHexDigit) else {

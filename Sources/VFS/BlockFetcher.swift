@@ -44,10 +44,10 @@ final class BlockFetcher: Sendable {
     func isLocal(_ placed: PlacedBlock) -> Bool { blocks.isLocal(placed.block, placed.extent) }
 
     /// Whether it is here or on its way.
-    func isComing(_ placed: PlacedBlock) -> Bool { isLocal(placed) || underWay.update { $0.contains(placed) } }
+    func isComing(_ placed: PlacedBlock) -> Bool { isLocal(placed) || underWay.look { $0.contains(placed) } }
 
     func read(_ placed: PlacedBlock, within: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-        underWay.wait { $0.contains(placed) ? nil : () }
+        underWay.wait { !$0.contains(placed) }
         try blocks.read(placed.block, at: placed.extent, within: within, into: buffer)
     }
 

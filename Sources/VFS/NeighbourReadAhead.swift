@@ -8,8 +8,8 @@ import Versioning
 /// A reader that goes forward through a pack gets ever more of what follows, up to 16 MiB, the next part when it is
 /// half through the last. One that jumps about, as a
 /// shuffled epoch does, gets the megabyte of the pack that a missing file lies in, as long as the whole commit fits into
-/// the cache and all that was fetched ahead is no more than four times what was asked for (and 8 MiB): an epoch then
-/// takes few GETs and fetches nothing twice, and whoever reads only here and there fetches five times that at the most.
+/// the cache and all that was fetched ahead is no more than eight times what was asked for (and 8 MiB): an epoch then
+/// takes few GETs and fetches nothing twice, and whoever reads only here and there fetches nine times that at the most.
 final class NeighbourReadAhead: Sendable {
     /// Offsets in a pack, of stored bytes, from which to fetch what is missing.
     private typealias Window = Range<UInt64>
@@ -34,7 +34,7 @@ final class NeighbourReadAhead: Sendable {
     private static let maximumEntries = 4096
     private static let cellBytes: UInt64 = 1 << 20
     private static let firstAllowanceBytes: UInt64 = 8 << 20
-    private static let allowanceFactor: UInt64 = 4
+    private static let allowanceFactor: UInt64 = 8
     /// How many entries before a file are looked at for its neighbours.
     private static let entriesBefore: UInt64 = 128
 

@@ -23,6 +23,9 @@ final class OpenFile: Sendable {
         let count = Int(min(UInt64(buffer.count), map.sizeBytes - offset))
         var index = map.blockIndex(at: offset)
         readAhead(from: index, at: offset, count: count)
+        let last = map.blockIndex(at: offset + UInt64(count) - 1)
+        // Others come while this thread fetches the first.
+        if last > index { fetcher.prefetch((index + 1...last).map(placed)) }
         var done = 0
         while done < count {
             let within = Int(offset + UInt64(done) - map.starts[index])

@@ -56,7 +56,7 @@ final class RefDirectory: Sendable {
     private func ref(_ kind: RefName.Kind, _ name: String) throws -> Node? {
         // A name that no ref can have is simply not there.
         guard let ref = try? RefName(kind, name) else { return nil }
-        if let commit = try repository.readRef(ref)?.commit { return .commit(commit) }
+        if let commit = try repository.head(of: ref) { return .commit(commit) }
         let isPrefix = try repository.listRefs(kind).contains { $0.snapshot.name.name.hasPrefix(name + "/") }
         return isPrefix ? .directory(number(.refs(kind, prefix: name + "/"))) : nil
     }

@@ -175,7 +175,7 @@ struct Mount: ParsableCommand {
         let follower = PeriodicTask(everySeconds: options.pollSeconds) { _ in
             do {
                 // A branch that was deleted has no head to move to: the mount stays.
-                if let head = try repository.readRef(branch)?.commit { try fileSystem.move(to: head) }
+                if let head = try repository.head(of: branch) { try fileSystem.move(to: head) }
             } catch {
                 logger.warning("looking for a new head of \(branch.name): \(describeFailure(error))")
             }

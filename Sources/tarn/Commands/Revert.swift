@@ -46,7 +46,7 @@ struct PublishedJSON: Encodable {
 private func branchHere(_ named: String?, _ repository: Repository) throws -> RefName {
     if let named { return try .branch(named) }
     guard let mounted = MountDescription.ofCurrentDirectory()?.revision,
-        let branch = try? RefName.branch(mounted), try repository.readRef(branch)?.commit != nil
+        let branch = try? RefName.branch(mounted), try repository.head(of: branch) != nil
     else { return try .branch(Repository.defaultBranch) }
     return branch
 }
