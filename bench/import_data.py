@@ -1,13 +1,16 @@
 """import: a directory into S3 for the first time, and a large file again after an insertion.
 
 Limits, each of the same bytes: reading the source, SHA-256 on all cores (openssl, which uses the CPU's instructions),
-and uploading by large PUTs. Whichever is slowest is what Tarn is held against. DVC and git-lfs get fewer files, and
-rates are compared; git-lfs pushes to a directory, in its favour. Each round has a server of its own, which holds
-everything in memory; the source is not in the page cache."""
+and uploading by large PUTs. Whichever is slowest is what Tarn is held against. DVC, git-lfs and aws s3 sync get fewer
+files, and rates are compared. git-lfs has no S3 of its own: it pushes to a directory, and is held against an import into
+a directory, whose limit of writing is a copy that is synced. Each round has a server of its own, which holds everything in
+memory; the source is not in the page cache."""
 
 import os
 import random
 import subprocess
+import sys
+from pathlib import Path
 
 import servers
 from partial_edits import pseudo_random
@@ -19,6 +22,7 @@ ROUNDS = 3
 PIECE = 16 * MIB
 STREAMS = 8
 LIMIT_MIB = 8
+TARGETS = {"DVC": 10, "git-lfs": 10}
 
 
 def main(bench):
@@ -32,7 +36,12 @@ def main(bench):
                 if turn == 0:
                     rivals = {name: rates_of_rivals(disk, server, root, name) for name, root in part.items()}
         for name, root in whole.items():
-            report(bench, name, root, results[name], rivals[name])
+            report(bench, name, root, "S3", results[name], rivals[name])
+            local = {}
+            for turn in range(bench.size(ROUNDS, 1)):
+                into_directory(bench, disk, root, local, f"{name}-here{turn}")
+            lfs = with_git_lfs(disk, part[name], f"lfs-{name}")
+            report(bench, name, root, "a directory", local, {"git-lfs": lfs})
         run(["rm", "-rf", *whole.values(), *part.values()], 300)
         new_version(bench, disk)
 
@@ -64,25 +73,47 @@ def size_of(root):
 
 def first_import(bench, disk, server, root, results, bucket):
     """Notes the rates of one round, in MiB/s."""
+    repository, busy = f"s3://{server.bucket(bucket)}/lake", server.cpu_seconds()
+    note = timed_import(bench, disk, root, results, bucket, repository, server.env)
+    results["used"][-1] += (server.cpu_seconds() - busy,)
+    read_and_hash(root, note)
+    note("upload by large PUTs", upload(disk, server, size_of(root)[1], bucket))
+    server.remove_bucket(bucket)
+
+
+def into_directory(bench, disk, root, results, name):
+    """The same for a repository in a directory, on the disk that the source lies on."""
+    note = timed_import(bench, disk, root, results, name, disk / name)
+    results["used"][-1] += (0,)
+    run(["rm", "-rf", disk / name], 300)
+    read_and_hash(root, note)
+    drop_caches()
+    note("cp and sync", run(["sh", "-c", f"cp -r '{root}' '{disk}/copy' && sync -f '{disk}/copy'"], 300).seconds)
+    run(["rm", "-rf", disk / "copy"], 300)
+
+
+def timed_import(bench, disk, root, results, name, repository, env=None):
+    """Imports and notes the rate, CPU seconds and peak memory; answers what notes the rate of a limit by its seconds."""
     size = size_of(root)[1]
 
     def note(what, seconds):
         results.setdefault(what, []).append(size / MIB / seconds)
-        bench.say(f"{bucket}: {what}: {size / MIB / seconds:.0f} MiB/s")
+        bench.say(f"{name}: {what}: {size / MIB / seconds:.0f} MiB/s")
 
-    tarn = Tarn(bench, disk / f"tarn-{bucket}", f"s3://{server.bucket(bucket)}/lake", server.env)
+    tarn = Tarn(bench, disk / f"tarn-{name}", repository, env)
     tarn("init", tarn.repository)
     drop_caches()
-    busy = server.cpu_seconds()
     ran = tarn("import", root, "-m", "Data", timeout=600)
-    busy = server.cpu_seconds() - busy
     note("tarn", ran.seconds)
-    results.setdefault("used", []).append((ran.cpu_seconds, ran.peak_mib, busy))
+    results.setdefault("used", []).append((ran.cpu_seconds, ran.peak_mib))
+    return note
+
+
+def read_and_hash(root, note):
     drop_caches()
     note("reading the source", each_file(root, ["cat"]))
+    drop_caches()
     note("SHA-256 on all cores", each_file(root, ["openssl", "dgst", "-sha256"]))
-    note("upload by large PUTs", upload(disk, server, size, bucket))
-    server.remove_bucket(bucket)
 
 
 def each_file(root, command):
@@ -114,7 +145,19 @@ def upload(disk, server, size, bucket):
 
 def rates_of_rivals(disk, server, root, name):
     """MiB/s by name."""
-    return {"DVC": with_dvc(disk, server, root, f"dvc-{name}"), "git-lfs": with_git_lfs(disk, root, f"lfs-{name}")}
+    return {"DVC": with_dvc(disk, server, root, f"dvc-{name}"),
+            "aws s3 sync": with_aws(disk, server, root, f"aws-{name}")}
+
+
+def with_aws(disk, server, root, bucket):
+    """MiB/s of `aws s3 sync` into an empty bucket: a copy, without versions."""
+    aws = Path(sys.executable).with_name("aws")
+    env = dict(os.environ) | server.env | {"HOME": str(disk), "AWS_DEFAULT_REGION": "us-east-1"}
+    target = f"s3://{server.bucket(bucket)}/data"
+    drop_caches()
+    seconds = run([sys.executable, aws, "s3", "sync", "--only-show-errors", root, target], 600, env).seconds
+    server.remove_bucket(bucket)
+    return size_of(root)[1] / MIB / seconds
 
 
 def with_dvc(disk, server, root, bucket):
@@ -158,9 +201,9 @@ def with_git_lfs(disk, root, name):
     return rate
 
 
-def report(bench, name, root, results, rivals):
+def report(bench, name, root, place, results, rivals):
     count, size = size_of(root)
-    what = f"import of {count:,} {name} files, {size / MIB:,.0f} MiB, to S3"
+    what = f"import of {count:,} {name} files, {size / MIB:,.0f} MiB, into {place}"
     used = results.pop("used")
     rates = {contender: median(each) for contender, each in results.items()}
     ours = rates.pop("tarn")
@@ -170,9 +213,10 @@ def report(bench, name, root, results, rivals):
     bench.add(NAME, what, ours, "MiB/s", against=f"slowest limit ({slowest})", other=rates[slowest], target=0.7,
               **facts)
     for rival, rate in rivals.items():
-        bench.add(NAME, what, ours, "MiB/s", against=rival, other=rate, target=10, **facts)
+        bench.add(NAME, what, ours, "MiB/s", against=rival, other=rate, target=TARGETS.get(rival), **facts)
     limits = ", ".join(f"{limit} {rate:,.0f} MiB/s" for limit, rate in rates.items())
-    bench.note(f"{what}: {limits}; the server's CPU during Tarn's import {median([one[2] for one in used]):.1f} s")
+    server = f"; the server's CPU during Tarn's import {median([one[2] for one in used]):.1f} s" if used[0][2] else ""
+    bench.note(f"{what}: {limits}{server}")
 
 
 # MARK: A new version

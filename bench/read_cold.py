@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def main(bench):
         tar(one)
         epochs(one)
         random_reads(one)
-        tar_from_rgw(one)
+        from_rgw(one)
 
 
 # MARK: The data
@@ -178,6 +179,17 @@ def move(source, target, count):
         count -= moved
 
 
+def cold_torch(scene, keys, workers):
+    """s3torchconnector's client reads the same files as plain objects: no filesystem, nothing checked or kept."""
+    listed = scene.home / "keys"
+    listed.write_text("\n".join(keys))
+    served = scene.server.cpu_seconds()
+    ran = run([sys.executable, Path(__file__).with_name("torch_reader.py"), scene.server.endpoint, "plain", workers,
+               listed], 300, env=dict(os.environ) | scene.server.env)
+    return Sample(float(ran.output), cpu_seconds=ran.cpu_seconds, peak_mib=ran.peak_mib,
+                  server_cpu_seconds=scene.server.cpu_seconds() - served)
+
+
 def in_turns(scene, contenders):
     """Samples by contender: each has its turn in each round. `contenders`: name → function without arguments."""
     samples = {name: [] for name in contenders}
@@ -220,7 +232,8 @@ def sequential(scene):
         "curl into sha256sum": lambda: curl_piped(scene, ["sha256sum"]),
         "curl into openssl sha256": lambda: curl_piped(scene, ["openssl", "dgst", "-sha256"]),
         "s3fs": lambda: cold_peer(scene, "s3fs", read_sequentially),
-        "rclone mount": lambda: cold_peer(scene, "rclone mount", read_sequentially)})
+        "rclone mount": lambda: cold_peer(scene, "rclone mount", read_sequentially),
+        "s3torchconnector": lambda: cold_torch(scene, ["large"], 1)})
     report(scene, f"sequential read of {scene.large_mib:,.0f} MiB", samples, dict.fromkeys(samples, scene.large_mib),
            "MiB/s", {"curl into sha256sum": 0.85, "curl into openssl sha256": 0.85, "s3fs": 1.5, "rclone mount": 3})
 
@@ -245,26 +258,36 @@ def tar(scene):
            {"ext4": 0.5, "s3fs": 25, "rclone mount": 25})
 
 
-def tar_from_rgw(scene):
-    """The same on an object store that works for every request, as those in use do: Ceph RGW, on the same two cores."""
+def from_rgw(scene):
+    """`tar` and the epoch on an object store that works for every request, as those in use do: Ceph RGW, on the same two
+    cores."""
     few = scene.bench.size(4, 1)
     parts = [f"tar/d{number:04}" for number in range(few)]
+    some = random.Random(5).sample(scene.epoch_files, scene.bench.size(500, 50))
     with servers.rgw(scene.bench, "memstore", 4) as server:
         client, bucket = server.client(), server.bucket("plain")
-        for name in scene.tar_files[:few * TAR_PER_DIRECTORY]:
+        for name in scene.tar_files[:few * TAR_PER_DIRECTORY] + some:
             client.upload_file(str(scene.native / name), bucket, name)
         repository = f"s3://{server.bucket('lake')}/repository"
         on_rgw = dataclasses.replace(
             scene, server=server, tarn=Tarn(scene.bench, scene.home / "rgw", repository, server.env))
         on_rgw.tarn("init", repository)
-        on_rgw.tarn("import", scene.native / "tar", "--to", "tar", "-m", "Data", timeout=600)
-        samples = in_turns(scene, {
+        for part in ("tar", "epoch"):
+            on_rgw.tarn("import", scene.native / part, "--to", part, "-m", "Data", timeout=600)
+        tars = in_turns(scene, {
             "tarn": lambda: cold_tarn(on_rgw, lambda root: tar_of(root, ["tar"])),
             "s3fs": lambda: cold_peer(on_rgw, "s3fs", lambda root: tar_of(root, parts)),
             "rclone mount": lambda: cold_peer(on_rgw, "rclone mount", lambda root: tar_of(root, parts))})
+        shuffled = in_turns(scene, {
+            "tarn": lambda: cold_tarn(on_rgw, epoch_of(scene.epoch_files)),
+            "rclone mount": lambda: cold_peer(on_rgw, "rclone mount", epoch_of(some)),
+            "s3torchconnector": lambda: cold_torch(on_rgw, some, WORKERS)})
     count, of_peers = len(scene.tar_files), few * TAR_PER_DIRECTORY
-    report(scene, f"tar of {count:,} files of 10 KiB, from RGW", samples,
+    report(scene, f"tar of {count:,} files of 10 KiB, from RGW", tars,
            {"tarn": count, "s3fs": of_peers, "rclone mount": of_peers}, "files/s", {"s3fs": 25, "rclone mount": 25})
+    count = len(scene.epoch_files)
+    report(scene, f"shuffled epoch of {count:,} small files, {WORKERS} workers, from RGW", shuffled,
+           {"tarn": count, "rclone mount": len(some), "s3torchconnector": len(some)}, "files/s", {"rclone mount": 20})
 
 
 def epoch_of(files, seed=4):
@@ -279,10 +302,11 @@ def epochs(scene):
     samples = in_turns(scene, {
         "tarn": lambda: cold_tarn(scene, epoch_of(scene.epoch_files)),
         "ext4": lambda: cold_ext4(scene, epoch_of(scene.epoch_files)),
-        "rclone mount": lambda: cold_peer(scene, "rclone mount", epoch_of(some))})
+        "rclone mount": lambda: cold_peer(scene, "rclone mount", epoch_of(some)),
+        "s3torchconnector": lambda: cold_torch(scene, some, WORKERS)})
     what = f"shuffled epoch of {count:,} small files, {WORKERS} workers"
-    report(scene, what, samples, {"tarn": count, "ext4": count, "rclone mount": len(some)}, "files/s",
-           {"rclone mount": 20})
+    amounts = {"tarn": count, "ext4": count, "rclone mount": len(some), "s3torchconnector": len(some)}
+    report(scene, what, samples, amounts, "files/s", {"rclone mount": 20})
     amplification(scene, f"{what}: bytes fetched", samples["tarn"], total, 1.2)
     # 16 MiB is the least that the cache takes.
     tenth = max(total // 10, 16 * MIB)
