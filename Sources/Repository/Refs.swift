@@ -41,10 +41,11 @@ extension Repository {
         }
     }
 
-    /// The commit that a ref points to, by one GET; `nil` when the ref is deleted or never was. For whoever only reads: what
-    /// the ref's newest movement says is not looked at.
+    /// The commit that a ref points to; `nil` when the ref is deleted or never was. For whoever only reads: one GET, since
+    /// an id that was damaged names no commit. Only that there is none is believed when the newest movement says so, too.
     package func head(of name: RefName) throws -> CommitID? {
-        try refState(name)?.state.commit
+        guard let (state, _) = try refState(name) else { return nil }
+        return try state.commit ?? readRef(name)?.commit
     }
 
     /// The ref with the commit it points to. Throws `.refNotFound` also when it is deleted.
