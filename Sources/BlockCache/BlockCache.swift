@@ -21,7 +21,7 @@ package final class BlockCache: Sendable {
     private let disk: CacheDisk
     private let verified = VerifiedBlocks()
     private let flights = SingleFlight()
-    private let keeping = DeferredWrites()
+    private let writes = DeferredWrites()
     private let hits = Atomic<UInt64>(0)
     private let misses = Atomic<UInt64>(0)
     private let bytesFetched = Atomic<UInt64>(0)
@@ -41,6 +41,10 @@ package final class BlockCache: Sendable {
                 ?? CacheIndex.defaultSlotCapacity(limitBytes: limitBytes ?? Self.defaultLimitBytes),
             openFileLimit: openFileLimit, logger: logger)
     }
+
+    /// From now on who fetches a large block does not wait until it is kept. For a process that stays: what is not written
+    /// when it ends is lost.
+    package func deferWrites() { writes.begin() }
 
     /// Where the bytes of a read came from; in the last case there are none.
     package enum ReadOutcome: Sendable, Equatable {
@@ -74,7 +78,7 @@ package final class BlockCache: Sendable {
             return try fetchVerified(length: block.length, verify, fetch)
         } keep: { loaded, _, done in
             guard case .fetched(let bytes) = loaded else { return done() }
-            keeping.run(bytes: bytes.count) { [self] in
+            writes.run(bytes: bytes.count) { [self] in
                 bytes.withUnsafeBytes { store(block, bytes: $0) }
                 done()
             }
@@ -108,7 +112,7 @@ package final class BlockCache: Sendable {
     /// other from offset 0 of one pack. nil unless each was read or stored by this process and is still here, and the
     /// pack has no other block here. Blocks shortly; about 0.1 µs a block.
     package func wholeFile(_ blocks: [BlockAddress]) -> WholeFile? {
-        keeping.wait()
+        writes.wait()
         var end: UInt64 = 0
         for block in blocks {
             guard block.key == blocks[0].key, block.offset == end else { return nil }
@@ -168,7 +172,7 @@ package final class BlockCache: Sendable {
 
     /// Bytes and counts of slots are of the cache, the other counts of this process since it opened it.
     package func status() -> CacheStatus {
-        keeping.wait()
+        writes.wait()
         let slots = disk.index.slotsInUse()
         return CacheStatus(
             usedBytes: disk.index.usedBytes, limitBytes: disk.index.limitBytes, segments: slots.packs,

@@ -14,6 +14,10 @@ int tarn_curl_global_init(void) {
     return init_result;
 }
 
+// Less than tarn_return_large_memory's 256 KiB: libcurl takes and frees its buffers with every request, and memory that goes
+// back to the system each time comes again page by page.
+static const long buffer_bytes = 240L * 1024L;
+
 static CURLcode set_shared(CURL *h) {
     CURLcode code = curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
     if (!code) code = curl_easy_setopt(h, CURLOPT_TCP_NODELAY, 1L);
@@ -25,8 +29,8 @@ static CURLcode set_shared(CURL *h) {
     if (!code) code = curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, 2L);
     // Keys are signed as they are: curl must not fold "/./" and "/../".
     if (!code) code = curl_easy_setopt(h, CURLOPT_PATH_AS_IS, 1L);
-    if (!code) code = curl_easy_setopt(h, CURLOPT_BUFFERSIZE, 256L * 1024L);
-    if (!code) code = curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 256L * 1024L);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_BUFFERSIZE, buffer_bytes);
+    if (!code) code = curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, buffer_bytes);
     return code;
 }
 

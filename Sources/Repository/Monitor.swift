@@ -22,10 +22,12 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` under the lock, then wakes all waiters so that they look again.
-    package func update<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
+    ///
+    /// - Parameter wakes: false where nobody waits for what `body` changes.
+    package func update<Result>(wakes: Bool = true, _ body: (inout State) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer {
-            pthread_cond_broadcast(condition)
+            if wakes { pthread_cond_broadcast(condition) }
             pthread_mutex_unlock(mutex)
         }
         return try body(&state)

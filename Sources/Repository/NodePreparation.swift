@@ -20,7 +20,7 @@ final class NodePreparation: Sendable {
 
     /// Returns at once; does nothing while the node is being loaded, or too many others are.
     func submit(_ id: NodeID, _ load: @escaping @Sendable () -> Void) {
-        let begins = underWay.update { ids in ids.count < Self.limit && ids.insert(id).inserted }
+        let begins = underWay.update(wakes: false) { ids in ids.count < Self.limit && ids.insert(id).inserted }
         guard begins else { return }
         let pool = pool.withLock { pool in
             let present = pool ?? WorkerPool(threads: threads, limit: Self.limit)
@@ -35,6 +35,6 @@ final class NodePreparation: Sendable {
 
     /// Until the node is no longer being loaded here.
     func wait(for id: NodeID) {
-        underWay.wait { $0.contains(id) ? nil : () }
+        underWay.wait { !$0.contains(id) }
     }
 }

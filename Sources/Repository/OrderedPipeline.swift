@@ -32,9 +32,9 @@ final class OrderedPipeline<Output: Sendable>: Sendable {
         }
         pool.submit { [self] in
             do {
-                if state.update({ $0.failure == nil }) {
+                if state.look({ $0.failure == nil }) {
                     let output = try job()
-                    state.update { $0.results[number] = output }
+                    state.update(wakes: false) { $0.results[number] = output }
                     drain()
                 }
             } catch {
@@ -60,13 +60,16 @@ final class OrderedPipeline<Output: Sendable>: Sendable {
 
     /// Consumes the results that are next in order, unless another thread is at it (it will come to ours).
     private func drain() {
-        while let output = state.update({ state -> Output? in
-            guard !state.isConsuming, state.failure == nil,
-                let next = state.results.removeValue(forKey: state.nextToConsume)
-            else { return nil }
-            state.isConsuming = true
-            return next
-        }) {
+        while let output = state.update(
+            wakes: false,
+            { state -> Output? in
+                guard !state.isConsuming, state.failure == nil,
+                    let next = state.results.removeValue(forKey: state.nextToConsume)
+                else { return nil }
+                state.isConsuming = true
+                return next
+            })
+        {
             let failure = Result { try consume(output) }.failure
             // At once: whoever waits for the last result must see that it failed.
             state.update { state in

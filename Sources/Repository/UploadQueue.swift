@@ -34,13 +34,13 @@ final class UploadQueue: Sendable {
 
     /// Blocks while too many uploads wait.
     func submit(_ upload: @escaping @Sendable () throws -> Void) {
-        state.update { $0.running += 1 }
+        state.update(wakes: false) { $0.running += 1 }
         run(upload)
     }
 
     private func run(_ upload: @escaping Upload) {
         started().submit { [state, isShared] in
-            let isStopped = state.update { $0.failure != nil }
+            let isStopped = state.look { $0.failure != nil }
             var failure: (any Error)?
             if !isStopped {
                 do { try upload() } catch { failure = error }

@@ -1,46 +1,59 @@
-import CCurl
+import Dispatch
 import Glibc
+import Synchronization
 
 /// A fixed number of threads that run blocking jobs, with a bounded queue: `submit` blocks while it is full.
+///
+/// A job wakes one thread. (On a condition that all idle threads share, each job would wake all of them.)
 package final class WorkerPool: Sendable {
     private struct Queue {
         var jobs: [@Sendable () -> Void] = []
         var isClosed = false
+
+        mutating func next() -> (@Sendable () -> Void)? { jobs.isEmpty ? nil : jobs.removeFirst() }
     }
 
-    private let queue: Monitor<Queue>
-    private let limit: Int
+    private let queue = Mutex(Queue())
+    /// One for each job that waits; when closed, one more for each thread.
+    private let waiting = DispatchSemaphore(value: 0)
+    /// One for each place in the queue that is free. (A semaphore must not be destroyed below its first value.)
+    private let room = DispatchSemaphore(value: 0)
+    private let threads: Int
 
     /// - Parameter threads: how many jobs run at once.
     /// - Parameter limit: how many more may wait before `submit` blocks.
     package init(threads: Int, limit: Int) {
-        queue = Monitor(Queue())
-        self.limit = limit
+        self.threads = threads
+        for _ in 0..<limit { room.signal() }
         for _ in 0..<threads {
-            startThread { [queue] in
-                while let job = queue.wait(for: Self.nextJob) { job() }
+            startThread { [self] in
+                while let job = nextJob() { job() }
             }
         }
     }
 
-    private static func nextJob(_ queue: inout Queue) -> (@Sendable () -> Void)?? {
-        if !queue.jobs.isEmpty { return .some(queue.jobs.removeFirst()) }
-        return queue.isClosed ? .some(nil) : nil
+    /// `nil` when the pool was closed and its jobs are begun.
+    private func nextJob() -> (@Sendable () -> Void)? {
+        waiting.wait()
+        guard let job = queue.withLock({ $0.next() }) else { return nil }
+        room.signal()
+        return job
     }
 
     package func submit(_ job: @escaping @Sendable () -> Void) {
-        queue.wait { state -> Void? in
-            guard state.jobs.count < limit || state.isClosed else { return nil }
-            precondition(!state.isClosed, "no job after close")
-            state.jobs.append(job)
-            return ()
+        room.wait()
+        queue.withLock { queue in
+            precondition(!queue.isClosed, "no job after close")
+            queue.jobs.append(job)
         }
+        waiting.signal()
     }
 
     /// Lets the queued jobs finish, then ends the threads. Does not wait, so that the last job may be the one to call
     /// it.
     package func close() {
-        queue.update { $0.isClosed = true }
+        queue.withLock { $0.isClosed = true }
+        for _ in 0..<threads { waiting.signal() }
     }
 }
 

@@ -29,6 +29,7 @@ final class BlockFetcher: Sendable {
         self.blocks = blocks
         self.logger = logger
         pool = WorkerPool(threads: threads, limit: 256)
+        blocks.cache?.deferWrites()
     }
 
     deinit {
@@ -55,7 +56,7 @@ final class BlockFetcher: Sendable {
     func prefetch(_ wanted: [PlacedBlock]) {
         guard isUseful else { return }
         let missing = wanted.filter { !blocks.isLocal($0.block, $0.extent) }
-        let started = underWay.update { state -> [PlacedBlock] in
+        let started = underWay.update(wakes: false) { state -> [PlacedBlock] in
             guard state.count + missing.count <= Self.maximumUnderWay else { return [] }
             return missing.filter { state.insert($0).inserted }
         }
@@ -74,7 +75,7 @@ final class BlockFetcher: Sendable {
         }
         // A reader may have been faster.
         let missing = run.filter { !isLocal($0) }
-        let started = underWay.update { state in missing.filter { state.insert($0).inserted } }
+        let started = underWay.update(wakes: false) { state in missing.filter { state.insert($0).inserted } }
         pool.submit { [self] in
             if !started.isEmpty { bring(started) }
             runsAhead.update { $0 -= 1 }

@@ -33,6 +33,30 @@ import Testing
         #expect(cache.status().misses == 1 && cache.status().hits == 31)
     }
 
+    /// A block that waits to be written is fetched no second time, and what asks for the file sees it there.
+    @Test func blocksAreKeptThoughTheirReadersDidNotWait() throws {
+        cache.deferWrites()
+        let blocks = (0..<40).map { Lake.block(7, $0 << 20, 1 << 20) }
+        let fetches = Counter()
+        onThreads(8) { [cache] number in
+            for block in number % 2 == 0 ? blocks : blocks.reversed() {
+                var bytes = [UInt8](repeating: 0, count: 1_000)
+                _ = bytes.withUnsafeMutableBytes { buffer in
+                    cache.read(block, within: 5, into: buffer) {
+                        Lake.isRight(block, $0)
+                    } fetch: {
+                        fetches.increase()
+                        return Lake.bytes(block)
+                    }
+                }
+            }
+        }
+        #expect(fetches.value == blocks.count)
+        #expect(cache.wholeFile(blocks) != nil)
+        let later = try scratch.open()
+        #expect(blocks.allSatisfy { later.isCached($0) })
+    }
+
     @Test func anErrorGoesToEverybodyWhoWaited() {
         let block = Lake.block(2, 0, 1_000)
         let fetches = Counter()
