@@ -112,6 +112,29 @@ import Versioning
         model.replaceSubrange(offset..<end, with: bytes)
     }
 
+    /// The cuts are part of the format: these are made by docs/FORMAT.md's words alone.
+    @Test func cutsAreWhereTheFormatSays() {
+        let gear = (0...255).map { byte in
+            UInt64(BlockID(hashing: Array("tarn gear".utf8) + [UInt8(byte)]).hex.prefix(16), radix: 16)!
+        }
+        var random = SeededRandom(seed: 31)
+        let bytes = random.bytes(24 << 20)
+        var (start, lengths) = (0, Set<Int>())
+        while start < bytes.count {
+            var (hash, end) = (UInt64(0), min(start + 262_144, bytes.count))
+            while end < min(start + 4_194_304, bytes.count) {
+                hash = (hash << 1) &+ gear[Int(bytes[end])]
+                end += 1
+                if hash.leadingZeroBitCount >= (end - start <= 1_048_576 ? 22 : 18) { break }
+            }
+            let cut = bytes[start...].withUnsafeBytes { Chunker.cut($0) }
+            #expect(cut == end - start)
+            lengths.insert(cut)
+            start += cut
+        }
+        #expect(lengths.count > 10)
+    }
+
     /// `cutBlocks` takes holes over unread because of this.
     @Test func zerosAreCutAtTheLargestSize() {
         let zeros = [UInt8](repeating: 0, count: Chunker.maximumBytes + 5)
