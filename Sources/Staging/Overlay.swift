@@ -416,6 +416,30 @@ extension Overlay {
             ).map { $0[0] })
     }
 
+    /// How far the ranges, current or sealed, reach in each data file.
+    func dataEnds() throws -> [(data: DataFileID, end: UInt64)] {
+        try rows(
+            """
+            SELECT data, MAX(upTo) FROM (
+                SELECT data, "from" + "end" - start AS upTo FROM range WHERE data > 0
+                UNION ALL SELECT data, "from" + "end" - start FROM sealed_range WHERE data > 0
+                UNION ALL SELECT whole, size FROM node WHERE whole IS NOT NULL
+                UNION ALL SELECT whole, size FROM sealed_node WHERE whole IS NOT NULL)
+            GROUP BY data
+            """
+        ).map { (DataFileID($0[0]), UInt64(bitPattern: $0[1])) }
+    }
+
+    /// The last parts of the names of files that show bytes of a data file.
+    func names(showing data: DataFileID) throws -> [[UInt8]] {
+        try rows(
+            """
+            SELECT DISTINCT name FROM name
+            WHERE node IN (SELECT node FROM range WHERE data = ?1 UNION SELECT id FROM node WHERE whole = ?1)
+            """, [data.value]
+        ).map { bytes($0[0]) }
+    }
+
     /// Forgets cloned entries that no range refers to.
     func removeUnusedCloned() throws {
         try execute(

@@ -151,6 +151,15 @@ package struct StagedContent: Hashable, Sendable {
         return ranges.isEmpty && baseLimit == base.entry.sizeBytes && sizeBytes == baseLimit
     }
 
+    /// Whether what is written now may cover bytes that lie elsewhere: of the base, of a committed file that was cloned, or
+    /// in a data file from before a seal or a copy. In one and the same data file it cannot.
+    ///
+    /// - Parameter saved: the ranges that the overlay has, when that is known.
+    package func mayCoverOlderBytes(saved: StagedRanges?) -> Bool {
+        guard base == nil, let saved else { return true }
+        return !ranges.isOnly(in: writeTarget) || !saved.isOnly(in: writeTarget)
+    }
+
     package mutating func wrote(start: UInt64, end: UInt64, data: DataFileID) {
         ranges.insert(start: start, end: end, data: data)
         sizeBytes = max(sizeBytes, end)

@@ -54,6 +54,17 @@ package struct StagedRanges: Hashable, Sendable {
             })
     }
 
+    /// Whether no bytes lie elsewhere than in `data`.
+    func isOnly(in data: DataFileID?) -> Bool {
+        ranges.allSatisfy { range in
+            switch range.source {
+            case .zeros: true
+            case .data(let source): source == data
+            case .cloned: false
+            }
+        }
+    }
+
     /// Says that bytes `start ..< end` were written to `data`, whatever they were before.
     package mutating func insert(start: UInt64, end: UInt64, data: DataFileID) {
         insert(Range(start: start, end: end, source: .data(data), from: start))

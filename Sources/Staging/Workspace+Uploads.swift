@@ -76,20 +76,6 @@ extension Workspace {
             try overlay.setMeta("upload-tree", lease?.tree.hex)
         }
     }
-
-    /// To be called when a mount begins or a command takes the workspace: drops the uploads unless whoever held it last
-    /// said that it ended well.
-    package func beginUse() throws {
-        let endedWell = try read { try $0.meta("ended") } == "well"
-        if !endedWell { try dropUploads() }
-        try write { try $0.setMeta("ended", nil) }
-    }
-
-    /// Everything written is in the workspace, and nothing will be written any more.
-    package func endUse() throws {
-        try write { try $0.setMeta("ended", "well") }
-        try makeDurable()
-    }
 }
 
 private func encode(_ list: BlockList) -> [UInt8] {

@@ -17,7 +17,7 @@ package final class Workspace: Sendable {
     private let database: DatabaseQueue
     private let counters = Counters()
     private let log: LogFile
-    private let logger: Logger
+    let logger: Logger
 
     /// Opens the workspace in `directory`; makes it when there is none and `base` says what it begins at.
     /// Throws `.notThere`, `.belongsElsewhere`, `.newerFormat`, `.database`, `.localIO`.

@@ -28,7 +28,7 @@ extension WorkspaceFileSystem {
     func persist(_ file: WorkspaceInode, isFreeing: Bool = false) throws {
         guard let state = try unsaved([file]).first?.state else { return }
         // Not under a lock: it may take long.
-        try syncOverOldContent(state)
+        try syncOverOlderBytes(state)
         try makingRoom(isFreeing) {
             try transaction(isFreeing: isFreeing) { change in
                 // Being saved is a change by itself, when something was written.
@@ -48,9 +48,10 @@ extension WorkspaceFileSystem {
         }
     }
 
-    /// Over old content a range that reached the disk before its bytes would show zeros after power loss.
-    private func syncOverOldContent(_ state: WorkspaceInode.State) throws {
-        if state.isDirty, state.backing.node?.content?.base != nil { try syncData(state.descriptors) }
+    /// A range that reached the disk before its bytes would hide, after power loss, what was there before.
+    private func syncOverOlderBytes(_ state: WorkspaceInode.State) throws {
+        guard state.isDirty, let content = state.backing.node?.content else { return }
+        if content.mayCoverOlderBytes(saved: state.savedRanges) { try syncData(state.descriptors) }
     }
 
     /// Changes the node of an inode that is staged, in the overlay and in memory, and saves what was written so far. Bytes
@@ -66,7 +67,7 @@ extension WorkspaceFileSystem {
             let number = node.change
             try body(&node)
             if state.isDirty, node.change == number { node.change = try change.overlay.nextChange() }
-            try syncOverOldContent(state)
+            try syncOverOlderBytes(state)
             try change.overlay.update(node, saved: state.savedRanges)
             state.backing = .staged(node)
             state.savedRanges = node.content?.ranges
@@ -80,6 +81,7 @@ extension WorkspaceFileSystem {
                 let file = try table.withLock { try current(&$0, inode) }
                 let descriptors = try openData(of: file)
                 try persist(file)
+                // Both at once: where `persist` did not sync, the bytes cover nothing that was on the disk before.
                 try workspace.makeDurable { try syncData(descriptors) }
             }
         }

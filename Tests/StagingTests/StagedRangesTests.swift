@@ -21,6 +21,29 @@ import Versioning
                 modified: Timestamp(seconds: 0, nanoseconds: 0)))
     }
 
+    /// What decides whether bytes must be on the disk before the log says that they are there.
+    @Test func bytesFromBeforeASealACopyOrACommitAreOlder() {
+        let (first, second) = (DataFileID(1), DataFileID(2))
+        var content = StagedContent()
+        content.writeTarget = first
+        content.wrote(start: 0, end: 100, data: first)
+        #expect(!content.mayCoverOlderBytes(saved: StagedRanges()))
+        let saved = content.ranges
+        #expect(!content.mayCoverOlderBytes(saved: saved))
+        #expect(content.mayCoverOlderBytes(saved: nil))
+        content.writeTarget = second
+        content.wrote(start: 50, end: 60, data: second)
+        #expect(content.mayCoverOlderBytes(saved: saved))
+        // All of them are covered, but the disk still has them.
+        content.wrote(start: 0, end: 100, data: second)
+        #expect(content.mayCoverOlderBytes(saved: saved) && !content.mayCoverOlderBytes(saved: content.ranges))
+        var cloned = StagedContent()
+        cloned.writeTarget = first
+        cloned.ranges.insert(StagedRanges.Range(start: 0, end: 9, source: .cloned(ClonedEntryID(1)), from: 0))
+        #expect(cloned.mayCoverOlderBytes(saved: StagedRanges()))
+        #expect(StagedContent(base: Self.entry(1, sizeBytes: 9)).mayCoverOlderBytes(saved: StagedRanges()))
+    }
+
     private static func bytes(_ content: StagedContent) -> [Byte] {
         var bytes: [Byte] = []
         for piece in content.pieces(from: 0, to: content.sizeBytes) {

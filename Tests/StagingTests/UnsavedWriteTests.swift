@@ -1,3 +1,4 @@
+import Glibc
 import Repository
 import Staging
 import TestSupport
@@ -42,5 +43,28 @@ import Versioning
         try mount.close(file)
         let second = try mount.commit("again")
         #expect(try repository.bytes(of: path, in: second.published.commitID) == Array("againen".utf8))
+    }
+
+    /// Power loss: the log has what the data files had not got yet. What fsync had acknowledged is read and committed.
+    @Test(arguments: [0, 3, 8], [true, false])
+    func whatTheDiskLostOfADataFileIsZeros(_ kept: Int, isWhole: Bool) throws {
+        let repository = try makeRepository()
+        let directory = try TemporaryDirectory()
+        let mount = try MountedWorkspace(repository, directory: directory.file("workspace"))
+        let file = try mount.create("f", mode: 0o644)
+        try mount.write(file, at: isWhole ? 0 : 2, Array("written!".utf8))
+        try mount.close(file)
+        try mount.workspace.beginUse()
+        for data in try mount.workspace.usedData() {
+            let path = mount.workspace.dataPath(data)
+            #expect(kept == 0 ? unlink(path) == 0 : truncate(path, off_t(kept)) == 0)
+        }
+        try mount.workspace.beginUse(boot: "the next")
+        try mount.remount()
+        var expected = (isWhole ? [] : [0, 0]) + Array("written!".utf8)
+        for index in kept..<expected.count { expected[index] = 0 }
+        #expect(try mount.read("f") == expected)
+        let published = try mount.commit().published
+        #expect(try repository.bytes(of: "f", in: published.commitID) == expected)
     }
 }
