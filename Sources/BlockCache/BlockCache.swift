@@ -97,7 +97,7 @@ package final class BlockCache: Sendable {
     /// True if a read would probably not fetch. Reads and hashes nothing, so it may be wrong either way.
     package func contains(_ block: BlockAddress) -> Bool {
         if let reference = verified.reference(block), disk.index.isCurrent(reference) { return true }
-        return disk.location(of: block) != nil
+        return disk.location(of: block) != nil || flights.isUnderWay(.block(block))
     }
 
     /// Keeps bytes of a block that the caller has verified. If they cannot be kept, nothing is.
@@ -112,12 +112,14 @@ package final class BlockCache: Sendable {
     /// other from offset 0 of one pack. nil unless each was read or stored by this process and is still here, and the
     /// pack has no other block here. Blocks shortly; about 0.1 µs a block.
     package func wholeFile(_ blocks: [BlockAddress]) -> WholeFile? {
-        writes.wait()
         var end: UInt64 = 0
         for block in blocks {
             guard block.key == blocks[0].key, block.offset == end else { return nil }
             end = block.end
         }
+        if let file = disk.wholeFile(blocks, sizeBytes: end, verified: verified) { return file }
+        guard blocks.contains(where: { flights.isUnderWay(.block($0)) }) else { return nil }
+        writes.wait()
         return disk.wholeFile(blocks, sizeBytes: end, verified: verified)
     }
 

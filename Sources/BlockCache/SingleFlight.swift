@@ -42,6 +42,11 @@ final class SingleFlight: Sendable {
         flights.withLock { $0.removeValue(forKey: key) }?.isAbandoned.store(true, ordering: .releasing)
     }
 
+    /// Whether it is being loaded or kept: who asks now gets it without a load of its own, unless that fails.
+    func isUnderWay(_ key: Key) -> Bool {
+        flights.withLock { $0[key] != nil }
+    }
+
     private func join(_ key: Key) -> (Flight, leads: Bool) {
         flights.withLock { flights in
             if let flight = flights[key] { return (flight, false) }

@@ -42,7 +42,8 @@ extension Repository {
     }
 
     /// The commit that a ref points to; `nil` when the ref is deleted or never was. For whoever only reads: one GET, since
-    /// an id that was damaged names no commit. Only that there is none is believed when the newest movement says so, too.
+    /// an id that was damaged names no commit (`readRef` tells more damage, for whoever moves it). That there is none is believed
+    /// only when the newest movement says so, too.
     package func head(of name: RefName) throws -> CommitID? {
         guard let (state, _) = try refState(name) else { return nil }
         return try state.commit ?? readRef(name)?.commit

@@ -19,7 +19,7 @@ final class OpenFile: Sendable {
 
     /// Fills `buffer` from `offset`; answers how many bytes there were (0 at or past the end).
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        guard offset < map.sizeBytes else { return 0 }
+        guard offset < map.sizeBytes, !buffer.isEmpty else { return 0 }
         let count = Int(min(UInt64(buffer.count), map.sizeBytes - offset))
         var index = map.blockIndex(at: offset)
         readAhead(from: index, at: offset, count: count)
