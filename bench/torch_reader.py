@@ -34,7 +34,8 @@ def main(endpoint, bucket, workers, file):
     for one in running:
         one.start()
     for _ in running:
-        ready.acquire()
+        if not ready.acquire(timeout=60):
+            sys.exit("a worker did not begin")
     start = time.monotonic()
     begin.set()
     for one in running:
