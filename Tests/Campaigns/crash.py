@@ -6,12 +6,14 @@ Prints a table in Markdown: scenario, rounds, faults injected, violations.
 import argparse
 import contextlib
 import errno
+import fcntl
 import http.client
 import os
 import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ import time
 import trees
 from faulty_proxy import FaultyProxy
 from sandbox import Sandbox, Violation, end_process, is_mount_point, is_running, wait_until
+from syncers import GONE, Syncer
 from writers import DISK_FULL, FAILING_DISK, Writer
 
 
@@ -248,6 +251,78 @@ def kill_import(rounds, seed, tally):
             sandbox.tarn("export", "main", out)
             trees.Comparison().check(
                 trees.take(os.fsencode(source)), trees.take(os.fsencode(out)), "imported tree")
+        sandbox.tarn("fsck", "--data")
+        sandbox.tarn("audit", "verify")
+
+
+@contextlib.contextmanager
+def ext4(megabytes):
+    """A file system of its own, whose power can be cut."""
+    home = Sandbox("power").directory
+    image, directory = os.path.join(home, "image"), os.path.join(home, "disk")
+    with open(image, "wb") as file:
+        file.truncate(megabytes << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    os.mkdir(directory)
+    subprocess.run(["mount", "-o", "loop", image, directory], check=True)
+    try:
+        yield image, directory
+    finally:
+        unmount_disk(directory)
+        shutil.rmtree(home)
+
+
+def unmount_disk(directory):
+    wait_until(lambda: subprocess.run(["umount", directory], capture_output=True).returncode == 0, 20,
+               "the disk stays in use")
+
+
+def cut_power(directory):
+    """EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: what is not on the disk yet will not be."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.ioctl(descriptor, 0x8004587D, struct.pack("I", 2))
+    finally:
+        os.close(descriptor)
+
+
+def power_loss(rounds, seed, tally):
+    """The power of the workspace's disk is cut while programs write and sync, and others commit."""
+    rng = random.Random(seed)
+    with ext4(1024) as (image, disk), Sandbox("crash") as sandbox:
+        sandbox.environment["TARN_STATE_DIR"] = state = os.path.join(disk, "state")
+        os.mkdir(state)
+        sandbox.tarn("init", sandbox.repository)
+        point = sandbox.path("m")
+        sandbox.mount(point, "--ref", "main", "--write")
+        for _ in range(rounds):
+            syncers = [Syncer(point, f"s{number}", rng.randrange(1 << 30)) for number in range(3)]
+            for syncer in syncers:
+                syncer.start()
+            end = time.monotonic() + 0.3 + rng.random() * 1.5
+            while time.monotonic() < end:
+                sandbox.tarn("commit", "-m", "campaign", at=point, code=(0, 1))
+                time.sleep(rng.random() * 0.3)
+            cut_power(disk)
+            tally.faults += 1
+            for syncer in syncers:
+                # Reads and unsynced writes may go on for a while.
+                syncer.stopping.set()
+                syncer.join(30)
+                if syncer.is_alive():
+                    raise Violation("hang", "a program does not end")
+                if syncer.error and syncer.error.errno not in GONE:
+                    raise Violation("error", str(syncer.error))
+            sandbox.kill_server(point)
+            unmount_disk(disk)
+            subprocess.run(["mount", "-o", "loop", image, disk], check=True)
+            sandbox.mount(point, "--ref", "main", "--write")
+            for syncer in syncers:
+                syncer.verify()
+            sandbox.tarn("commit", "-m", "after", at=point, code=(0, 1))
+            for syncer in syncers:
+                syncer.verify()
+        sandbox.unmount(point)
         sandbox.tarn("fsck", "--data")
         sandbox.tarn("audit", "verify")
 
@@ -496,7 +571,7 @@ def read_files(stage, want, number, must_succeed=False):
 # Scenario, its share of the rounds, and whether it needs root.
 SCENARIOS = (
     (kill_mount, 4, False), (kill_commit, 4, False), (kill_both, 4, False), (kill_import, 2, False),
-    (full_disk, 2, True), (failing_disk, 3, False), (failing_store, 6, False))
+    (full_disk, 2, True), (power_loss, 3, True), (failing_disk, 3, False), (failing_store, 6, False))
 
 
 def spoil(stage_class):
