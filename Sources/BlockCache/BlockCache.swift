@@ -97,7 +97,7 @@ package final class BlockCache: Sendable {
     /// True if a read would probably not fetch. Reads and hashes nothing, so it may be wrong either way.
     package func contains(_ block: BlockAddress) -> Bool {
         if let reference = verified.reference(block), disk.index.isCurrent(reference) { return true }
-        return disk.location(of: block) != nil || flights.isUnderWay(.block(block))
+        return flights.isUnderWay(.block(block)) || disk.location(of: block) != nil
     }
 
     /// Keeps bytes of a block that the caller has verified. If they cannot be kept, nothing is.
@@ -117,9 +117,7 @@ package final class BlockCache: Sendable {
             guard block.key == blocks[0].key, block.offset == end else { return nil }
             end = block.end
         }
-        if let file = disk.wholeFile(blocks, sizeBytes: end, verified: verified) { return file }
-        guard blocks.contains(where: { flights.isUnderWay(.block($0)) }) else { return nil }
-        writes.wait()
+        if writes.areWaiting, blocks.contains(where: { flights.isUnderWay(.block($0)) }) { writes.wait() }
         return disk.wholeFile(blocks, sizeBytes: end, verified: verified)
     }
 

@@ -32,8 +32,10 @@ final class DeferredWrites: Sendable {
         return false
     }
 
+    var areWaiting: Bool { waitingBytes.load(ordering: .acquiring) > 0 }
+
     /// Blocks until everything is written that was to be before.
     func wait() {
-        if waitingBytes.load(ordering: .acquiring) > 0 { queue.sync {} }
+        if areWaiting { queue.sync {} }
     }
 }

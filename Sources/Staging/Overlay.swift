@@ -421,8 +421,8 @@ extension Overlay {
         try rows(
             """
             SELECT data, MAX(upTo) FROM (
-                SELECT data, "from" + "end" - start AS upTo FROM range WHERE data > 0
-                UNION ALL SELECT data, "from" + "end" - start FROM sealed_range WHERE data > 0
+                SELECT data, "end" - start + "from" AS upTo FROM range WHERE data > 0
+                UNION ALL SELECT data, "end" - start + "from" FROM sealed_range WHERE data > 0
                 UNION ALL SELECT whole, size FROM node WHERE whole IS NOT NULL
                 UNION ALL SELECT whole, size FROM sealed_node WHERE whole IS NOT NULL)
             GROUP BY data
@@ -430,14 +430,14 @@ extension Overlay {
         ).map { (DataFileID($0[0]), UInt64(bitPattern: $0[1])) }
     }
 
-    /// The last parts of the names of files that show bytes of a data file.
-    func names(showing data: DataFileID) throws -> [[UInt8]] {
+    /// The last parts of the names of files that show bytes of these data files.
+    func names(showing files: Set<Int64>) throws -> [[UInt8]] {
         try rows(
             """
-            SELECT DISTINCT name FROM name
-            WHERE node IN (SELECT node FROM range WHERE data = ?1 UNION SELECT id FROM node WHERE whole = ?1)
-            """, [data.value]
-        ).map { bytes($0[0]) }
+            SELECT range.data, name.name FROM name JOIN range ON range.node = name.node WHERE range.data > 0
+            UNION SELECT node.whole, name.name FROM name JOIN node ON node.id = name.node WHERE node.whole IS NOT NULL
+            """
+        ).filter { files.contains($0[0]) }.map { bytes($0[1]) }
     }
 
     /// Forgets cloned entries that no range refers to.

@@ -59,6 +59,8 @@ extension Workspace {
 
     func removeUnusedData() throws {
         try write { try $0.removeUnusedCloned() }
+        // Else after power loss the log could still refer to what is deleted here.
+        try makeDurable()
         let used = try read { try $0.usedData() }
         let newest = try read { try $0.metaNumber("data") ?? 0 }
         let root = directory + "/data"

@@ -11,8 +11,10 @@ extension Workspace {
     /// - Parameter boot: names the time since the host started; `nil` where that is not known.
     package func beginUse(boot: String? = currentBoot()) throws {
         let (ended, lastBoot) = try read { (try $0.meta("ended"), try $0.meta("boot")) }
-        if ended != "well" { try dropUploads() }
-        if boot == nil || boot != lastBoot { try lengthenData() }
+        // A disk may also go away from under a host that stays up: then nobody could say that it ended well.
+        let mayLack = ended != "well" || boot == nil || boot != lastBoot
+        let hasLost = try mayLack && lengthenData()
+        if ended != "well" || hasLost { try dropUploads() }
         try write { overlay in
             try overlay.setMeta("ended", nil)
             try overlay.setMeta("boot", boot)
@@ -27,21 +29,31 @@ extension Workspace {
 
     /// After power loss a data file may be shorter than the ranges in it, or missing, where no fsync had returned. These
     /// bytes are zeros from now on, so that what lies before them can be read and committed; a warning names the files.
-    private func lengthenData() throws {
+    /// One that cannot be mended is told, and fails who reads it. Answers whether any was lengthened.
+    private func lengthenData() throws -> Bool {
+        var lengthened: Set<Int64> = []
         for (id, end) in try read({ try $0.dataEnds() }) {
-            let path = dataPath(id)
             var status = stat()
-            if stat(path, &status) == 0, UInt64(clamping: status.st_size) >= end { continue }
-            let descriptor = try openData(id, create: true)
-            defer { close(descriptor) }
-            guard ftruncate(descriptor, off_t(clamping: end)) == 0, fsync(descriptor) == 0 else {
-                throw WorkspaceError.localIO(path: path, errno: errno)
+            if stat(dataPath(id), &status) == 0, UInt64(clamping: status.st_size) >= end { continue }
+            do {
+                let descriptor = try openData(id, create: true)
+                defer { close(descriptor) }
+                guard ftruncate(descriptor, off_t(clamping: end)) == 0 else {
+                    throw WorkspaceError.localIO(path: dataPath(id), errno: errno)
+                }
+                lengthened.insert(id.value)
+            } catch {
+                logger.error("staged bytes cannot be read: \(error)")
             }
-            let names = try read { try $0.names(showing: id) }.map { String(decoding: $0, as: UTF8.self) }
-            logger.warning(
-                "bytes that were written but not synced when this host went down are zeros now",
-                metadata: ["file": "\(names.joined(separator: ", "))", "from byte": "\(status.st_size)"])
         }
+        if lengthened.isEmpty { return false }
+        let names = try read { try $0.names(showing: lengthened) }.map { String(decoding: $0, as: UTF8.self) }
+        if !names.isEmpty {
+            logger.warning(
+                "bytes that were written but not synced when this host or its disk went down are zeros now",
+                metadata: ["files": "\(names.count)", "first": "\(names.prefix(10).joined(separator: ", "))"])
+        }
+        return true
     }
 }
 

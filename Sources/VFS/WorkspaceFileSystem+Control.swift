@@ -46,15 +46,19 @@ extension WorkspaceFileSystem {
         try gate.alone {
             try persistAll()
             let state = try makingRoom(true) { try workspace.seal() }
-            for inode in allInodes {
-                inode.state.withLock { state in
-                    guard case .staged(var node) = state.backing, var content = node.content else { return }
-                    content.writeTarget = nil
-                    node.kind = .file(content)
-                    state.backing = .staged(node)
-                }
-            }
+            beginNewDataFiles()
             return state
+        }
+    }
+
+    private func beginNewDataFiles() {
+        for inode in allInodes {
+            inode.state.withLock { state in
+                guard case .staged(var node) = state.backing, var content = node.content else { return }
+                content.writeTarget = nil
+                node.kind = .file(content)
+                state.backing = .staged(node)
+            }
         }
     }
 
@@ -121,8 +125,9 @@ extension WorkspaceFileSystem {
 
     package func abandonSeal() throws {
         try gate.alone {
-            // First: data files that no range in the database refers to are deleted.
+            // First: data files that no range in the database refers to are deleted, and none of these is written to again.
             try persistAll()
+            beginNewDataFiles()
             try workspace.abandonSeal()
         }
     }

@@ -88,7 +88,7 @@ extension WorkspaceFileSystem {
     }
 
     /// The data files that hold a file's staged bytes.
-    private func openData(of file: WorkspaceInode) throws -> [DataFileID: Descriptor] {
+    func openData(of file: WorkspaceInode) throws -> [DataFileID: Descriptor] {
         var open: [DataFileID: Descriptor] = [:]
         for data in file.backing.node?.content?.ranges.dataFiles ?? [] {
             open[data] = try descriptor(file, data, create: false)
@@ -96,7 +96,7 @@ extension WorkspaceFileSystem {
         return open
     }
 
-    private func syncData(_ descriptors: [DataFileID: Descriptor]) throws {
+    func syncData(_ descriptors: [DataFileID: Descriptor]) throws {
         for (data, descriptor) in descriptors {
             guard fdatasync(descriptor.number) == 0 else {
                 throw WorkspaceError.localIO(path: workspace.dataPath(data), errno: errno)

@@ -36,7 +36,8 @@ extension WorkspaceFileSystem {
             table.withLock { table in
                 let isLast = file.state.withLock { state in
                     state.openCount = max(0, state.openCount - 1)
-                    if state.openCount == 0 { state.descriptors = [:] }
+                    // What could not be saved is synced when it is.
+                    if state.openCount == 0, !state.isDirty { state.descriptors = [:] }
                     return state.openCount == 0
                 }
                 guard isLast else { return }

@@ -104,10 +104,12 @@ extension WorkspaceFileSystem {
                 return try table.withLock { table in
                     let (from, to) = (try current(&table, source), try current(&table, target))
                     let content = try content(of: from)
-                    _ = try self.content(of: to)
+                    let covers = try self.content(of: to).sizeBytes > targetOffset
                     guard sourceOffset < content.sizeBytes, count > 0 else { return 0 }
                     let end = sourceOffset + min(count, content.sizeBytes - sourceOffset)
                     let clone = RangeClone(of: content, from: sourceOffset, to: end, at: targetOffset)
+                    // Bytes that are not on the disk yet must not hide others that may be.
+                    if covers, clone.sharesData { try syncData(openData(of: from)) }
                     try makingRoom { try transaction { try copy(clone, table, $0, from, to) } }
                     return clone.end - clone.start
                 }
