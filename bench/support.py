@@ -248,24 +248,35 @@ class Bench:
     @contextlib.contextmanager
     def disk(self, name, gib):
         """A directory on an ext4 of its own, in a sparse file: a filesystem in use is slow to give out inodes that were
-        freed lately, and would so favour whoever comes first. Not root: a directory on the disk there is."""
+        freed lately, and would so favour whoever comes first. Not root, or no loop device: a directory on the disk there
+        is, and a note."""
         with self.directory(name) as directory:
-            if os.geteuid() != 0:
-                self.note(f"{name}: not root, so on the disk in use instead of a fresh ext4")
+            point = directory / "disk"
+            point.mkdir()
+            if reason := self.cannot_mount(directory / "image", gib, point):
+                self.note(f"{name}: {reason}, so on the disk in use instead of a fresh ext4")
                 yield directory
                 return
-            image, point = directory / "image", directory / "disk"
-            with open(image, "wb") as file:
-                file.truncate(gib << 30)
-            run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image], 300)
-            point.mkdir()
-            run(["mount", "-o", "loop", image, point], 60)
             try:
                 yield point
             finally:
                 subprocess.run(["umount", str(point)], timeout=120, check=False, stderr=subprocess.DEVNULL)
                 if os.path.ismount(point):
                     subprocess.run(["umount", "-l", str(point)], timeout=60, check=False)
+
+    @staticmethod
+    def cannot_mount(image, gib, point):
+        """Mounts a fresh ext4; the reason, where that is not possible here."""
+        if os.geteuid() != 0:
+            return "not root"
+        with open(image, "wb") as file:
+            file.truncate(gib << 30)
+        run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image], 300)
+        try:
+            run(["mount", "-o", "loop", image, point], 60)
+        except BenchError as error:
+            return f"no loop device ({error})"
+        return None
 
 
 class Tarn:

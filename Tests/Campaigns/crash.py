@@ -26,6 +26,10 @@ from syncers import GONE, Syncer
 from writers import DISK_FULL, FAILING_DISK, Writer
 
 
+class Unavailable(Exception):
+    """This machine cannot run the scenario."""
+
+
 class Committer(threading.Thread):
     """Commits again and again, and tells the writers what a commit that succeeded has promised."""
 
@@ -264,7 +268,10 @@ def ext4(megabytes):
         file.truncate(megabytes << 20)
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
     os.mkdir(directory)
-    subprocess.run(["mount", "-o", "loop", image, directory], check=True)
+    done = subprocess.run(["mount", "-o", "loop", image, directory], capture_output=True, text=True)
+    if done.returncode:
+        shutil.rmtree(home)
+        raise Unavailable(done.stderr.strip())
     try:
         yield image, directory
     finally:
@@ -622,6 +629,9 @@ def main():
                 scenario(rounds, seed, row)
                 passed += 1
                 verdict = "ok"
+            except Unavailable as reason:
+                row.rounds -= rounds
+                verdict = f"SKIPPED, {reason}"
             except (Violation, OSError) as violation:
                 row.violations += 1
                 failed += 1
