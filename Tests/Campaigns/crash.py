@@ -318,6 +318,8 @@ def power_loss(rounds, seed, tally):
                 syncer.join(30)
                 if syncer.is_alive():
                     raise Violation("hang", "a program does not end")
+                if syncer.violation:
+                    raise syncer.violation
                 if syncer.error and syncer.error.errno not in GONE:
                     raise Violation("error", str(syncer.error))
             sandbox.kill_server(point)

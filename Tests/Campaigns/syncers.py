@@ -3,6 +3,7 @@
 SEMANTICS W2: bytes that fsync acknowledged are there. Bytes written since are as before, as written, or (past the
 acknowledged end) zeros.
 """
+import contextlib
 import errno
 import os
 import random
@@ -23,22 +24,29 @@ class Syncer(threading.Thread):
         super().__init__(daemon=True)
         self.directory, self.random = os.path.join(point, name), random.Random(seed)
         self.synced, self.since = {}, {}
-        self.stopping, self.error, self.syncs = threading.Event(), None, 0
+        self.stopping, self.error, self.violation = threading.Event(), None, None
 
     def run(self):
+        opened = {}
         try:
-            self.work()
+            self.work(opened)
+        except Violation as violation:
+            self.violation = violation
         except OSError as error:
             self.error = error
+        for descriptor in opened.values():
+            # Without its disk a close may fail.
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
-    def work(self):
+    def work(self, opened):
         os.makedirs(self.directory, exist_ok=True)
-        opened, current = {}, {}
+        current = {}
         for number in range(FILES):
             path = os.path.join(self.directory, f"f{number}")
             descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-            current[path] = bytearray(os.pread(descriptor, 1 << 24, 0))
             opened[path] = descriptor
+            current[path] = bytearray(os.pread(descriptor, 1 << 24, 0))
             self.sync(path, descriptor, current[path])
         while not self.stopping.is_set():
             path = self.random.choice(sorted(opened))
@@ -75,7 +83,6 @@ class Syncer(threading.Thread):
     def sync(self, path, descriptor, image):
         os.fsync(descriptor)
         self.synced[path], self.since[path] = bytes(image), []
-        self.syncs += 1
 
     def verify(self):
         for path, acknowledged in self.synced.items():
