@@ -73,9 +73,7 @@ def size_of(root):
 
 def first_import(bench, disk, server, root, results, bucket):
     """Notes the rates of one round, in MiB/s."""
-    repository, busy = f"s3://{server.bucket(bucket)}/lake", server.cpu_seconds()
-    note = timed_import(bench, disk, root, results, bucket, repository, server.env)
-    results["used"][-1] += (server.cpu_seconds() - busy,)
+    note = timed_import(bench, disk, root, results, bucket, f"s3://{server.bucket(bucket)}/lake", server)
     read_and_hash(root, note)
     note("upload by large PUTs", upload(disk, server, size_of(root)[1], bucket))
     server.remove_bucket(bucket)
@@ -84,7 +82,6 @@ def first_import(bench, disk, server, root, results, bucket):
 def into_directory(bench, disk, root, results, name):
     """The same for a repository in a directory, on the disk that the source lies on."""
     note = timed_import(bench, disk, root, results, name, disk / name)
-    results["used"][-1] += (0,)
     run(["rm", "-rf", disk / name], 300)
     read_and_hash(root, note)
     drop_caches()
@@ -92,20 +89,24 @@ def into_directory(bench, disk, root, results, name):
     run(["rm", "-rf", disk / "copy"], 300)
 
 
-def timed_import(bench, disk, root, results, name, repository, env=None):
-    """Imports and notes the rate, CPU seconds and peak memory; answers what notes the rate of a limit by its seconds."""
+def timed_import(bench, disk, root, results, name, repository, server=None):
+    """Imports and notes the rate, CPU seconds (the server's, too) and peak memory; answers what notes the rate of a limit by its seconds."""
     size = size_of(root)[1]
 
     def note(what, seconds):
         results.setdefault(what, []).append(size / MIB / seconds)
         bench.say(f"{name}: {what}: {size / MIB / seconds:.0f} MiB/s")
 
-    tarn = Tarn(bench, disk / f"tarn-{name}", repository, env)
+    def busy():
+        return server.cpu_seconds() if server else 0
+
+    tarn = Tarn(bench, disk / f"tarn-{name}", repository, server.env if server else None)
     tarn("init", tarn.repository)
     drop_caches()
+    before = busy()
     ran = tarn("import", root, "-m", "Data", timeout=600)
+    results.setdefault("used", []).append((ran.cpu_seconds, ran.peak_mib, busy() - before))
     note("tarn", ran.seconds)
-    results.setdefault("used", []).append((ran.cpu_seconds, ran.peak_mib))
     return note
 
 

@@ -34,14 +34,14 @@ package final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` under the lock and wakes nobody, since nothing changes.
-    package func look<Result>(_ body: (borrowing State) throws -> Result) rethrows -> Result {
+    package func look<Result>(_ body: (State) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return try body(state)
     }
 
     /// Blocks the thread until `isReached`, which is asked again after every change.
-    package func wait(until isReached: (borrowing State) -> Bool) {
+    package func waitUntil(_ isReached: (State) -> Bool) {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while !isReached(state) { pthread_cond_wait(condition, mutex) }

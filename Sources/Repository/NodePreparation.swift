@@ -35,6 +35,6 @@ final class NodePreparation: Sendable {
 
     /// Until the node is no longer being loaded here.
     func wait(for id: NodeID) {
-        underWay.wait { !$0.contains(id) }
+        underWay.waitUntil { !$0.contains(id) }
     }
 }

@@ -60,16 +60,7 @@ final class OrderedPipeline<Output: Sendable>: Sendable {
 
     /// Consumes the results that are next in order, unless another thread is at it (it will come to ours).
     private func drain() {
-        while let output = state.update(
-            wakes: false,
-            { state -> Output? in
-                guard !state.isConsuming, state.failure == nil,
-                    let next = state.results.removeValue(forKey: state.nextToConsume)
-                else { return nil }
-                state.isConsuming = true
-                return next
-            })
-        {
+        while let output = takeNext() {
             let failure = Result { try consume(output) }.failure
             // At once: whoever waits for the last result must see that it failed.
             state.update { state in
@@ -77,6 +68,16 @@ final class OrderedPipeline<Output: Sendable>: Sendable {
                 state.nextToConsume += 1
                 state.failure = state.failure ?? failure
             }
+        }
+    }
+
+    private func takeNext() -> Output? {
+        state.update(wakes: false) { state in
+            guard !state.isConsuming, state.failure == nil,
+                let next = state.results.removeValue(forKey: state.nextToConsume)
+            else { return nil }
+            state.isConsuming = true
+            return next
         }
     }
 }

@@ -22,7 +22,10 @@ enum RefMoveFailure: Error {
 extension Repository {
     /// The ref, deleted or not; `nil` when it never was. The ref object, its movement and their agreement are checked.
     package func readRef(_ name: RefName) throws -> RefSnapshot? {
-        guard let (state, etag) = try refState(name) else { return nil }
+        try refState(name).map { try checked(name, $0.state, $0.etag) }
+    }
+
+    private func checked(_ name: RefName, _ state: RefState, _ etag: ETag) throws -> RefSnapshot {
         let movement = try movement(state.movement)
         guard movement.ref == name.qualified, movement.new == state.commit else {
             throw RepositoryError.corrupt(
@@ -45,8 +48,8 @@ extension Repository {
     /// an id that was damaged names no commit (`readRef` tells more damage, for whoever moves it). That there is none is believed
     /// only when the newest movement says so, too.
     package func head(of name: RefName) throws -> CommitID? {
-        guard let (state, _) = try refState(name) else { return nil }
-        return try state.commit ?? readRef(name)?.commit
+        guard let (state, etag) = try refState(name) else { return nil }
+        return try state.commit ?? checked(name, state, etag).commit
     }
 
     /// The ref with the commit it points to. Throws `.refNotFound` also when it is deleted.
@@ -64,7 +67,7 @@ extension Repository {
             guard let snapshot = try self.readRef(name) else { return }
             found.update { $0.append(snapshot) }
         }
-        return found.update { $0 }
+        return found.look { $0 }
             .compactMap { snapshot in snapshot.commit.map { (snapshot, $0) } }
             .sorted { $0.0.name.name < $1.0.name.name }
     }

@@ -59,18 +59,20 @@ extension Workspace {
 
     func removeUnusedData() throws {
         try write { try $0.removeUnusedCloned() }
-        // Else after power loss the log could still refer to what is deleted here.
-        try makeDurable()
         let used = try read { try $0.usedData() }
         let newest = try read { try $0.metaNumber("data") ?? 0 }
         let root = directory + "/data"
-        let groups = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-        for group in groups {
+        var unused: [String] = []
+        for group in (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? [] {
             for name in (try? FileManager.default.contentsOfDirectory(atPath: "\(root)/\(group)")) ?? [] {
                 guard let id = Int64(name), id <= newest, !used.contains(id) else { continue }
-                unlink("\(root)/\(group)/\(name)")
+                unused.append("\(root)/\(group)/\(name)")
             }
         }
+        if unused.isEmpty { return }
+        // Else after power loss the log could still refer to what is deleted here.
+        try makeDurable()
+        for path in unused { unlink(path) }
     }
 }
 

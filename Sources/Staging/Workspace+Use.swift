@@ -1,4 +1,5 @@
 import CLinux
+import FoundationEssentials
 import Glibc
 import Logging
 
@@ -59,9 +60,7 @@ extension Workspace {
 
 /// What the kernel calls the time since it started (random(4), boot_id); `nil` when it does not say.
 package func currentBoot() -> String? {
-    guard let file = fopen("/proc/sys/kernel/random/boot_id", "re") else { return nil }
-    defer { fclose(file) }
-    var text = [CChar](repeating: 0, count: 64)
-    guard fgets(&text, 64, file) != nil else { return nil }
-    return String(decoding: text.prefix { $0 > 32 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    FileManager.default.contents(atPath: "/proc/sys/kernel/random/boot_id").map { text in
+        String(decoding: text.prefix { $0 > 32 }, as: UTF8.self)
+    }
 }

@@ -48,7 +48,7 @@ final class BlockFetcher: Sendable {
     func isComing(_ placed: PlacedBlock) -> Bool { isLocal(placed) || underWay.look { $0.contains(placed) } }
 
     func read(_ placed: PlacedBlock, within: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-        underWay.wait { !$0.contains(placed) }
+        underWay.waitUntil { !$0.contains(placed) }
         try blocks.read(placed.block, at: placed.extent, within: within, into: buffer)
     }
 

@@ -44,7 +44,7 @@ package final class Prefetch: Sendable {
         self.repository = repository
     }
 
-    package var counts: Counts { state.update { $0.counts } }
+    package var counts: Counts { state.look { $0.counts } }
 
     /// The files that could not be fetched whole: the first of them by name, and how many there are.
     package var failures: (named: [Failure], count: Int) { state.update { ($0.failures, $0.failedFiles) } }

@@ -84,7 +84,7 @@ package struct PrefetchSet: Sendable {
             let files = try Self.files(in: tree, slice, below: path, matching: globs)
             found.update { $0 += files }
         }
-        files = found.update { $0 }.sorted { $0.isBefore($1) }
+        files = found.look { $0 }.sorted { $0.isBefore($1) }
         guard files.count <= Self.maximumFiles else {
             throw PrefetchFault.tooManyFiles(limit: Self.maximumFiles)
         }
@@ -157,7 +157,7 @@ package struct PrefetchSet: Sendable {
                 }
             }
         }
-        let (listed, fault) = found.update { $0 }
+        let (listed, fault) = found.look { $0 }
         if let fault { throw fault.fault }
         files = listed.sorted { $0.line < $1.line }.map(\.file)
     }

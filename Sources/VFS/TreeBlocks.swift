@@ -40,7 +40,7 @@ struct TreeBlocks: Sendable {
             found.update { Self.add(map, wanted[index], index, to: &$0) }
         }
         var seen: Set<PlacedBlock> = []
-        return found.update { $0 }.filter { seen.insert($0.placed).inserted }
+        return found.look { $0 }.filter { seen.insert($0.placed).inserted }
             .sorted { $0.placed.isBefore($1.placed) }
     }
 

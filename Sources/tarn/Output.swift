@@ -117,7 +117,7 @@ func showingProgress<Result>(
     let finished = Monitor(false)
     startThread {
         let line = ProgressLine()
-        while !finished.update({ $0 }) {
+        while !finished.look({ $0 }) {
             line.show(text((ContinuousClock.now - start).inSeconds))
             sleepMilliseconds(200)
         }
@@ -126,7 +126,7 @@ func showingProgress<Result>(
     }
     defer {
         finished.update { $0 = true }
-        finished.wait { $0 ? nil : () }
+        finished.waitUntil { !$0 }
     }
     return (try work(), (ContinuousClock.now - start).inSeconds)
 }

@@ -11,7 +11,7 @@ final class PeriodicTask: Sendable {
         everySeconds seconds: Double, _ body: @escaping @Sendable (_ isStopped: @escaping @Sendable () -> Bool) -> Void
     ) {
         startThread { [isStopped, hasEnded] in
-            while Self.pause(seconds, isStopped) { body { isStopped.update { $0 } } }
+            while Self.pause(seconds, isStopped) { body { isStopped.look { $0 } } }
             hasEnded.update { $0 = true }
         }
     }
@@ -19,16 +19,16 @@ final class PeriodicTask: Sendable {
     /// False when it was stopped meanwhile.
     private static func pause(_ seconds: Double, _ isStopped: Monitor<Bool>) -> Bool {
         var left = Int(seconds * 1000)
-        while left > 0, !isStopped.update({ $0 }) {
+        while left > 0, !isStopped.look({ $0 }) {
             sleepMilliseconds(min(left, 100))
             left -= 100
         }
-        return !isStopped.update { $0 }
+        return !isStopped.look { $0 }
     }
 
     /// Waits for the run under way.
     func stop() {
         isStopped.update { $0 = true }
-        hasEnded.wait { $0 ? () : nil }
+        hasEnded.waitUntil { $0 }
     }
 }

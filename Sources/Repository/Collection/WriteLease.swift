@@ -30,7 +30,7 @@ final class WriteLease: Sendable {
     private static let marginSeconds: Int64 = 2 * 3600
 
     /// Whether somebody writes under it.
-    var isHeld: Bool { state.update { $0.writers > 0 } }
+    var isHeld: Bool { state.look { $0.writers > 0 } }
 
     /// Takes the lease, or adds `trees` to it.
     func hold(_ repository: Repository, _ trees: [NodeID]) throws {
@@ -76,7 +76,7 @@ final class WriteLease: Sendable {
 
     /// Throws `.leaseLost` when what was uploaded may be gone: the host slept, or the store was away for long.
     func check() throws {
-        let saved = state.update { $0.savedAt }
+        let saved = state.look { $0.savedAt }
         guard let saved else { return }
         let age = now().seconds - saved.seconds
         if age > Self.seconds - Self.marginSeconds { throw RepositoryError.leaseLost(seconds: age) }
