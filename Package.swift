@@ -46,7 +46,7 @@ let package = Package(
         library("ProllyTree", [crypto]),
         library("Versioning", ["ProllyTree", crypto]),
         // Its tests look inside (@testable), also in the release build that CI tests.
-        library("ObjectStorage", ["CCurl", crypto, logging], [.unsafeFlags(["-enable-testing"])]),
+        library("ObjectStorage", ["CCurl", "CLinux", crypto, logging], [.unsafeFlags(["-enable-testing"])]),
         library("BlockCache", [logging]),
         library("Staging", ["Versioning", "ProllyTree", "CLinux", grdb, logging]),
         library(

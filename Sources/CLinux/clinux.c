@@ -25,8 +25,8 @@ int tarn_fallocate_punch(int descriptor, off_t offset, off_t length) {
     return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
-int tarn_start_writing(int descriptor) {
-    return sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+int tarn_start_writing(int descriptor, off_t offset, off_t length) {
+    return sync_file_range(descriptor, offset, length, SYNC_FILE_RANGE_WRITE);
 }
 
 void tarn_return_large_memory(void) {

@@ -32,7 +32,9 @@ final class StagedUpload: Sendable {
 
     func write(_ number: Int, _ body: [UInt8]) throws(StoreError) -> UploadedPart {
         switch try place(number, size: body.count) {
-        case .object(let staged, let offset): try staged.file.write(body, at: offset)
+        case .object(let staged, let offset):
+            try staged.file.write(body, at: offset)
+            staged.file.startWriting(offset..<offset + UInt64(body.count))
         case .early(let staged): try staged.file.write(body, at: 0)
         }
         state.withLock { $0.parts[number] = body.count }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// An open file or directory; closed when the last reference goes. Every failure becomes `.localIO` with its errno.
@@ -58,6 +59,11 @@ final class LocalFile: Sendable {
             guard put > 0 else { throw .localIO(path: path, errno: put < 0 ? errno : EIO) }
             done += put
         }
+    }
+
+    /// Begins to write what was just written to the disk, so that `synchronize` has less to wait for.
+    func startWriting(_ range: Range<UInt64>) {
+        _ = tarn_start_writing(descriptor, off_t(range.lowerBound), off_t(range.count))
     }
 
     func truncate(to size: UInt64) throws(StoreError) {

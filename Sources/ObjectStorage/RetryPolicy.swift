@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// How often and how long a call is tried again: exponential backoff with full jitter.

@@ -8,6 +8,7 @@ import Versioning
 final class BlockSink {
     private let repository: Repository
     private let uploads: UploadQueue
+    private let spares = SpareParts()
     private let smallFiles: PackWriter
     private var largeFile: PackWriter?
     private let known: [BlockID: Extent]
@@ -30,12 +31,14 @@ final class BlockSink {
         self.repository = repository
         self.known = known
         uploads = UploadQueue(threads: 8, waiting: 2)
-        smallFiles = PackWriter(store: repository.store, uploads: uploads, limitBytes: PackWriter.targetBytes)
+        smallFiles = PackWriter(
+            store: repository.store, uploads: uploads, limitBytes: PackWriter.targetBytes, spares: spares)
     }
 
     /// Begins a file whose blocks go into packs of their own.
     func beginLargeFile() {
-        largeFile = PackWriter(store: repository.store, uploads: uploads, limitBytes: PackWriter.maximumBytes)
+        largeFile = PackWriter(
+            store: repository.store, uploads: uploads, limitBytes: PackWriter.maximumBytes, spares: spares)
     }
 
     func endLargeFile() throws {
@@ -49,9 +52,11 @@ final class BlockSink {
             noteReused(block.reference)
             return extent
         }
-        let extent = try (largeFile ?? smallFiles).append(
-            block.stored, codec: block.codec, plainBytes: Int(block.reference.length))
-        totals.uploadedBytes += UInt64(block.stored.count)
+        let extent = try block.withStored { stored in
+            try (largeFile ?? smallFiles).append(
+                stored, codec: block.codec, plainBytes: Int(block.reference.length))
+        }
+        totals.uploadedBytes += UInt64(extent.storedLength)
         remember(block.reference.id, extent)
         return extent
     }

@@ -10,9 +10,8 @@ import Versioning
 /// `Token` says which file a result belongs to. One thread adds; memory is bounded by the pipeline's limit.
 final class FileIngest<Token: Sendable>: Sendable {
     /// A run of a file's bytes, from start to end without gaps.
-    enum Run {
-        /// A block's bytes, valid only during the call.
-        case bytes(UnsafeRawBufferPointer)
+    enum Run: Sendable {
+        case bytes(BlockBytes)
         case zeros(length: Int)
         /// A block that is in the bucket already and stays referenced.
         case existing(BlockReference, Extent)
@@ -37,13 +36,13 @@ final class FileIngest<Token: Sendable>: Sendable {
 
         init(_ run: Run, _ known: KnownBlocks) {
             switch run {
-            case .bytes(let bytes): self.init(Array(bytes), known)
+            case .bytes(let bytes): self.init(bytes, known)
             case .zeros(let length): self = .prepared(.zeros(length: length))
             case .existing(let block, let extent): self = .existing(block, extent)
             }
         }
 
-        init(_ bytes: [UInt8], _ known: KnownBlocks) {
+        private init(_ bytes: BlockBytes, _ known: KnownBlocks) {
             let prepared = PreparedBlock(bytes, isKnown: known.contains)
             if let extent = known.ofFile[prepared.reference.id] {
                 self = .existing(prepared.reference, extent)
@@ -163,14 +162,7 @@ final class FileIngest<Token: Sendable>: Sendable {
         let pipeline = running()
         try pipeline.submit { .largeFileBegins(hasOwnPacks: isNew) }
         let token = try producer { run in
-            switch run {
-            case .bytes(let bytes):
-                let copy = Array(bytes)
-                try pipeline.submit { .largeFileBlock(Block(copy, known)) }
-            case .zeros, .existing:
-                let block = Block(run, known)
-                try pipeline.submit { .largeFileBlock(block) }
-            }
+            try pipeline.submit { .largeFileBlock(Block(run, known)) }
         }
         try pipeline.submit { .largeFileEnds(token) }
     }

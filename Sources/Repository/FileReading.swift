@@ -8,6 +8,12 @@ protocol ByteSource {
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
     /// The length of the run of zeros known to begin at `offset` (a hole of a sparse file); 0 when there is none.
     func holeLength(at offset: UInt64) -> UInt64
+    /// Bytes that will be read soon: a source that has to wait for them may begin to fetch them. Does not block for long.
+    func expect(_ range: Range<UInt64>)
+}
+
+extension ByteSource {
+    func expect(_ range: Range<UInt64>) {}
 }
 
 /// `SEEK_DATA` of lseek(2), which Glibc's header hides behind _GNU_SOURCE.
@@ -30,6 +36,10 @@ struct LocalFile: ByteSource {
 
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws {
         try readFully(descriptor, at: offset, into: buffer, path: path)
+    }
+
+    func expect(_ range: Range<UInt64>) {
+        _ = posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_WILLNEED)
     }
 
     func holeLength(at offset: UInt64) -> UInt64 {
@@ -58,20 +68,23 @@ package func readFully(
     }
 }
 
+/// Twice the largest block.
+private let windowBytes = 8 << 20
+
 /// Cuts `source` from `start` into blocks and hands each one's bytes to `body` (`nil` for zeros of that length that
-/// need not be read), until `body` answers false or the end. Holds one window of 16 MiB.
+/// need not be read), until `body` answers false or the end. Holds windows of up to 8 MiB: those in which there are
+/// blocks that the caller still holds, and at most six.
 ///
 /// - Parameter stepBytes: how much is read at once. Few bytes where reading is dear and `body` will soon have enough: no
 ///   more than a step past a cut is read then.
 func cutBlocks(
-    _ source: some ByteSource, from start: UInt64 = 0, stepBytes: Int = 16 << 20,
-    _ body: (_ offset: UInt64, _ length: Int, UnsafeRawBufferPointer?) throws -> Bool
+    _ source: some ByteSource, from start: UInt64 = 0, stepBytes: Int = windowBytes,
+    _ body: (_ offset: UInt64, _ length: Int, BlockBytes?) throws -> Bool
 ) throws {
-    let capacity = Int(min(UInt64(16 << 20), max(source.sizeBytes - start, 1)))
-    let window = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 4096)
-    defer { window.deallocate() }
+    let capacity = Int(min(UInt64(windowBytes), max(source.sizeBytes - start, 1)))
+    var windows = Windows(byteCount: capacity)
     var offset = start
-    // Bytes `begin ..< end` of the window are file bytes from `offset` on.
+    // Bytes `begin ..< end` of the current window are file bytes from `offset` on.
     var begin = 0
     var end = 0
     while offset < source.sizeBytes {
@@ -87,23 +100,32 @@ func cutBlocks(
         let needed = Int(min(UInt64(Chunker.maximumBytes), rest))
         var length =
             end - begin >= min(stepBytes, needed)
-            ? Chunker.cut(UnsafeRawBufferPointer(rebasing: window[begin..<end])) : 0
+            ? windows.current.cut(begin..<end) : 0
         // A cut at the end of what is there is one only when no more could belong to the block.
         while end - begin < needed, length == end - begin || length == 0 {
-            if begin > 0, let base = window.baseAddress {
-                memmove(base, base + begin, end - begin)
+            let unread = rest - UInt64(end - begin)
+            if begin > 0, UInt64(capacity - end) < min(UInt64(stepBytes), unread) {
+                windows.turn(keeping: begin..<end)
                 end -= begin
                 begin = 0
             }
-            let wanted = Int(min(UInt64(min(capacity - end, stepBytes)), rest - UInt64(end)))
-            try source.read(
-                at: offset + UInt64(end), into: UnsafeMutableRawBufferPointer(rebasing: window[end..<end + wanted]))
+            let wanted = Int(min(UInt64(min(capacity - end, stepBytes)), unread))
+            let free = UnsafeMutableRawBufferPointer(rebasing: windows.current.bytes[end..<end + wanted])
+            let next = source.sizeBytes - unread + UInt64(wanted)
+            try source.read(at: next - UInt64(wanted), into: free)
             end += wanted
-            length = Chunker.cut(UnsafeRawBufferPointer(rebasing: window[begin..<end]))
+            source.expect(next..<min(next + UInt64(stepBytes), source.sizeBytes))
+            length = windows.current.cut(begin..<end)
         }
-        let block = UnsafeRawBufferPointer(rebasing: window[begin..<begin + length])
-        if try !body(offset, length, block) { return }
+        if try !body(offset, length, BlockBytes(windows.current, begin..<begin + length)) { return }
         begin += length
         offset += UInt64(length)
+    }
+}
+
+extension Window {
+    /// The length of the block that begins these bytes.
+    fileprivate func cut(_ range: Range<Int>) -> Int {
+        Chunker.cut(UnsafeRawBufferPointer(rebasing: bytes[range]))
     }
 }

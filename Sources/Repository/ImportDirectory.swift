@@ -38,6 +38,8 @@ package struct ImportOptions: Sendable {
     /// The blocks of trees with at most so many entries are remembered, and found again under any path; those of larger
     /// trees are found under the path that they had.
     package var remembersEntries = BlockSink.maximumKnownBlocks / 2
+    /// Find out what there is in all, for the time that is left: the source is walked twice.
+    package var countsAhead = false
 
     package init() {}
 }
@@ -143,12 +145,13 @@ private final class ImportSession: Sendable {
         var edits: [Edit] = []
         /// All keys that came, when others are to be removed.
         var keys: Set<[UInt8]> = []
-        var bytesAtCheckpoint: UInt64 = 0
+        var lastCheckpoint = ContinuousClock.now
     }
 
-    /// An interrupted import goes on from the last checkpoint; one is made whenever this much was uploaded …
-    private static let checkpointBytes: UInt64 = 256 << 20
-    /// … or this many entries came, which also bounds the memory that they take.
+    /// An interrupted import goes on from the last checkpoint; one is made this long after the last one, since it waits for
+    /// everything under way …
+    private static let checkpointInterval = Duration.seconds(10)
+    /// … or when this many entries came, which also bounds the memory that they take.
     private static let checkpointEntries = 100_000
 
     init(
@@ -183,7 +186,7 @@ private final class ImportSession: Sendable {
 
     /// Imports everything and answers the tree that the branch's base becomes.
     func run() throws -> Repository.SnapshotTree {
-        countAhead()
+        if options.countsAhead { countAhead() }
         let known = self.known.withLock { known in
             defer { known = [:] }
             return known
@@ -267,13 +270,13 @@ private final class ImportSession: Sendable {
             output.edits.append(edit)
             if options.removesOthers { output.keys.insert(edit.key) }
             let isDue =
-                totals.uploadedBytes - output.bytesAtCheckpoint >= Self.checkpointBytes
+                ContinuousClock.now - output.lastCheckpoint >= Self.checkpointInterval
                 || output.edits.count >= Self.checkpointEntries
             guard isDue else { return }
-            output.bytesAtCheckpoint = totals.uploadedBytes
             try ingest.settle()
             try apply(&output)
             try saveCheckpoint(output.tree)
+            output.lastCheckpoint = .now
         }
     }
 

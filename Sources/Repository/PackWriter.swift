@@ -16,6 +16,7 @@ package final class PackWriter {
     private let store: any ObjectStore
     private let uploads: UploadQueue
     private let limitBytes: UInt64
+    private let spares: SpareParts
     private var current: PackUpload?
     /// A whole part that waits to see whether the pack goes on: what fits into two parts is uploaded by one PUT.
     private var fullPart: [UInt8]?
@@ -25,14 +26,16 @@ package final class PackWriter {
     private var pack = PackID.random()
 
     /// - Parameter limitBytes: a pack that has reached it takes no further block.
-    init(store: any ObjectStore, uploads: UploadQueue, limitBytes: UInt64) {
+    /// - Parameter spares: shared by the writers of one queue.
+    init(store: any ObjectStore, uploads: UploadQueue, limitBytes: UInt64, spares: SpareParts = SpareParts()) {
+        self.spares = spares
         self.store = store
         self.uploads = uploads
         self.limitBytes = limitBytes
     }
 
     /// Adds a block in its stored form and says where it will lie. May block while too many parts are under way.
-    func append(_ stored: [UInt8], codec: Codec, plainBytes: Int) throws -> Extent {
+    func append(_ stored: UnsafeRawBufferPointer, codec: Codec, plainBytes: Int) throws -> Extent {
         if offset >= limitBytes { try endPack() }
         let extent = Extent(
             pack: pack, offset: offset, storedLength: UInt32(stored.count), codec: codec, plainOffset: plainOffset)
@@ -42,7 +45,7 @@ package final class PackWriter {
         while !rest.isEmpty {
             if part.count == Self.partBytes { try startPart() }
             let fitting = rest.prefix(Self.partBytes - part.count)
-            part += fitting
+            part.append(contentsOf: UnsafeRawBufferPointer(rebasing: fitting))
             rest = rest.dropFirst(fitting.count)
         }
         return extent
@@ -52,8 +55,7 @@ package final class PackWriter {
     private func startPart() throws {
         if let fullPart { try sendPart(fullPart) }
         fullPart = part
-        part = []
-        part.reserveCapacity(Self.partBytes)
+        part = spares.take()
     }
 
     /// Ends the pack under way, if there is one. Its upload may still be running: `uploads.flush` waits for it.
@@ -76,15 +78,42 @@ package final class PackWriter {
     }
 
     private func sendPart(_ body: [UInt8]) throws {
-        let upload = try current ?? PackUpload(store: store, key: ObjectKeys.pack(pack))
+        let upload = current ?? PackUpload(store: store, key: ObjectKeys.pack(pack))
         current = upload
         let number = upload.nextPart()
-        uploads.submit { try upload.send(number, body) }
+        uploads.submit { [spares] in
+            try upload.send(number, body)
+            spares.give(body)
+        }
     }
 }
 
-/// One multipart upload whose parts arrive from several threads; the last to arrive after `seal` completes it.
+/// Parts that were sent, to be filled again: fresh memory costs the kernel as much time as a copy.
+final class SpareParts: Sendable {
+    private let parts = Mutex<[[UInt8]]>([])
+
+    func take() -> [UInt8] {
+        var part = parts.withLock { $0.popLast() } ?? []
+        // Keeps nothing, and takes fresh memory, where somebody else still holds it.
+        part.removeAll(keepingCapacity: true)
+        part.reserveCapacity(PackWriter.partBytes)
+        return part
+    }
+
+    func give(_ part: [UInt8]) {
+        if part.count == PackWriter.partBytes { parts.withLock { $0.append(part) } }
+    }
+}
+
+/// One multipart upload whose parts arrive from several threads: the first to arrive begins it, the last to arrive after
+/// `seal` completes it.
 private final class PackUpload: Sendable {
+    private enum Beginning {
+        case no
+        case underWay
+        case ended(Result<MultipartUpload, any Error>)
+    }
+
     private struct State {
         var sent = 0
         var parts: [UploadedPart] = []
@@ -92,12 +121,30 @@ private final class PackUpload: Sendable {
     }
 
     private let store: any ObjectStore
-    private let upload: MultipartUpload
+    private let key: String
+    private let beginning = Monitor(Beginning.no)
     private let state = Mutex(State())
 
-    init(store: any ObjectStore, key: String) throws {
+    init(store: any ObjectStore, key: String) {
         self.store = store
-        upload = try store.beginUpload(key)
+        self.key = key
+    }
+
+    /// The upload, begun by whoever comes first; the others wait for that request, and fail when it does.
+    private func begun() throws -> MultipartUpload {
+        let known = beginning.wait { state -> Result<MultipartUpload, any Error>?? in
+            switch state {
+            case .underWay: return nil
+            case .ended(let result): return .some(result)
+            case .no:
+                state = .underWay
+                return .some(nil)
+            }
+        }
+        if let known { return try known.get() }
+        let result = Result { try store.beginUpload(key) as MultipartUpload }
+        beginning.update { $0 = .ended(result) }
+        return try result.get()
     }
 
     func nextPart() -> Int {
@@ -109,7 +156,7 @@ private final class PackUpload: Sendable {
 
     func send(_ number: Int, _ body: [UInt8]) throws {
         try abortingOnFailure {
-            let part = try store.uploadPart(upload, number: number, body)
+            let part = try store.uploadPart(begun(), number: number, body)
             try completeIfWhole { $0.parts.append(part) }
         }
     }
@@ -124,7 +171,7 @@ private final class PackUpload: Sendable {
             change(&state)
             return state.isSealed && state.parts.count == state.sent ? state.parts : nil
         }
-        if let parts { _ = try store.completeUpload(upload, parts: parts) }
+        if let parts { _ = try store.completeUpload(begun(), parts: parts) }
     }
 
     private func abortingOnFailure(_ body: () throws -> Void) throws {
@@ -132,7 +179,7 @@ private final class PackUpload: Sendable {
             try body()
         } catch {
             // The upload is of no use any more; that its parts are thrown away is a courtesy to the store.
-            try? store.abortUpload(upload)
+            if case .ended(.success(let upload)) = beginning.look({ $0 }) { try? store.abortUpload(upload) }
             throw error
         }
     }

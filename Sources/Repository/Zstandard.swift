@@ -1,4 +1,5 @@
 import CZstd
+import Synchronization
 
 /// Zstandard frames (RFC 8878), one shot.
 enum Zstandard {
@@ -16,7 +17,9 @@ enum Zstandard {
     static func compress(_ plain: UnsafeRawBufferPointer, level: Int32) -> [UInt8] {
         let bound = ZSTD_compressBound(plain.count)
         return [UInt8](unsafeUninitializedCapacity: bound) { buffer, count in
-            let written = ZSTD_compress(buffer.baseAddress, bound, plain.baseAddress, plain.count, level)
+            let written = contexts.withContext {
+                ZSTD_compressCCtx($0, buffer.baseAddress, bound, plain.baseAddress, plain.count, level)
+            }
             precondition(ZSTD_isError(written) == 0, "a buffer of ZSTD_compressBound bytes always suffices")
             count = written
         }
@@ -38,4 +41,23 @@ enum Zstandard {
     private static let level: Int32 = 1
     private static let minimumBytes = 128
     private static let sampleBytes = 32 << 10
+
+    private static let contexts = CompressionContexts()
+}
+
+/// What compressing needs beside the bytes, kept for the next caller: making it anew takes longer than compressing a small
+/// file. As many as there were callers at once.
+private final class CompressionContexts: Sendable {
+    private struct Context: @unchecked Sendable {
+        // SAFETY: whoever took it from the list is its only user until it is put back.
+        let pointer: OpaquePointer?
+    }
+
+    private let unused = Mutex<[Context]>([])
+
+    func withContext<Result>(_ body: (OpaquePointer?) -> Result) -> Result {
+        let context = unused.withLock { $0.popLast() } ?? Context(pointer: ZSTD_createCCtx())
+        defer { unused.withLock { $0.append(context) } }
+        return body(context.pointer)
+    }
 }

@@ -37,7 +37,7 @@ final class LogFile: Sendable {
 
     /// Begins to write it to the disk, so that a sync that comes soon has less to wait for. A failure shows there.
     func startWriting() {
-        if let descriptor = opened() { _ = tarn_start_writing(descriptor) }
+        if let descriptor = opened() { _ = tarn_start_writing(descriptor, 0, 0) }
     }
 
     /// Blocks until everything in it is on the disk (fdatasync). Throws `.localIO`.

@@ -91,18 +91,18 @@ struct JSONPath: Encodable {
 
 /// One line on the terminal that is rewritten while work goes on; nothing when stderr is no terminal.
 final class ProgressLine {
-    private let isShown = isatty(STDERR_FILENO) == 1
+    static let isShown = isatty(STDERR_FILENO) == 1
     private var lastWidth = 0
 
     func show(_ text: String) {
-        guard isShown else { return }
+        guard Self.isShown else { return }
         let padding = String(repeating: " ", count: max(0, lastWidth - text.count))
         printError("\r\(text)\(padding)")
         lastWidth = text.count
     }
 
     func clear() {
-        guard isShown, lastWidth > 0 else { return }
+        guard Self.isShown, lastWidth > 0 else { return }
         printError("\r\(String(repeating: " ", count: lastWidth))\r")
         lastWidth = 0
     }
@@ -114,6 +114,7 @@ func showingProgress<Result>(
     _ text: @escaping @Sendable (_ seconds: Double) -> String, _ work: () throws -> Result
 ) rethrows -> (result: Result, seconds: Double) {
     let start = ContinuousClock.now
+    guard ProgressLine.isShown else { return (try work(), (ContinuousClock.now - start).inSeconds) }
     let finished = Monitor(false)
     startThread {
         let line = ProgressLine()

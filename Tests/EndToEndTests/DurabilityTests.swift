@@ -142,10 +142,18 @@ struct DurabilityTests {
         var killed = 0
         while killed < 10 {
             let importing = try sandbox.start(Sandbox.binary, ["import", "data", "-m", "big"])
-            // Wait for the first checkpoint, then kill.
-            try sandbox.shell(
-                "for i in $(seq 600); do \(Self.checkpoints) | grep -q . && exit 0; kill -0 \(importing.processID) 2>/dev/null || exit 0; sleep 0.02; done"
-            )
+            // Let it upload some, sleep until a checkpoint is due and make it; then kill.
+            func wait(until condition: String) throws {
+                try sandbox.shell(
+                    "for i in $(seq 600); do \(condition) && exit 0; kill -0 \(importing.processID) 2>/dev/null || exit 0; sleep 0.02; done"
+                )
+            }
+            let before = try sandbox.shell("du -sm lake | cut -f 1").trimmingCharacters(in: .whitespacesAndNewlines)
+            try wait(until: "[ $(du -sm lake | cut -f 1) -gt $((\(before) + 300)) ]")
+            importing.kill(SIGSTOP)
+            try sandbox.shell("sleep 11")
+            importing.kill(SIGCONT)
+            try wait(until: "\(Self.checkpoints) | grep -q .")
             importing.kill(SIGKILL)
             _ = try importing.wait()
             killed += 1

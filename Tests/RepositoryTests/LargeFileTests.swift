@@ -46,6 +46,17 @@ import Versioning
         #expect(try reopen(store).bytes(of: "big", in: repository.head()) == model)
     }
 
+    /// It is read into windows of 8 MiB, which are filled again while blocks of the last are still worked on.
+    @Test(arguments: [(8 << 20) - 1, 8 << 20, (8 << 20) + 1, 16 << 20, 60_000_000])
+    func fileOfManyWindowsComesBack(size: Int) throws {
+        let other = try makeRepository()
+        let source = try TemporaryDirectory()
+        let bytes = Array((0..<5).flatMap { number in model.dropFirst(number * 1000) }.prefix(size))
+        try source.write("big", bytes)
+        _ = try other.importDirectory(source.path, into: .main, .test())
+        #expect(try other.bytes(of: "big", in: other.head()) == bytes)
+    }
+
     @Test func packOfALargeRawFileIsTheFile() throws {
         let packs = try store.list(prefix: "packs/", after: nil, limit: 10).objects
         #expect(packs.count == 1)

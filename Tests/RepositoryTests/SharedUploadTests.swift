@@ -8,6 +8,20 @@ import Versioning
 
 /// Commits that share one open repository, and so its queues of uploads.
 @Suite struct SharedUploadTests {
+    /// Parts wait for the first of them to begin the upload; when it cannot, none tries again.
+    @Test func uploadThatCannotBeginFailsTheImport() throws {
+        let store = FaultyStore(MemoryStore())
+        let repository = try makeRepository(in: store)
+        let head = try repository.head()
+        let source = try TemporaryDirectory()
+        var random = SeededRandom(seed: 4)
+        try source.write("large", random.bytes(60_000_000))
+        store.setRule { $0.kind == .beginUpload ? .failBefore(.lostReply("packs")) : .pass }
+        #expect(throws: StoreError.self) { try repository.importDirectory(source.path, into: .main, .test()) }
+        #expect(store.count(.beginUpload) == 1)
+        #expect(try reopen(store.base).head() == head)
+    }
+
     /// One of two writers is told of a failed upload; the other must not publish a tree without that node.
     @Test(arguments: 1...20)
     func failedUploadNeverLeavesAPublishedTreeIncomplete(number: Int) throws {

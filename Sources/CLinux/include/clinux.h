@@ -17,8 +17,9 @@ int tarn_spawn_change_directory(posix_spawn_file_actions_t *actions, const char 
 int tarn_fallocate_keep_size(int descriptor, off_t offset, off_t length);
 int tarn_fallocate_punch(int descriptor, off_t offset, off_t length);
 
-/// sync_file_range(2) with SYNC_FILE_RANGE_WRITE over the whole file: what is dirty begins to be written. Promises nothing.
-int tarn_start_writing(int descriptor);
+/// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: what is dirty in a range (to the end of the file for length 0) begins to be
+/// written. Promises nothing.
+int tarn_start_writing(int descriptor, off_t offset, off_t length);
 
 /// mallopt(3): memory of 256 KiB and more goes back to the system when it is freed. (Otherwise every thread that ever served
 /// a large read keeps as much.)

@@ -95,8 +95,10 @@ extension Collection {
                 }
                 let bytes = fetched.withLock { $0 }
                 for (index, placed) in part {
-                    let extent = try writer.append(
-                        bytes[index] ?? [], codec: placed.extent.codec, plainBytes: Int(placed.block.length))
+                    let extent = try (bytes[index] ?? []).withUnsafeBytes { stored in
+                        try writer.append(
+                            stored, codec: placed.extent.codec, plainBytes: Int(placed.block.length))
+                    }
                     places.append((placed.extent.offset, extent))
                 }
             }

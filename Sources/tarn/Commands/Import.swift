@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Glibc
 import ProllyTree
 import Repository
@@ -30,11 +31,13 @@ struct Import: ParsableCommand {
     func run() throws {
         let info = CommitInfo(
             author: try author.resolve(), message: message, metadata: try parseMetadata(metadata))
+        tarn_return_large_memory()
         let repository = try repository.open()
         var options = ImportOptions()
         options.destination = try TreePath(parsing: destination)
         options.removesOthers = removesOthers
         options.keepsOwners = keepsOwners
+        options.countsAhead = ProgressLine.isShown
         let progress = ImportProgress()
         let (published, seconds) = try showingProgress({ progress.current.text($0) }) {
             try repository.importDirectory(
