@@ -5,6 +5,8 @@ package struct Cursor<Store: NodeStore> {
     private var frames: [Frame] = []
     /// How many siblings to have prepared at the next step into a node.
     private var ahead: Int
+    /// Nothing is prepared that holds no key below it.
+    private let end: [UInt8]?
 
     private struct Frame {
         let node: Node
@@ -19,9 +21,13 @@ package struct Cursor<Store: NodeStore> {
     package static func grown(_ ahead: Int) -> Int { min(max(1, ahead * 2), maximumAhead) }
 
     /// Stands at the first item whose key is not below `key`.
-    package init(_ tree: Tree<Store>, from key: [UInt8] = []) throws(TreeError) {
+    /// - Parameter end: the key at which the caller will stop, if it knows: what lies behind is not prepared.
+    package init(
+        _ tree: Tree<Store>, from key: [UInt8] = [], preparingUpTo end: [UInt8]? = nil
+    ) throws(TreeError) {
         self.tree = tree
         ahead = 0
+        self.end = end
         var node = try tree.store.load(tree.root)
         while true {
             let index = node.firstIndex(notBelow: key)
@@ -34,9 +40,13 @@ package struct Cursor<Store: NodeStore> {
 
     /// Stands at the item of this rank.
     /// - Parameter ahead: how many leaves to have prepared behind the first, up to 32.
-    package init(_ tree: Tree<Store>, fromRank rank: UInt64, ahead: Int = 0) throws(TreeError) {
+    /// - Parameter end: as above.
+    package init(
+        _ tree: Tree<Store>, fromRank rank: UInt64, ahead: Int = 0, preparingUpTo end: [UInt8]? = nil
+    ) throws(TreeError) {
         self.tree = tree
         self.ahead = min(ahead, Self.maximumAhead)
+        self.end = end
         var node = try tree.store.load(tree.root)
         guard rank < node.itemCount else { return }
         var rest = rank
@@ -103,10 +113,12 @@ package struct Cursor<Store: NodeStore> {
         let top = frames[frames.count - 1]
         guard ahead > 0, top.index + ahead / 2 >= top.preparedEnd else { return }
         let start = max(top.index + 1, top.preparedEnd)
-        let end = min(top.index + 1 + ahead, top.node.count)
-        guard start < end else { return }
-        frames[frames.count - 1].preparedEnd = end
-        tree.store.prepare((start..<end).map(top.node.child))
+        // A node's key is its last one: the first child that reaches the end may hold keys below it, too.
+        let count = end.map { min(top.node.firstIndex(notBelow: $0) + 1, top.node.count) } ?? top.node.count
+        let last = min(top.index + 1 + ahead, count)
+        guard start < last else { return }
+        frames[frames.count - 1].preparedEnd = last
+        tree.store.prepare((start..<last).map(top.node.child))
     }
 }
 
@@ -115,7 +127,7 @@ extension Tree {
     package func forEach(
         from: [UInt8] = [], to: [UInt8]? = nil, _ body: (Item) throws -> Bool
     ) throws {
-        var cursor = try Cursor(self, from: from)
+        var cursor = try Cursor(self, from: from, preparingUpTo: to)
         while let item = try cursor.next() {
             if let to, compareBytes(item.key, to) >= 0 { return }
             if try !body(item) { return }

@@ -10,8 +10,8 @@ package struct ResolvedRevision: Sendable {
 }
 
 extension Repository {
-    /// Finds what `text` names: a branch, else a tag, else a commit id or a prefix of at least six digits, then the
-    /// steps behind it. Throws `.badRevision`, `.revisionNotFound`, `.ambiguousRevision`, `.noParent`.
+    /// Finds what `text` names: a whole commit id, else a branch, else a tag, else a prefix of a commit id of at least six
+    /// digits, then the steps behind it. Throws `.badRevision`, `.revisionNotFound`, `.ambiguousRevision`, `.noParent`.
     package func resolve(_ text: String) throws -> ResolvedRevision {
         let revision: Revision
         do {
@@ -44,28 +44,31 @@ extension Repository {
     }
 
     private func resolveBase(_ base: String, _ text: String) throws -> (CommitID, RefName?) {
+        let digits = base.lowercased()
+        // Before refs, so that an id that was written down can come to mean nothing else.
+        if let id = CommitID(hex: digits), try hasCommit(id) { return (id, nil) }
         for kind in RefName.Kind.named {
             // Text that cannot be a ref's name may still be a commit.
             guard let name = try? RefName(kind, base) else { continue }
             if let commit = try head(of: name) { return (commit, name) }
         }
-        let digits = base.lowercased()
-        guard digits.utf8.count >= 6, digits.utf8.count <= 64, digits.allSatisfy(\.isHexDigit) else {
+        guard digits.utf8.count >= 6, digits.utf8.count < 64, digits.allSatisfy(\.isHexDigit) else {
             throw RepositoryError.revisionNotFound(text)
-        }
-        if let id = CommitID(hex: digits) {
-            do {
-                _ = try commit(id)
-                return (id, nil)
-            } catch RepositoryError.missingObject {
-                throw RepositoryError.revisionNotFound(text)
-            }
         }
         let page = try store.list(prefix: ObjectKeys.commits + digits, after: nil, limit: 10)
         let matches = page.objects.compactMap { CommitID(hex: $0.key.dropFirst(ObjectKeys.commits.count)) }
         guard let match = matches.first else { throw RepositoryError.revisionNotFound(text) }
         if matches.count > 1 { throw RepositoryError.ambiguousRevision(text, candidates: matches.map(\.hex)) }
         return (match, nil)
+    }
+
+    private func hasCommit(_ id: CommitID) throws -> Bool {
+        do {
+            _ = try commit(id)
+            return true
+        } catch RepositoryError.missingObject {
+            return false
+        }
     }
 
     private func parent(of id: CommitID, _ number: Int) throws -> CommitID {

@@ -60,7 +60,8 @@ final class SnapshotView: Sendable {
         guard parent.located.entry.isDirectory else { throw VFSError.notADirectory }
         let keys = parent.path.childKeys
         var rank = try from ?? tree.rank(of: keys.from)
-        var cursor = try Cursor(tree, fromRank: rank, ahead: listings.withLock { $0.ahead(from: rank) })
+        let (ahead, isWalk) = listings.withLock { ($0.ahead(in: directory, from: rank), $0.isWalk) }
+        var cursor = try Cursor(tree, fromRank: rank, ahead: ahead, preparingUpTo: isWalk ? nil : keys.to)
         defer { listings.withLock { $0.end = rank } }
         while let item = try cursor.next(), item.key.starts(with: keys.from) {
             let name = Array(item.key[keys.from.count...])
@@ -93,12 +94,19 @@ final class SnapshotView: Sendable {
 private struct ListingPattern {
     /// Where the last listing ended.
     var end: UInt64 = 0
+    private var directory: UInt64?
     private var window = 0
+    /// The listing before was of another directory, near this one: what lies behind this one will be listed next.
+    private(set) var isWalk = false
 
     /// How many leaves to have prepared for a listing from this rank.
-    mutating func ahead(from rank: UInt64) -> Int {
+    mutating func ahead(in directory: UInt64, from rank: UInt64) -> Int {
         let isNear = rank <= end + Self.nearRanks && rank + Self.nearRanks >= end
         window = isNear ? Cursor<RepositoryNodeStore>.grown(window) : 0
+        if directory != self.directory {
+            isWalk = isNear && self.directory != nil
+            self.directory = directory
+        }
         return window
     }
 

@@ -20,8 +20,8 @@ struct Tarn: ParsableCommand {
               tarn merge work --into main -m "Publish"
 
             Which repository: --repo, else $TARN_REPO, else the mount that the current directory lies in. 'tarn -C DIR …' acts \
-            from DIR. A revision is a branch, a tag, a commit id or a unique prefix of 6 digits or more, then ~N, ^N or \
-            @{date}: main~2, v1^2, main@{2026-01-31}, main@{3 days ago}. REV:path names a path in it.
+            from DIR. A revision is a commit id, a branch, a tag or a unique prefix of an id of 6 digits or more, then ~N, ^N \
+            or @{date}: main~2, v1^2, main@{2026-01-31}, main@{3 days ago}. REV:path names a path in it.
 
             Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 refused, 5 not found.
             """,

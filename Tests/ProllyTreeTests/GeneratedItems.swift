@@ -12,10 +12,11 @@ func generatedItems(_ count: Int, seed: UInt64 = 1) -> [Item] {
     }.sorted { compareBytes($0.key, $1.key) < 0 }
 }
 
-/// A store that counts what is loaded from it.
+/// A store that counts what is loaded from it, and notes what is to be prepared.
 final class CountingStore: NodeStore {
     private let base: MemoryNodeStore
     private let loads = Mutex(0)
+    private let prepared = Mutex<[NodeID]>([])
 
     init(_ base: MemoryNodeStore = MemoryNodeStore()) { self.base = base }
 
@@ -26,6 +27,16 @@ final class CountingStore: NodeStore {
             return loads
         }
     }
+
+    /// What was to be prepared since the last call.
+    func takePrepared() -> [NodeID] {
+        prepared.withLock { prepared in
+            defer { prepared = [] }
+            return prepared
+        }
+    }
+
+    func prepare(_ ids: [NodeID]) { prepared.withLock { $0 += ids } }
 
     func load(_ id: NodeID) throws(TreeError) -> Node {
         loads.withLock { $0 += 1 }

@@ -47,6 +47,24 @@ import Testing
         #expect(try Cursor(tree, fromRank: 6000).isAtEnd)
     }
 
+    /// Leaves are fetched ahead up to the end that the caller knows, and no further.
+    @Test func nothingIsPreparedBehindTheEnd() throws {
+        let store = CountingStore()
+        let tree = try Tree.build(items, in: store)
+        let (from, to) = (items[500].key, items[3000].key)
+        for cursor in [
+            try Cursor(tree, from: from, preparingUpTo: to),
+            try Cursor(tree, fromRank: 500, ahead: 32, preparingUpTo: to),
+        ] {
+            var cursor = cursor
+            while let key = cursor.key(), compareBytes(key, to) < 0 { try cursor.advance() }
+        }
+        let prepared = store.takePrepared()
+        let keys = try prepared.map { id in try store.load(id).key(0) }
+        #expect(keys.count > 4)
+        #expect(keys.allSatisfy { compareBytes($0, to) <= 0 })
+    }
+
     @Test func rangeHasItsStartAndNotItsEnd() throws {
         var found: [Item] = []
         try tree.forEach(from: items[40].key, to: items[90].key) {

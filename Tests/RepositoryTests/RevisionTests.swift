@@ -42,6 +42,14 @@ import Versioning
         #expect(try repository.resolve("main~1").ref == nil)
     }
 
+    @Test func branchNamedLikeACommitDoesNotHideIt() throws {
+        try repository.createRef(.branch(side.hex), at: main[0], who: "a", why: "")
+        #expect(try repository.resolve(side.hex).commitID == side)
+        let prefix = String(side.hex.prefix(10))
+        try repository.createRef(.branch(prefix), at: main[0], who: "a", why: "")
+        #expect(try repository.resolve(prefix).commitID == main[0])
+    }
+
     @Test(arguments: ["nothing", "ffffffffffff", "main~4", "main^3", "main@{1999-01-01}", "main@{never}", "abc"])
     func revisionsThatAreNotThereAreRefused(text: String) {
         #expect(throws: RepositoryError.self) { try repository.resolve(text) }
