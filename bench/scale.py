@@ -25,8 +25,8 @@ def main(bench):
         env = server.env | {"AWS_ENDPOINT_URL": relay.endpoint}
         tarn = Tarn(bench, home / "tarn", f"s3://{bucket}/lake", env)
         tarn("init", tarn.repository)
-        total = load(bench, home, tarn, directories, per_directory)
-        first_list(bench, home, server, tarn, total)
+        total, commit = load(bench, home, tarn, directories, per_directory)
+        first_list(bench, home, server, tarn, commit, total)
         for kind in ("far apart", "in one directory"):
             is_warm = kind == "in one directory"
             branch(bench, relay, tarn, kind, is_warm, total)
@@ -40,7 +40,7 @@ def main(bench):
 
 
 def load(bench, home, tarn, directories, per_directory):
-    """Imports the tree; answers how many entries it has."""
+    """Imports the tree; answers how many entries it has, and the commit."""
     root, model = home / "source", home / "model"
     model.mkdir()
     for number in range(per_directory):
@@ -59,7 +59,7 @@ def load(bench, home, tarn, directories, per_directory):
     total = directories * (per_directory + 1)
     bench.add(NAME, f"import of {total:,} entries of a few bytes", total / loaded.seconds, "entries/s",
               cpu_seconds=loaded.cpu_seconds, peak_mib=loaded.peak_mib)
-    return total
+    return total, loaded.output.split()[0]
 
 
 def link_all(model, root, directories):
@@ -97,7 +97,7 @@ def add_requests(bench, what, counts, limit, seconds, used):
 # MARK: Operations
 
 
-def first_list(bench, home, server, tarn, total):
+def first_list(bench, home, server, tarn, commit, total):
     seconds, fetched = [], []
     with servers.Relay(server.endpoint, LATENCY) as far:
         distant = Tarn(bench, home / "distant", tarn.repository, server.env | {"AWS_ENDPOINT_URL": far.endpoint})
@@ -106,12 +106,12 @@ def first_list(bench, home, server, tarn, total):
             far.reset()
             with contextlib.ExitStack() as stack:
                 with stopwatch() as watch:
-                    mount = stack.enter_context(distant.mount(home / "mount"))
+                    mount = stack.enter_context(distant.mount(home / "mount", ref=commit))
                     run(["ls", directory(mount.point, 7)], 60)
                 seconds.append(watch[0])
                 counts, used = far.counts(), mount.usage()
             fetched.append(sum(line.startswith("GET") for line in counts["lines"]))
-    what = f"from `tarn mount` of {total:,} entries to the first `ls` of a directory"
+    what = f"from `tarn mount` of a commit of {total:,} entries to the first `ls` of a directory"
     bench.add(NAME, f"{what}, each request {LATENCY * 1000:.0f} ms longer", median(seconds), "s", "lower",
               against="limit", other=0.5, target=1, cpu_seconds=used.cpu_seconds, peak_mib=used.peak_mib, runs=seconds)
     bench.add(NAME, f"{what}: object fetches", median(fetched), "", "lower", against="limit", other=9, target=1)

@@ -42,6 +42,12 @@ class Server:
         self.client().create_bucket(Bucket=name)
         return name
 
+    def make_pools(self):
+        """What the server makes at the first multipart upload, which takes it a second."""
+        client, bucket = self.client(), self.bucket("first")
+        upload = client.create_multipart_upload(Bucket=bucket, Key="first")
+        client.abort_multipart_upload(Bucket=bucket, Key="first", UploadId=upload["UploadId"])
+
     def remove_bucket(self, name):
         client = self.client()
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
@@ -58,7 +64,9 @@ def rgw(bench, store, gib):
         try:
             ran = run([bench.root / "scripts/start-rgw.sh", place, store], 300, env=os.environ | {"OSD_GIB": str(gib)})
             pids = [int(file.read_text()) for file in place.glob("*.pid")]
-            yield Server(ran.output.strip().splitlines()[-1], pids)
+            server = Server(ran.output.strip().splitlines()[-1], pids)
+            server.make_pools()
+            yield server
         finally:
             stop([int(text) for file in place.glob("*.pid") if (text := file.read_text().strip())])
 
