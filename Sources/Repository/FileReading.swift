@@ -8,7 +8,7 @@ protocol ByteSource {
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws
     /// The length of the run of zeros known to begin at `offset` (a hole of a sparse file); 0 when there is none.
     func holeLength(at offset: UInt64) -> UInt64
-    /// Bytes that will be read soon: a source that has to wait for them may begin to fetch them. Does not block for long.
+    /// Bytes, at least one, that will be read soon: a source that has to wait for them may begin to fetch them. Does not block for long.
     func expect(_ range: Range<UInt64>)
 }
 
@@ -111,10 +111,11 @@ func cutBlocks(
             }
             let wanted = Int(min(UInt64(min(capacity - end, stepBytes)), unread))
             let free = UnsafeMutableRawBufferPointer(rebasing: windows.current.bytes[end..<end + wanted])
-            let next = source.sizeBytes - unread + UInt64(wanted)
-            try source.read(at: next - UInt64(wanted), into: free)
+            let position = source.sizeBytes - unread
+            try source.read(at: position, into: free)
             end += wanted
-            source.expect(next..<min(next + UInt64(stepBytes), source.sizeBytes))
+            let next = position + UInt64(wanted)
+            if next < source.sizeBytes { source.expect(next..<min(next + UInt64(stepBytes), source.sizeBytes)) }
             length = windows.current.cut(begin..<end)
         }
         if try !body(offset, length, BlockBytes(windows.current, begin..<begin + length)) { return }

@@ -132,19 +132,18 @@ private final class PackUpload: Sendable {
 
     /// The upload, begun by whoever comes first; the others wait for that request, and fail when it does.
     private func begun() throws -> MultipartUpload {
-        let known = beginning.wait { state -> Result<MultipartUpload, any Error>?? in
-            switch state {
-            case .underWay: return nil
-            case .ended(let result): return .some(result)
-            case .no:
-                state = .underWay
-                return .some(nil)
-            }
+        let isFirst = beginning.update(wakes: false) { state in
+            guard case .no = state else { return false }
+            state = .underWay
+            return true
         }
-        if let known { return try known.get() }
-        let result = Result { try store.beginUpload(key) as MultipartUpload }
-        beginning.update { $0 = .ended(result) }
-        return try result.get()
+        if isFirst {
+            let result = Result { try store.beginUpload(key) as MultipartUpload }
+            beginning.update { $0 = .ended(result) }
+        }
+        return try beginning.wait { state in
+            if case .ended(let result) = state { result } else { nil }
+        }.get()
     }
 
     func nextPart() -> Int {
