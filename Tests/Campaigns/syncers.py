@@ -65,7 +65,10 @@ class Syncer(threading.Thread):
         # No zeros: those that were never written are seen.
         data = bytes([self.random.randrange(1, 256)]) * self.random.choice((7, 512, 4096, 9000))
         self.note(path, offset, data, image)
-        if os.pwrite(descriptor, data, offset) != len(data):
+        done = os.pwrite(descriptor, data, offset)
+        if done != len(data):
+            # The disk may go away in the middle of a write: then the rest fails.
+            os.pwrite(descriptor, data[done:], offset + done)
             raise Violation("short write", path)
 
     def copy(self, source, path, opened, current):
@@ -73,7 +76,9 @@ class Syncer(threading.Thread):
             return
         count = self.random.randrange(1, len(current[source]) + 1)
         self.note(path, 0, bytes(current[source][:count]), current[path])
-        if os.copy_file_range(opened[source], opened[path], count, 0, 0) != count:
+        done = os.copy_file_range(opened[source], opened[path], count, 0, 0)
+        if done != count:
+            os.copy_file_range(opened[source], opened[path], count - done, done, done)
             raise Violation("short copy", path)
 
     def note(self, path, offset, data, image):
