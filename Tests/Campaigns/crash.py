@@ -21,7 +21,7 @@ import time
 
 import trees
 from faulty_proxy import FaultyProxy
-from sandbox import Sandbox, Violation, end_process, is_mount_point, is_running, wait_until
+from sandbox import Sandbox, Violation, end_process, end_thread, is_mount_point, is_running, wait_until
 from syncers import GONE, Syncer
 from writers import DISK_FULL, FAILING_DISK, Writer
 
@@ -72,12 +72,7 @@ class Committer(threading.Thread):
             self.failures += 1
 
     def end(self):
-        self.stopping.set()
-        self.join(150)
-        if self.is_alive():
-            raise Violation("hang", "a commit does not end")
-        if self.violation:
-            raise self.violation
+        end_thread(self, 150, "a commit")
 
 
 class Stage:
@@ -314,12 +309,7 @@ def power_loss(rounds, seed, tally):
             tally.faults += 1
             for syncer in syncers:
                 # Reads and unsynced writes may go on for a while.
-                syncer.stopping.set()
-                syncer.join(30)
-                if syncer.is_alive():
-                    raise Violation("hang", "a program does not end")
-                if syncer.violation:
-                    raise syncer.violation
+                end_thread(syncer, 30, "a program")
                 if syncer.error and syncer.error.errno not in GONE:
                     raise Violation("error", str(syncer.error))
             sandbox.kill_server(point)

@@ -174,6 +174,16 @@ def is_running(process):
         return False
 
 
+def end_thread(thread, seconds, who):
+    """Tells a thread to stop and waits for it; raises the violation that it found."""
+    thread.stopping.set()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise Violation("hang", f"{who} does not end")
+    if thread.violation:
+        raise thread.violation
+
+
 def wait_until(condition, seconds, what):
     end = time.monotonic() + seconds
     while not condition():

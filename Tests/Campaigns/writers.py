@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 
-from sandbox import Violation
+from sandbox import Violation, end_thread
 
 RECORD = struct.Struct("<QQ")
 FILES, LARGEST = 8, 60_000
@@ -179,12 +179,7 @@ class Writer(threading.Thread):
 
     def end(self, seconds=30):
         """Waits for the thread and closes what it has open; answers whether everything was closed without an error."""
-        self.stop()
-        self.join(seconds)
-        if self.is_alive():
-            raise Violation("hang", f"{self.name} does not end")
-        if self.violation:
-            raise self.violation
+        end_thread(self, seconds, self.name)
         clean = True
         for name, descriptor in [*self.open.items(), ("log", self.log)]:
             file, number = self.files.get(name), self.files[name].number if name in self.files else 0
