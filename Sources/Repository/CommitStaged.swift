@@ -295,8 +295,9 @@ extension Repository {
     /// Makes `id`, which was published from the workspace's seal, its base. Answers paths that were changed here since the
     /// seal and by others in the new base: each is a conflict to resolve before the next commit.
     package func rebase(_ workspace: Workspace, to id: CommitID) throws -> [TreePath] {
-        // The commit's first parent is the head that it was merged onto.
-        try workspace.rebase(baseMove(workspace, to: id, others: try commit(id).parents.first))
+        let conflicts = try workspace.rebase(moveToSealed(workspace, id))
+        try workspace.finishMove()
+        return conflicts
     }
 
     /// Puts what is staged on the branch's present head. Answers it, and the paths that are conflicts now.
@@ -307,15 +308,31 @@ extension Repository {
     }
 
     package func update(_ workspace: Workspace, to head: CommitID) throws -> [TreePath] {
-        try workspace.update(baseMove(workspace, to: head, others: head))
+        let conflicts = try workspace.update(moveToHead(workspace, head))
+        try workspace.finishMove()
+        return conflicts
     }
 
+    /// The move of a workspace to the commit that was published from its seal.
+    package func moveToSealed(_ workspace: Workspace, _ id: CommitID) throws -> BaseMove {
+        // The commit's first parent is the head that it was merged onto.
+        try baseMove(workspace, to: id, others: try commit(id).parents.first)
+    }
+
+    /// The move of a workspace to a commit that holds nothing of what is staged.
+    package func moveToHead(_ workspace: Workspace, _ head: CommitID) throws -> BaseMove {
+        try baseMove(workspace, to: head, others: head)
+    }
+
+    /// The nodes that the move will ask for are in memory, or at least in the cache, when this returns.
+    ///
     /// - Parameter others: the commit that holds what others changed since the workspace's base, and nothing of ours.
     private func baseMove(_ workspace: Workspace, to id: CommitID, others: CommitID?) throws -> BaseMove {
         let new = tree(try commit(id).tree)
         let baseID = try workspace.base()
         let old = tree(try commit(baseID).tree)
         var changed: [TreePath] = []
+        if others != id { try old.diff(to: new) { _ in true } }
         if let others, others != baseID {
             try old.pathChanges(to: tree(try commit(others).tree)) { change in
                 if change.new != nil { changed.append(change.path) }

@@ -4,7 +4,7 @@ package import Versioning
 
 extension Workspace {
     /// Throws away what is staged at and below these paths; everything when there are none. A path at which nothing is
-    /// staged is passed over. Files that are open keep their bytes until they are closed.
+    /// staged is passed over. Files that are open keep their bytes until they are closed. Durable after `makeDurable`.
     package func discard(_ paths: [TreePath]) throws {
         try write { overlay in
             if paths.isEmpty || paths.contains(.root) {
@@ -16,7 +16,6 @@ extension Workspace {
             }
             _ = try overlay.nextChange()
         }
-        try makeDurable()
     }
 }
 

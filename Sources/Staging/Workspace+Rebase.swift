@@ -25,14 +25,15 @@ package struct BaseMove: Sendable {
 
 extension Workspace {
     /// Makes a commit that was published from the seal the new base. What the commit holds is no longer staged; what
-    /// was written since the seal is, and so are special files and names that share a file.
+    /// was written since the seal is, and so are special files and names that share a file. To be followed by
+    /// `finishMove`.
     ///
     /// - Returns: paths that were changed both since the seal and by others in the new base; each is a conflict to
     ///   resolve.
     @discardableResult
     package func rebase(_ move: BaseMove) throws -> [TreePath] {
         let sealed = try readSealed { try SealedCopy($0) }
-        let conflicts = try write { overlay in
+        return try write { overlay in
             guard let change = try overlay.metaNumber("sealed") else { throw WorkspaceError.notSealed }
             var conflicts: [TreePath] = []
             if try overlay.lastChange() == change, try !overlay.hasKeptNodes() {
@@ -46,25 +47,25 @@ extension Workspace {
             for path in conflicts { try overlay.addRebaseConflict(path, theirs: try move.newEntry(path)) }
             return conflicts
         }
-        try makeDurable()
-        try removeUnusedData()
-        return conflicts
     }
 
     /// Makes another commit of the branch the base of what is staged. Answers the paths that were changed here and by
-    /// others in ways that do not go together: each is a conflict to resolve. Throws `.alreadySealed` while a commit is
-    /// under way.
+    /// others in ways that do not go together: each is a conflict to resolve. To be followed by `finishMove`. Throws
+    /// `.alreadySealed` while a commit is under way.
     package func update(_ move: BaseMove) throws -> [TreePath] {
-        let conflicts = try write { overlay in
+        try write { overlay in
             guard try overlay.metaNumber("sealed") == nil else { throw WorkspaceError.alreadySealed }
             let conflicts = try overlay.rebase(move, SealedCopy())
             try overlay.setMeta("base", move.commit.hex)
             for path in conflicts { try overlay.addRebaseConflict(path, theirs: try move.newEntry(path)) }
             return conflicts
         }
+    }
+
+    /// Makes the move to another base durable, then deletes the data files that nothing refers to any more.
+    package func finishMove() throws {
         try makeDurable()
         try removeUnusedData()
-        return conflicts
     }
 }
 

@@ -67,49 +67,77 @@ extension WorkspaceFileSystem {
     /// - Parameter foreign: the paths at which the commit has other content than was sealed; `nil` when that is not
     ///   known.
     package func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
-        try changingBelow(foreign: foreign) {
-            let conflicts = try makingRoom(true) { try repository.rebase(workspace, to: commit) }
-            return (commit, conflicts)
+        try changingBelow(foreign: foreign) { [workspace] in
+            let move = try repository.moveToSealed(workspace, commit)
+            return ChangeBelow(head: commit, apply: { try workspace.rebase(move) }, finish: workspace.finishMove)
         }.conflicts
     }
 
     /// Puts what is staged on the branch's present head; answers it, and the paths that are conflicts now.
     package func update() throws -> (head: CommitID, conflicts: [TreePath]) {
-        try changingBelow(foreign: []) { try repository.update(workspace) }
+        try changingBelow(foreign: []) { [workspace] in
+            let head = try repository.liveRef(.branch(workspace.info.branch)).commit
+            guard try workspace.base() != head else { return ChangeBelow(head: head, apply: { [] }) }
+            let move = try repository.moveToHead(workspace, head)
+            return ChangeBelow(head: head, apply: { try workspace.update(move) }, finish: workspace.finishMove)
+        }
     }
 
     /// Throws away what is staged at and below these paths; all of it when empty.
     package func discard(_ paths: [TreePath]) throws {
         _ = try changingBelow(foreign: nil) {
             let data = try workspace.usedData()
-            try makingRoom(true) { try workspace.discard(paths) }
-            // Files that are open keep their bytes; those go at the next mount.
-            let open = allInodes.reduce(into: Set<DataFileID>()) { open, inode in
-                let state = inode.state.withLock { $0 }
-                if state.openCount > 0 { open.formUnion(state.backing.node?.content?.ranges.dataFiles ?? []) }
+            return ChangeBelow(head: try workspace.base()) { [workspace] in
+                try workspace.discard(paths)
+                return []
+            } finish: { [self] in
+                try workspace.makeDurable()
+                reclaimUnopened(data)
             }
-            reclaims.add(data.subtracting(open))
-            return (try workspace.base(), [])
         }
     }
 
-    /// Changes the overlay or its base behind the inodes' back, and makes the kernel forget the content that is not the
-    /// same any more.
+    /// Frees the room of data files, but for those of open files, which keep their bytes; those go at the next mount.
+    private func reclaimUnopened(_ data: Set<DataFileID>) {
+        let open = allInodes.reduce(into: Set<DataFileID>()) { open, inode in
+            let state = inode.state.withLock { $0 }
+            if state.openCount > 0 { open.formUnion(state.backing.node?.content?.ranges.dataFiles ?? []) }
+        }
+        reclaims.add(data.subtracting(open))
+    }
+
+    /// A change of the overlay or its base that is made behind the inodes' back.
+    private struct ChangeBelow {
+        /// The base after it.
+        let head: CommitID
+        /// One transaction of the workspace; answers the paths that are conflicts now.
+        let apply: () throws -> [TreePath]
+        /// What then remains to be done before anything else changes.
+        var finish: () throws -> Void = {}
+    }
+
+    /// Makes a change behind the inodes' back, and makes the kernel forget the content that is not the same any more.
+    /// Whoever looks meanwhile sees all as it was or all as it is after: overlay and base change under the table's lock,
+    /// under which both are read.
+    ///
+    /// - Parameter prepare: what takes long, or needs the store. Nothing else changes anything from here on.
     private func changingBelow(
-        foreign: Set<TreePath>?, _ body: () throws -> (head: CommitID, conflicts: [TreePath])
+        foreign: Set<TreePath>?, _ prepare: () throws -> ChangeBelow
     ) throws -> (head: CommitID, conflicts: [TreePath]) {
         let kernel = kernel.withLock { $0 }
-        let (before, result) = try gate.alone {
+        let (before, conflicts, head, finished) = try gate.alone {
             try persistAll()
             let before = table.withLock { table in table.inodes.values.map { ($0, $0.backing) } }
-            let result = try body()
-            let base = repository.tree(try repository.commit(result.head).tree)
-            table.withLock { table in
+            let change = try prepare()
+            let base = repository.tree(try repository.commit(change.head).tree)
+            let conflicts = try table.withLock { table in
+                let conflicts = try makingRoom(true) { try change.apply() }
                 table.base = base
-                table.baseCommit = result.head
+                table.baseCommit = change.head
                 table.invalidate()
+                return conflicts
             }
-            return (before, result)
+            return (before, conflicts, change.head, Result { try makingRoom(true) { try change.finish() } })
         }
         for (inode, old) in before {
             let isSame = try table.withLock { table in
@@ -120,7 +148,8 @@ extension WorkspaceFileSystem {
             if !isSame { kernel?.dropContent(of: inode.number) }
         }
         for (parent, name) in table.withLock({ $0.takeSevered() }) { kernel?.dropName(name, in: parent) }
-        return result
+        try finished.get()
+        return (head, conflicts)
     }
 
     package func abandonSeal() throws {

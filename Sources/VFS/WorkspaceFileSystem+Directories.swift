@@ -49,10 +49,12 @@ extension WorkspaceFileSystem {
     /// All entries of a directory, `.` and `..` first, then in order of names. Cookies count from 1. Kinds and numbers of
     /// the entries are right; their other attributes are not looked for.
     private func list(_ number: InodeNumber) throws -> [DirectoryEntry] {
-        let (directory, parent, base) = try table.withLock { table in
+        // What is staged and the base that it lies over are of one moment; the base's tree never changes.
+        let (directory, parent, base, staged) = try table.withLock { table in
             let inode = try current(&table, number)
             let parent = table[inode].names.first?.parent.backing
-            return (inode.backing, parent ?? inode.backing, table.base)
+            let staged = try inode.backing.node.map { node in try workspace.read { try $0.namedNodes(in: node.id) } }
+            return (inode.backing, parent ?? inode.backing, table.base, staged ?? [])
         }
         guard directory.isDirectory else { throw VFSError.notADirectory }
         var children: [[UInt8]: FileAttributes] = [:]
@@ -62,12 +64,8 @@ extension WorkspaceFileSystem {
                 return true
             }
         }
-        if let node = directory.node {
-            try workspace.read { overlay in
-                for (name, child) in try overlay.namedNodes(in: node.id) {
-                    children[name] = child.map { Backing.staged($0).attributes(Self.unknownInode) }
-                }
-            }
+        for (name, child) in staged {
+            children[name] = child.map { Backing.staged($0).attributes(Self.unknownInode) }
         }
         table.withLock { table in
             guard let inode = table.inodes[number] else { return }

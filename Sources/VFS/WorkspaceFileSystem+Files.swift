@@ -60,16 +60,25 @@ extension WorkspaceFileSystem {
         _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(VFSError) -> Int {
         try reportingFailures(logger, "reading inode \(inode.value)") {
-            let file = try table.withLock { try current(&$0, inode) }
-            switch file.backing {
-            case .base(let located, _):
-                return try baseFile(file, located).read(at: offset, into: buffer)
-            case .staged(let node):
-                guard let content = node.content else { throw VFSError.isADirectory }
-                return try read(file, content, at: offset, into: buffer)
+            var attempt = 1
+            while true {
+                let file = try table.withLock { try current(&$0, inode) }
+                do {
+                    switch file.backing {
+                    case .base(let located, _): return try baseFile(file, located).read(at: offset, into: buffer)
+                    case .staged(let node):
+                        guard let content = node.content else { throw VFSError.isADirectory }
+                        return try read(file, content, at: offset, into: buffer)
+                    }
+                } catch WorkspaceError.localIO(_, errno: ENOENT) where attempt < Self.maximumReadAttempts {
+                    // A commit has taken the data file away just now: the bytes are the base's.
+                    attempt += 1
+                }
             }
         }
     }
+
+    private static let maximumReadAttempts = 100
 
     private func read(
         _ file: WorkspaceInode, _ content: StagedContent, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
@@ -115,10 +124,11 @@ extension WorkspaceFileSystem {
     }
 
     func baseFile(_ file: WorkspaceInode, _ located: LocatedEntry) throws -> OpenFile {
-        guard located.entry.file != nil else { throw VFSError.isADirectory }
-        if let open = file.state.withLock({ $0.baseFile }) { return open }
+        guard let content = located.entry.file else { throw VFSError.isADirectory }
+        // A reader that was overtaken by a commit may have left that of the base before.
+        if let known = file.state.withLock({ $0.baseFile }), known.content == content { return known.open }
         let open = OpenFile(map: try repository.lists.map(of: located), fetcher: fetcher)
-        file.state.withLock { $0.baseFile = open }
+        file.state.withLock { $0.baseFile = (content, open) }
         return open
     }
 

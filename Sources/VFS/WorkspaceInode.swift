@@ -149,7 +149,7 @@ final class WorkspaceInode: Sendable {
         /// Descriptors of data files in use.
         var descriptors: [DataFileID: Descriptor] = [:]
         /// The base content and that of cloned ranges, opened when they are first read.
-        var baseFile: OpenFile?
+        var baseFile: (content: FileContent, open: OpenFile)?
         var clonedFiles: [ClonedEntryID: OpenFile] = [:]
     }
 

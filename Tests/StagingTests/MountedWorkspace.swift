@@ -163,17 +163,22 @@ final class MountedWorkspace {
         return found
     }
 
-    private func walk(_ directory: InodeNumber, _ path: String, _ found: inout [String: ModelSummary]) throws {
+    /// What a listing of a directory shows, but for `.` and `..`.
+    func names(in directory: InodeNumber) throws -> [String] {
         let handle = try fileSystem.openDirectory(directory)
         defer { fileSystem.releaseDirectory(directory, handle) }
-        var names: [[UInt8]] = []
+        var names: [String] = []
         try fileSystem.readDirectory(directory, handle, after: 0, countsAsLookup: false) {
-            names.append($0.name)
+            names.append(String(decoding: $0.name, as: UTF8.self))
             return true
         }
-        for name in names where name != [0x2e] && name != [0x2e, 0x2e] {
-            let child = path + (path.isEmpty ? "" : "/") + String(decoding: name, as: UTF8.self)
-            let attributes = try fileSystem.lookup(directory, name)
+        return names.filter { $0 != "." && $0 != ".." }
+    }
+
+    private func walk(_ directory: InodeNumber, _ path: String, _ found: inout [String: ModelSummary]) throws {
+        for name in try names(in: directory) {
+            let child = path + (path.isEmpty ? "" : "/") + name
+            let attributes = try fileSystem.lookup(directory, Array(name.utf8))
             switch attributes.kind {
             case .directory:
                 found[child] = .directory(attributes.mode)
