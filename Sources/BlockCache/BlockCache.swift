@@ -25,6 +25,8 @@ package final class BlockCache: Sendable {
     private let hits = Atomic<UInt64>(0)
     private let misses = Atomic<UInt64>(0)
     private let bytesFetched = Atomic<UInt64>(0)
+    /// Objects kept before this second count as absent.
+    private let objectsTrustedFrom = Atomic<Int64>(.min)
 
     /// Opens the cache in `directory`, which is created (0700) if it is missing, but not its parents.
     /// The limit of the last opener that gives one holds for all, at once; without any it is `defaultLimitBytes`.
@@ -132,7 +134,8 @@ package final class BlockCache: Sendable {
     ) throws(E) -> [UInt8]? {
         var hasFetched = false
         let loaded = try flights.run(.object(key)) { () throws(E) -> Loaded in
-            if let bytes = disk.readObject(key, verify: verify) { return .cached(bytes) }
+            let trusted = objectsTrustedFrom.load(ordering: .acquiring)
+            if let bytes = disk.readObject(key, keptSince: trusted, verify: verify) { return .cached(bytes) }
             hasFetched = true
             return try fetchVerified(length: nil, verify, fetch)
         } keep: { loaded, flight, done in
@@ -152,6 +155,13 @@ package final class BlockCache: Sendable {
     package func discardObject(_ key: CacheKey) {
         flights.abandon(.object(key))
         disk.removeObject(key)
+    }
+
+    /// From now on this process fetches objects that were kept before `seconds` (of this host's clock, since 1970) again,
+    /// and keeps them anew; also those that are being loaded now.
+    package func distrustObjects(keptBefore seconds: Int64) {
+        objectsTrustedFrom.store(seconds, ordering: .releasing)
+        flights.abandonObjects()
     }
 
     /// Removes everything for all processes. Reads go on meanwhile, as misses.

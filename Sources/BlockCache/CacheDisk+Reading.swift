@@ -43,17 +43,18 @@ extension CacheDisk {
         return nil
     }
 
-    /// Reads and verifies a whole object. nil if it is not here or not what it should be.
-    func readObject(_ key: CacheKey, verify: (UnsafeRawBufferPointer) -> Bool) -> [UInt8]? {
+    /// Reads and verifies a whole object. nil if it is not here, is older than `seconds` (since 1970), or is not what it
+    /// should be.
+    func readObject(_ key: CacheKey, keptSince seconds: Int64, verify: (UnsafeRawBufferPointer) -> Bool) -> [UInt8]? {
         guard let reference = index.find(.object(key)),
             // A file that cannot be opened is as good as none.
             let descriptor = (try? objects.open(key, O_RDONLY)) ?? nil
         else { return nil }
         let file = OpenFile(descriptor: descriptor)
         var information = stat()
-        guard fstat(file.descriptor, &information) == 0, information.st_size >= ObjectFile.trailerBytes else {
-            return nil
-        }
+        guard fstat(file.descriptor, &information) == 0, information.st_mtim.tv_sec >= seconds,
+            information.st_size >= ObjectFile.trailerBytes
+        else { return nil }
         let length = Int(information.st_size)
         let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
             let isWhole = DiskIO.readAll(

@@ -42,6 +42,16 @@ final class SingleFlight: Sendable {
         flights.withLock { $0.removeValue(forKey: key) }?.isAbandoned.store(true, ordering: .releasing)
     }
 
+    /// The same for all objects.
+    func abandonObjects() {
+        flights.withLock { flights in
+            for case (.object(let key), let flight) in flights {
+                flight.isAbandoned.store(true, ordering: .releasing)
+                flights[.object(key)] = nil
+            }
+        }
+    }
+
     /// Whether it is being loaded or kept: who asks now gets it without a load of its own, unless that fails.
     func isUnderWay(_ key: Key) -> Bool {
         flights.withLock { $0[key] != nil }

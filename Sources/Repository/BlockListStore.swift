@@ -40,6 +40,8 @@ package final class BlockListStore: Sendable {
         var maps: [ContentID: (map: FileMap, lastUse: UInt64)] = [:]
         var bytes = 0
         var clock: UInt64 = 0
+        /// Raised when copies are forgotten.
+        var epoch = 0
     }
 
     private let store: any ObjectStore
@@ -87,7 +89,17 @@ package final class BlockListStore: Sendable {
         return map
     }
 
+    /// What is in memory is read again, from the cache or the bucket. Lists that were saved here are right.
+    func forgetCopies() {
+        state.withLock { state in
+            state.epoch += 1
+            state.maps = [:]
+            state.bytes = 0
+        }
+    }
+
     private func load(_ id: ContentID) throws -> FileMap {
+        let epoch = state.withLock { $0.epoch }
         let key = ObjectKeys.list(id)
         let bytes: [UInt8]
         do {
@@ -108,7 +120,7 @@ package final class BlockListStore: Sendable {
         do {
             let object = try TwoPartObject(decoding: bytes, kind: .blockList, id: id)
             let map = FileMap(try BlockList(logical: object.logical, location: object.location))
-            remember(id, map)
+            remember(id, map, ifStill: epoch)
             return map
         } catch {
             throw RepositoryError.corrupt(object: key, reason: error.reason)
@@ -154,8 +166,10 @@ package final class BlockListStore: Sendable {
         try uploads.flush()
     }
 
-    private func remember(_ id: ContentID, _ map: FileMap) {
+    /// - Parameter epoch: `nil` for what does not come from a copy.
+    private func remember(_ id: ContentID, _ map: FileMap, ifStill epoch: Int? = nil) {
         state.withLock { state in
+            if let epoch, epoch != state.epoch { return }
             state.clock += 1
             if let old = state.maps.updateValue((map, state.clock), forKey: id) { state.bytes -= old.map.memoryBytes }
             state.bytes += map.memoryBytes

@@ -328,6 +328,8 @@ extension Repository {
     ///
     /// - Parameter others: the commit that holds what others changed since the workspace's base, and nothing of ours.
     private func baseMove(_ workspace: Workspace, to id: CommitID, others: CommitID?) throws -> BaseMove {
+        // What is staged later takes places from this base.
+        try heedSweeps()
         let new = tree(try commit(id).tree)
         let baseID = try workspace.base()
         let old = tree(try commit(baseID).tree)

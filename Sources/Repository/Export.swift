@@ -12,6 +12,7 @@ extension Repository {
         _ commit: Commit, path: TreePath, named revision: String, to destination: String,
         report: @escaping @Sendable (TreePath, UInt64) -> Void = { _, _ in }
     ) throws {
+        try heedSweeps()
         let top = try entry(at: path, in: commit, named: revision)
         let target = Array(destination.utf8)
         guard top.entry.isDirectory else {

@@ -48,6 +48,13 @@ final class NodeCache: Sendable {
         }
     }
 
+    func removeAll() {
+        state.withLock { state in
+            state.slots = [:]
+            state.bytes = 0
+        }
+    }
+
     /// Drops the oldest quarter in one pass, so that the cost of sorting is spread over many insertions.
     private func evict(_ state: inout State) {
         let oldest = state.slots.values.map { ($0.lastUse, $0.node.id) }.sorted { $0.0 < $1.0 }

@@ -27,7 +27,9 @@ extension Repository {
     ) throws -> ProtectionRules {
         try refuseIfMirror()
         let tree = try emptyTree()
-        return try writing(on: [], trees: [tree]) { try setProtection(tree, who: who, why: why, change) }
+        return try writing(on: [], trees: [tree], copiesPlaces: false) {
+            try setProtection(tree, who: who, why: why, change)
+        }
     }
 
     private func setProtection(

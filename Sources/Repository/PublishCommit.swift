@@ -58,7 +58,10 @@ extension Repository {
             pauseBeforeAttempt(attempt)
             let (ref, head) = try liveRef(branch)
             let commit = try prepare(head, try self.commit(head))
-            try flush()
+            if try flush() {
+                winner = "the garbage collector"
+                continue
+            }
             let id = try saveCommit(commit)
             let admission = try admit(
                 RefMove(

@@ -97,7 +97,9 @@ extension Repository {
         guard let commit = admission.move.new, [.create, .reset, .fastForward].contains(admission.move.operation) else {
             return try swapRef(admission, from: current)
         }
-        return try writing(on: [(commit, try self.commit(commit).tree)]) { try swapRef(admission, from: current) }
+        return try writing(on: [(commit, try self.commit(commit).tree)], copiesPlaces: false) {
+            try swapRef(admission, from: current)
+        }
     }
 
     private func swapRef(_ admission: Admission, from current: RefSnapshot?) throws -> RefSnapshot {

@@ -22,6 +22,8 @@ package final class Repository: Sendable {
     let history = Mutex(KnownHistory())
     let writeLease = WriteLease()
     let confirmation = UploadConfirmation()
+    /// See `heedSweeps`; `nil` before it was called, and while there was no sweep.
+    let copiesTrustedFrom = Mutex<Int64?>(nil)
     /// Threads for uploads and downloads.
     package let ioThreads: Int
     /// Threads that fetch blocks ahead of readers: as many as the store may be sent requests at once, so that its own
@@ -87,8 +89,10 @@ package final class Repository: Sendable {
         Tree(root: id, store: nodes)
     }
 
-    /// Waits until all nodes and lists saved so far are in the bucket, where no sweep removes them.
-    func flush() throws {
+    /// Waits until all nodes and lists saved so far are in the bucket, where no sweep removes them. Answers whether there
+    /// was a sweep since the last look: what was read meanwhile may have come from stale copies.
+    @discardableResult
+    func flush() throws -> Bool {
         try confirmation.confirm(in: self)
     }
 }

@@ -17,6 +17,8 @@ package final class RepositoryNodeStore: NodeStore {
     private let pending = Mutex<[NodeID: Node]>([:])
     private let unconfirmed = Mutex<[NodeID: EncodedNode]>([:])
     private let preparation: NodePreparation
+    /// Raised when copies are forgotten.
+    private let epoch = Atomic<Int>(0)
 
     package init(store: any ObjectStore, diskCache: BlockCache?, memoryLimitBytes: Int, uploadThreads: Int) {
         self.store = store
@@ -42,10 +44,18 @@ package final class RepositoryNodeStore: NodeStore {
     }
 
     private func read(_ id: NodeID) throws(TreeError) -> Node {
+        let started = epoch.load(ordering: .acquiring)
         let bytes = try fetch(id)
         let node = try decode(id, bytes)
         memory.insert(node)
+        if epoch.load(ordering: .acquiring) != started { memory.remove(id) }
         return node
+    }
+
+    /// What is in memory is read again, from the cache or the bucket.
+    func forgetCopies() {
+        epoch.add(1, ordering: .releasing)
+        memory.removeAll()
     }
 
     /// Reads the node's location part again from the bucket, past every cache: after a repack it names other packs.

@@ -32,7 +32,8 @@ extension Repository {
             try renewOrEndLease(workspace)
             return 0
         }
-        return try writing(on: [], trees: try workspaceTrees(workspace)) {
+        // The mount has asked about sweeps when it took this base.
+        return try writing(on: [], trees: try workspaceTrees(workspace), copiesPlaces: false) {
             try upload(Array(nodes), workspace, isStopped)
         }
     }

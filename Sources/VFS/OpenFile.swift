@@ -98,6 +98,10 @@ final class OpenFileTable: Sendable {
         self.fetcher = fetcher
     }
 
+    func forget(_ number: UInt64) {
+        files.withLock { $0[number] = nil }
+    }
+
     func file(_ number: UInt64, _ entry: () throws -> LocatedEntry) throws -> OpenFile {
         if let file = files.withLock({ $0[number] }) { return file }
         let located = try entry()

@@ -37,6 +37,18 @@ import Testing
         #expect(fetched(1, [1, 2, 4]) && !fetched(1, [1, 2, 4]))
     }
 
+    @Test func aDistrustedObjectIsFetchedAgainUntilItIsYoungEnough() {
+        let present = Int64(Date().timeIntervalSince1970)
+        #expect(fetched(1, [1, 2, 3]))
+        cache.distrustObjects(keptBefore: present - 100)
+        #expect(!fetched(1, [1, 2, 3]))
+        cache.distrustObjects(keptBefore: present + 100)
+        #expect(fetched(1, [1, 2, 4]) && fetched(1, [1, 2, 5]))
+        cache.distrustObjects(keptBefore: present)
+        #expect(!fetched(1, [1, 2, 5]))
+        #expect(cache.status().objects == 1 && cache.status().usedBytes == scratch.bytesOnDisk())
+    }
+
     @Test func wrongFetchedBytesAreNeitherServedNorKept() {
         let got = cache.object(Lake.key(1)) { _ in
             false

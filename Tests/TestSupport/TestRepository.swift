@@ -19,10 +19,11 @@ package func makeRepository(in store: any ObjectStore = MemoryStore()) throws ->
         logger: .silent)
 }
 
-/// The repository in `store` as another process would see it: nothing cached.
-package func reopen(_ store: any ObjectStore) throws -> Repository {
+/// The repository in `store` as another process would see it: nothing cached, but for what lies in `cache`.
+package func reopen(_ store: any ObjectStore, cache: TemporaryDirectory? = nil) throws -> Repository {
     var options = Repository.Options()
     options.ioThreads = 2
+    options.cacheDirectory = cache?.path
     return try Repository(opening: store, options: options, logger: .silent)
 }
 

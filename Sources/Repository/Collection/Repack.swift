@@ -25,7 +25,7 @@ extension Collection {
         progress("finding the blocks of \(packs.count) packs")
         let (blocks, users) = try blocks(in: packs)
         let roots = Array(live.roots.prefix(1))
-        try repository.writing(on: [], trees: roots) {
+        try repository.writing(on: [], trees: roots, copiesPlaces: false) {
             let moved = try copy(blocks)
             for (pack, places) in moved {
                 let move = PackMove(when: now(), blocks: places)

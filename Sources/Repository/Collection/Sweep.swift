@@ -66,7 +66,7 @@ extension Collection {
         }
         guard let old, !old.isEmpty else { return }
         try SweepNotices.update(in: repository.store) { notices in
-            notices.runs.removeAll { run in old.contains { $0.id == run.id } }
+            notices.removeRuns { run in old.contains { $0.id == run.id } }
         }
         for run in old {
             for page in 0..<run.pages { try repository.store.delete(ObjectKeys.doomed(run: run.id, page: page)) }

@@ -17,6 +17,16 @@ struct SweepNotices: Codable {
 
     var format = 1
     var runs: [Run] = []
+    /// When the last of the runs ended that are not listed any more.
+    var lastEnded: Timestamp?
+
+    /// Forgets runs of long ago.
+    mutating func removeRuns(_ isOld: (Run) -> Bool) {
+        // One that broke off has long been dead.
+        let ends = runs.filter(isOld).map { $0.ended ?? now() } + (lastEnded.map { [$0] } ?? [])
+        lastEnded = ends.max()
+        runs.removeAll(where: isOld)
+    }
 
     static func load(from store: any ObjectStore) throws -> (notices: SweepNotices, etag: ETag)? {
         guard let object = try store.find(ObjectKeys.sweeps) else { return nil }
@@ -67,12 +77,10 @@ final class UploadConfirmation: Sendable {
     }
 
     private let state = Monitor(State())
-    /// How far two hosts' clocks may be apart.
-    private static let clockDifferenceSeconds: Int64 = 3600
 
     /// Waits until all that was saved is uploaded, and for sweeps that would delete some of it. One caller at a time,
-    /// so that nobody goes on while another still confirms what both rely on.
-    func confirm(in repository: Repository) throws {
+    /// so that nobody goes on while another still confirms what both rely on. Answers what `heedSweeps` does.
+    func confirm(in repository: Repository) throws -> Bool {
         let last = state.wait { state -> Timestamp?? in
             guard !state.isBusy else { return nil }
             state.isBusy = true
@@ -82,31 +90,35 @@ final class UploadConfirmation: Sendable {
         let started = now()
         let nodes = repository.nodes.takeUnconfirmed()
         let lists = repository.lists.takeUnconfirmed()
+        var sawSweep = false
         do {
             try repository.nodes.flush()
             try repository.lists.flush()
-            if !nodes.isEmpty || !lists.isEmpty { try outlast(since: last, nodes, lists, repository) }
+            if !nodes.isEmpty || !lists.isEmpty { sawSweep = try outlast(since: last, nodes, lists, repository) }
         } catch {
             repository.nodes.giveBack(nodes)
             repository.lists.giveBack(lists)
             throw error
         }
         state.update { $0.lastConfirmed = started }
+        return sawSweep
     }
 
     private func outlast(
         since last: Timestamp?, _ nodes: [NodeID: EncodedNode], _ lists: [ContentID: BlockList],
         _ repository: Repository
-    ) throws {
+    ) throws -> Bool {
         var handled: Set<String> = []
+        var sawSweep = false
         while true {
-            let runs = try SweepNotices.load(from: repository.store)?.notices.runs ?? []
-            let unhandled = runs.filter { run in
+            let notices = try SweepNotices.load(from: repository.store)?.notices
+            if repository.heed(notices) { sawSweep = true }
+            let unhandled = (notices?.runs ?? []).filter { run in
                 guard !handled.contains(run.id) else { return false }
                 guard let ended = run.ended, let last else { return true }
-                return ended.seconds + Self.clockDifferenceSeconds > last.seconds
+                return ended.seconds + SweepNotices.clockDifferenceSeconds > last.seconds
             }
-            if unhandled.isEmpty { return }
+            if unhandled.isEmpty { return sawSweep }
             for run in unhandled {
                 let doomed = try doomed(by: run, repository)
                 let hitNodes = nodes.values.filter { doomed.contains($0.id) }

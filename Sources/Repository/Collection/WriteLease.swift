@@ -142,14 +142,18 @@ extension Repository {
 
     /// Runs `body`, which uploads objects and refers to what `commits` and `trees` reach, safe from the garbage
     /// collector. Throws `.collected` when the data of one of the commits is gone or about to go.
+    ///
+    /// - Parameter copiesPlaces: `body` takes places of blocks from nodes and lists, and publishes them.
     func writing<Result>(
-        on commits: [(id: CommitID, tree: NodeID)], trees: [NodeID] = [], _ body: () throws -> Result
+        on commits: [(id: CommitID, tree: NodeID)], trees: [NodeID] = [], copiesPlaces: Bool = true,
+        _ body: () throws -> Result
     ) throws -> Result {
         if !commits.isEmpty { try refuseIfMirror() }
         try writeLease.hold(self, commits.map(\.tree) + trees)
         defer { writeLease.release(self) }
         // After the lease: either the collector sees it, or we see the collector's record.
         for commit in commits { try refuseIfCollected(commit.id, tree: commit.tree) }
+        if copiesPlaces { try heedSweeps() }
         return try body()
     }
 }

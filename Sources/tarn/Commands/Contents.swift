@@ -108,6 +108,7 @@ struct Cat: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
+        try repository.heedSweeps()
         let located = try Located(place, repository)
         guard located.entry.entry.file != nil else { throw RepositoryError.isADirectory(path: located.path) }
         let map = try repository.lists.map(of: located.entry)

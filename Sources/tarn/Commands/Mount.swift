@@ -207,6 +207,8 @@ struct Mount: ParsableCommand {
                 message: "'\(revision ?? "")' is no branch, so it cannot be written to",
                 hint: "Make a branch from it: tarn branch create NAME --from \(revision ?? "REV")", code: .usage)
         }
+        // What is staged takes places of blocks from the base.
+        try repository.heedSweeps()
         let directory = HostDirectories.workspace(repository.config.id, options.workspace ?? branch.name)
         try makeDirectories(directory)
         let socket = HostDirectories.runtime() + "/\(getpid()).sock"

@@ -114,6 +114,7 @@ struct PrefetchCommand: ParsableCommand {
         let limit = try cacheSize.map { try parseSize($0) }
         let paths = try order.map { _ in try readList() }
         let repository = try repository.open(cacheLimitBytes: limit)
+        try repository.heedSweeps()
         let (revision, path) = try splitRevisionPath(place ?? currentRevision())
         let found = try repository.resolve(revision)
         _ = try repository.entry(at: path, in: found.commit, named: revision)

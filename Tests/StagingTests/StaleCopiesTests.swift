@@ -1,0 +1,92 @@
+import ObjectStorage
+import ProllyTree
+import Repository
+import Staging
+import TestSupport
+import Testing
+import VFS
+import Versioning
+
+/// A host's cache has a node that was collected and made again in other packs since (docs/design/011, "A node that was
+/// deleted and made again"): nobody publishes the old places, and readers find the new ones.
+@Suite struct StaleCopiesTests {
+    private let store = MemoryStore()
+    private let cache: TemporaryDirectory
+    private let host: Repository
+
+    init() throws {
+        cache = try TemporaryDirectory()
+        let repository = try makeRepository(in: store)
+        host = try reopen(store, cache: cache)
+        func fill(_ first: String, _ second: String) throws -> NodeID {
+            try repository.importing("a", first)
+            return try repository.commit(repository.importing("b", second)).tree
+        }
+        let tree = try fill("one", "two")
+        let before = try reopen(store, cache: cache)
+        for name in ["a", "b"] { _ = try before.bytes(of: name, in: before.head()) }
+        let packs = try keys("packs/")
+        _ = try fill("other", "again")
+        try repository.keep("main", commits: 1)
+        try reopen(store).collect()
+        #expect(try Set(keys("packs/")).isDisjoint(with: packs))
+        // As another host would: it knows nothing of the first time.
+        let other = try reopen(store)
+        try other.importing("a", "one")
+        try other.importing("b", "two")
+        #expect(try host.commit(host.head()).tree == tree)
+        // What is cached of it names packs that are gone.
+        let entry = try host.entry(at: TreePath(parsing: "a"), in: host.commit(host.head()), named: "main")
+        #expect(entry.extents.allSatisfy { extent in packs.contains { $0.hasSuffix(extent.pack.hex) } })
+    }
+
+    private func keys(_ prefix: String) throws -> [String] {
+        try store.list(prefix: prefix, after: nil, limit: 1000).objects.map(\.key)
+    }
+
+    private func expectWhole(_ contents: [String: String]) throws {
+        let fresh = try reopen(store)
+        for (name, text) in contents {
+            #expect(try fresh.bytes(of: name, in: fresh.head()) == Array(text.utf8))
+        }
+        #expect(try fresh.fsck(data: true).damage.isEmpty)
+    }
+
+    @Test func importsDoNotPublishOldPlaces() throws {
+        try host.importing("c", "three")
+        try expectWhole(["a": "one", "b": "two", "c": "three"])
+    }
+
+    @Test func commitsDoNotPublishOldPlaces() throws {
+        let directory = try TemporaryDirectory()
+        let workspace = try host.workspace(in: directory.path)
+        try StagingEditor(workspace, host).put("c", Array("three".utf8))
+        _ = try host.commitStaged(workspace, .test(), holder: LocalHolder(workspace: workspace, repository: host))
+        try expectWhole(["a": "one", "b": "two", "c": "three"])
+    }
+
+    /// What a mount stages of its base carries places of its own.
+    @Test func updatedWorkspacesDoNotPublishOldPlaces() throws {
+        let directory = try TemporaryDirectory()
+        let before = try #require(try host.commit(host.head()).parents.first)
+        try host.workspace(in: directory.path).moveBase(to: before)
+        let mount = try MountedWorkspace(host, directory: directory.path)
+        _ = try mount.fileSystem.update()
+        try mount.setMode("a", 0o600)
+        try mount.edit("b", at: 0, Array("T".utf8))
+        _ = try mount.commit()
+        try expectWhole(["a": "one", "b": "Two"])
+    }
+
+    @Test func readersFindTheNewPlaces() throws {
+        let shown = try host.resolve("main")
+        let mount = SnapshotFileSystem(
+            repository: host, commit: shown, mountDescription: "{}", readThreads: 1, logger: .silent)
+        for (name, text) in ["a": "one", "b": "two"] {
+            let file = try mount.lookup(.root, Array(name.utf8))
+            var bytes = [UInt8](repeating: 0, count: 10)
+            let count = try bytes.withUnsafeMutableBytes { try mount.read(file.inode, at: 0, into: $0) }
+            #expect(Array(bytes[..<count]) == Array(text.utf8))
+        }
+    }
+}
