@@ -150,6 +150,14 @@ package final class BlockCache: Sendable {
         }
     }
 
+    /// Keeps an object in the place of what was there: `object` answers these bytes, also where a fetch is under way in this
+    /// process now. If they cannot be kept, nothing is.
+    package func keepObject(_ key: CacheKey, _ bytes: [UInt8]) {
+        flights.abandon(.object(key))
+        disk.removeObject(key)
+        disk.fillObject(key, bytes) { false }
+    }
+
     /// Forgets an object: the next `object` fetches, even if a fetch of it is under way in this process now.
     /// Another process that is fetching at this moment may still put back what it gets.
     package func discardObject(_ key: CacheKey) {

@@ -14,6 +14,8 @@ package struct RefMove: Sendable {
     package let why: String
     /// What a merge brings in, or a revert takes back.
     package var source: CommitID?
+    /// Where `main` points, whose hooks are asked about creating and deleting; `nil`: not known yet.
+    var main: CommitID?
 }
 
 /// Leave to make one move of a ref: it breaks no protection rule, it has the approvals it needs, and its hooks passed.

@@ -138,7 +138,7 @@ package final class BlockListStore: Sendable {
     /// Uploads a list now.
     func put(_ list: BlockList) throws {
         let id = list.contentID
-        try Placing(store: store).put(ObjectKeys.list(id), list.extents) { bytes in
+        let stored = try Placing(store: store).put(ObjectKeys.list(id), list.extents) { bytes in
             // A damaged object is replaced.
             guard let object = try? TwoPartObject(decoding: bytes, kind: .blockList, id: id) else { return nil }
             return try? BlockList(logical: object.logical, location: object.location).extents
@@ -147,7 +147,7 @@ package final class BlockListStore: Sendable {
             return TwoPartObject.encode(
                 kind: .blockList, logical: placed.encodedLogical(), location: placed.encodedLocation())
         }
-        diskCache?.discardObject(cacheKey(id))
+        diskCache?.keepObject(cacheKey(id), stored)
     }
 
     /// What was saved since the last call.

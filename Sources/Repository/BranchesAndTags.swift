@@ -3,11 +3,16 @@ package import Versioning
 extension Repository {
     /// Points a new branch or tag at a commit, in one conditional write however large the repository is.
     /// Continues the chain of a ref that was deleted. Throws `.refExists`.
-    package func createRef(_ name: RefName, at commit: CommitID, who: String, why: String) throws {
+    ///
+    /// - Parameter main: where `main` points, when that has just been read.
+    package func createRef(
+        _ name: RefName, at commit: CommitID, who: String, why: String, main: CommitID? = nil
+    ) throws {
         let current = try readRef(name)
         guard current?.commit == nil else { throw RepositoryError.refExists(name) }
         do {
-            let move = RefMove(ref: name, operation: .create, old: nil, new: commit, who: who, why: why)
+            var move = RefMove(ref: name, operation: .create, old: nil, new: commit, who: who, why: why)
+            move.main = main
             _ = try carryOut(admit(move), from: current)
         } catch RefMoveFailure.moved {
             throw RepositoryError.refExists(name)

@@ -98,7 +98,7 @@ extension Repository {
     func hooks(for move: RefMove) throws -> (before: ApplicableHooks, after: ApplicableHooks) {
         let main = try RefName.branch(Self.defaultBranch)
         let decides = move.operation == .create || move.operation == .delete ? main : move.ref
-        let holder = decides == move.ref ? move.old : try head(of: decides)
+        let holder = decides == move.ref ? move.old : try move.main ?? head(of: decides)
         let found = try holder.flatMap(hookFile)
         func hooks(_ moment: HookMoment) -> ApplicableHooks {
             let hooks = found?.hooks.filter { hook in

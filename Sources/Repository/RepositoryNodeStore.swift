@@ -84,7 +84,7 @@ package final class RepositoryNodeStore: NodeStore {
     /// Uploads a node now.
     func put(_ encoded: EncodedNode) throws {
         let node = try Node(id: encoded.id, logical: encoded.logical, location: encoded.location)
-        try Placing(store: store).put(ObjectKeys.node(encoded.id), node.extents()) { bytes in
+        let stored = try Placing(store: store).put(ObjectKeys.node(encoded.id), node.extents()) { bytes in
             // A damaged object is replaced.
             guard let object = try? TwoPartObject(decoding: bytes, kind: .node, id: encoded.id) else { return nil }
             return try? Node(id: encoded.id, logical: object.logical, location: object.location).extents()
@@ -92,7 +92,7 @@ package final class RepositoryNodeStore: NodeStore {
             let placed = try node.placing(extents)
             return TwoPartObject.encode(kind: .node, logical: placed.logical, location: placed.location)
         }
-        diskCache?.discardObject(cacheKey(encoded.id))
+        diskCache?.keepObject(cacheKey(encoded.id), stored)
     }
 
     /// What was saved since the last call.

@@ -37,6 +37,14 @@ import Testing
         #expect(fetched(1, [1, 2, 4]) && !fetched(1, [1, 2, 4]))
     }
 
+    @Test func aKeptObjectReplacesWhatWasThere() {
+        #expect(fetched(1, [1, 2, 3]))
+        cache.keepObject(Lake.key(1), [1, 2, 4])
+        cache.keepObject(Lake.key(2), [5])
+        #expect(!fetched(1, [1, 2, 4]) && !fetched(2, [5]))
+        #expect(cache.status().objects == 2 && cache.status().usedBytes == scratch.bytesOnDisk())
+    }
+
     @Test func aDistrustedObjectIsFetchedAgainUntilItIsYoungEnough() {
         let present = Int64(Date().timeIntervalSince1970)
         #expect(fetched(1, [1, 2, 3]))

@@ -36,6 +36,24 @@ import Versioning
         #expect(try reopen(store).config.id == repository.config.id)
     }
 
+    /// What is saved is kept, so that who goes on with it does not fetch it; and a branch costs ten requests.
+    @Test func whatThisHostSavedIsNotFetched() throws {
+        let cache = try TemporaryDirectory()
+        let saved = try importing("a", into: reopen(store, cache: cache))
+        let calls = Mutex<[String]>([])
+        let counting = FaultyStore(store) { call in
+            calls.withLock { $0.append("\(call.kind) \(call.key)") }
+            return .pass
+        }
+        let repository = try reopen(counting, cache: cache)
+        let work = try RefName.branch("work")
+        let head = try repository.resolve("main").commitID
+        try repository.createRef(work, at: head, who: "w", why: "", main: head)
+        #expect(calls.withLock { $0.count { !$0.hasPrefix("head ") } } == 10)
+        _ = try repository.tree(saved.commit.tree).count()
+        #expect(calls.withLock { $0.allSatisfy { !$0.hasPrefix("get trees/") } })
+    }
+
     @Test func createThatBrokeOffIsFinishedByTheNext() throws {
         let calls = CallCounter()
         let counting = FaultyStore(MemoryStore()) { _ in

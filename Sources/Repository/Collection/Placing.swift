@@ -10,21 +10,23 @@ import Versioning
 struct Placing {
     let store: any ObjectStore
 
-    /// - Parameter extents: the places that an encoded object names.
-    /// - Parameter encode: the object with other places.
+    /// - Parameter existing: the places that an encoded object names.
+    /// - Parameter encode: the object with these places.
+    /// - Returns: the bytes that were written.
     func put(
         _ key: String, _ new: [Extent], existing: ([UInt8]) throws -> [Extent]?, encode: ([Extent]) throws -> [UInt8]
-    ) throws {
-        if try store.swap(key, from: nil, to: encode(new)) { return }
+    ) throws -> [UInt8] {
+        let object = try encode(new)
+        if try store.swap(key, from: nil, to: object) { return object }
         let moves = PackMoves(store: store, remembersAbsence: true)
         for _ in 0..<Repository.maximumPublishAttempts {
-            guard let object = try store.find(key) else {
-                if try store.swap(key, from: nil, to: encode(new)) { return }
+            guard let found = try store.find(key) else {
+                if try store.swap(key, from: nil, to: object) { return object }
                 continue
             }
             // One that does not decode is replaced: nobody could have read places from it.
-            guard let old = try existing(object.bytes), old.count == new.count else {
-                if try store.swap(key, from: object.etag, to: encode(new)) { return }
+            guard let old = try existing(found.bytes), old.count == new.count else {
+                if try store.swap(key, from: found.etag, to: object) { return object }
                 continue
             }
             // The same places again: what would move them fails on our write, and looks again.
@@ -34,7 +36,8 @@ struct Placing {
                 if try moves.present(of: before) != after { notes[before.pack, default: [:]][before.offset] = after }
             }
             for (pack, places) in notes { try note(pack, places) }
-            if try store.swap(key, from: object.etag, to: encode(present)) { return }
+            let placed = try encode(present)
+            if try store.swap(key, from: found.etag, to: placed) { return placed }
         }
         throw RepositoryError.store(.preconditionFailed(key: key))
     }

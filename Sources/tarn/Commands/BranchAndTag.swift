@@ -111,9 +111,12 @@ private func createRef(
     _ name: RefName, _ start: String, _ why: String?, _ repository: Repository, _ author: AuthorArguments,
     _ output: Output
 ) throws {
-    let commit = try repository.resolve(start).commitID
+    let found = try repository.resolve(start)
+    let commit = found.commitID
     let who = try author.resolve()
-    try repository.createRef(name, at: commit, who: who, why: why ?? "Create from \(start)")
+    let isMain = found.ref == (try .branch(Repository.defaultBranch))
+    try repository.createRef(
+        name, at: commit, who: who, why: why ?? "Create from \(start)", main: isMain ? commit : nil)
     try output.show(RefJSON(name: name.name, commit: commit.hex)) { commit.hex }
 }
 
