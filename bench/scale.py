@@ -2,10 +2,12 @@
 
 The tree is imported once: directories of many small files each, which are one directory on this machine, bound to many
 places (so that making the source takes no time; the repository knows nothing of it). A relay in front of the
-server counts requests and bytes. Commands run with an empty cache, unless it says warm."""
+server counts requests and bytes. Commands run with an empty cache, unless it says warm: then on a host that has made the
+branch, and the commits that are merged."""
 
 import contextlib
 import os
+from dataclasses import dataclass
 
 import servers
 from support import MIB, BenchError, Tarn, median, run, stopwatch
@@ -27,11 +29,10 @@ def main(bench):
         tarn("init", tarn.repository)
         total, commit = load(bench, home, tarn, directories, per_directory)
         first_list(bench, home, server, tarn, commit, total)
-        for kind in ("far apart", "in one directory"):
-            is_warm = kind == "in one directory"
-            branch(bench, relay, tarn, kind, is_warm, total)
-            commits(bench, home, relay, tarn, directories, kind, total)
-            merges(bench, relay, tarn, kind, total)
+        for changes in [Changes(kind, is_warm) for kind in ("far apart", "in one directory") for is_warm in (False, True)]:
+            branch(bench, relay, tarn, changes, total)
+            commits(bench, home, relay, tarn, directories, changes, total)
+            merges(bench, relay, tarn, changes, total)
         diff(bench, home, relay, tarn, directories, total)
         daily(bench, home, relay, tarn, total)
 
@@ -118,59 +119,82 @@ def first_list(bench, home, server, tarn, commit, total):
     bench.note(f"{what}: {kinds(counts['lines'])}")
 
 
-def branch_name(kind, turn):
-    return f"{kind.replace(' ', '-')}-{turn}"
+@dataclass
+class Changes:
+    """Ten changes a branch. Far apart they touch ten leaves of the tree, each by itself."""
+    kind: str
+    is_warm: bool
+
+    def __str__(self):
+        return self.kind + (", warm" if self.is_warm else "")
+
+    def branch(self, turn):
+        return f"{self.kind.replace(' ', '-')}-{'warm' if self.is_warm else 'cold'}-{turn}"
+
+    def places(self, point, directories, turn):
+        """Where the changes of a branch go: to other names than those of other branches."""
+        step = directories // 10 if self.kind == "far apart" else 0
+        first = turn * 10 + (ROUNDS * 10 if self.is_warm else 0)
+        return [directory(point, number * step) / f"part-{first + number:05}.parquet" for number in range(10)]
 
 
-def branch(bench, relay, tarn, kind, is_warm, total):
-    """Warm: on a host that has made a branch of this commit before."""
+def branch(bench, relay, tarn, changes, total):
     counts, seconds = [], []
     for turn in range(ROUNDS):
-        if is_warm:
-            tarn("branch", "create", f"before-{turn}", "--from", "main")
+        if changes.is_warm:
+            tarn("branch", "create", f"before-{changes.branch(turn)}", "--from", "main")
         else:
             tarn.forget_cache()
         relay.reset()
-        made = tarn("branch", "create", branch_name(kind, turn), "--from", "main")
+        made = tarn("branch", "create", changes.branch(turn), "--from", "main")
         counts.append(relay.counts())
         seconds.append(made.seconds)
-    add_requests(bench, f"branch create on {total:,} entries{', warm' if is_warm else ''}", counts, 12, seconds, made)
+    if changes.kind == "far apart":
+        what = f"branch create on {total:,} entries" + (", warm" if changes.is_warm else "")
+        add_requests(bench, what, counts, 12, seconds, made)
 
 
-def commits(bench, home, relay, tarn, directories, kind, total):
-    """Ten changes, from the first write to the end of the commit; the mount comes before. Far apart they touch ten
-    leaves of the tree, each by itself."""
-    step = directories // 10 if kind == "far apart" else 0
-    counts, seconds = [], []
+def commits(bench, home, relay, tarn, directories, changes, total):
+    """The mount comes before what is counted. What the changes themselves ask for, to find their directories, is told
+    apart from the commit."""
+    edits, whole, seconds = [], [], []
     for turn in range(ROUNDS):
-        tarn.forget_cache()
-        with tarn.mount(home / "mount", "--write", ref=branch_name(kind, turn)) as mount:
+        if not changes.is_warm:
+            tarn.forget_cache()
+        with tarn.mount(home / "mount", "--write", ref=changes.branch(turn)) as mount:
             if not relay.wait_until_idle(0.5, 60):
                 raise BenchError("the mount does not come to rest")
             relay.reset()
-            for number in range(10):
-                name = f"part-{turn * 10 + number:05}.parquet"
-                (directory(mount.point, number * step) / name).write_text("changed")
-            edited = relay.counts()
+            for place in changes.places(mount.point, directories, turn):
+                place.write_text("changed")
+            edits.append(relay.counts())
             made = tarn("commit", "-m", "Ten changes", cwd=mount.point)
-            counts.append(relay.counts())
+            whole.append(relay.counts())
             seconds.append(made.seconds)
-    add_requests(bench, f"commit of 10 changes {kind} in {total:,} entries", counts, 40, seconds, made)
-    bench.note(f"of these before the commit: {edited['requests']} ({kinds(edited['lines'])})")
+    what = f"commit of 10 changes {changes} in {total:,} entries"
+    own = [without(all, edit) for all, edit in zip(whole, edits)]
+    add_requests(bench, what, own, 40, seconds, made)
+    bench.note(f"{what}: before it, to make the changes: {edits[-1]['requests']} requests ({kinds(edits[-1]['lines'])})")
 
 
-def merges(bench, relay, tarn, kind, total):
+def without(whole, part):
+    """What was counted after `part`."""
+    counts = {name: whole[name] - part[name] for name in ("requests", "up", "down")}
+    return counts | {"lines": whole["lines"][len(part["lines"]):]}
+
+
+def merges(bench, relay, tarn, changes, total):
     """The branches of ten changes each into main. After the first of them main has moved: a merge with two sides."""
     counts, seconds = [], []
     for turn in range(ROUNDS):
-        tarn.forget_cache()
+        if not changes.is_warm:
+            tarn.forget_cache()
         relay.reset()
-        made = tarn("merge", branch_name(kind, turn), "--into", "main", "-m", "Merge")
+        made = tarn("merge", changes.branch(turn), "--into", "main", "-m", "Merge")
         counts.append(relay.counts())
         seconds.append(made.seconds)
-    if kind == "far apart":
-        add_requests(bench, f"merge of 10 changes {kind} in {total:,} entries", counts[:1], 60, seconds[:1], made)
-    add_requests(bench, f"merge of 10 changes and 10 {kind} in {total:,} entries", counts[1:], 60, seconds[1:], made)
+    add_requests(bench, f"merge of 10 changes {changes} in {total:,} entries", counts[:1], 60, seconds[:1], made)
+    add_requests(bench, f"merge of 10 changes and 10 {changes} in {total:,} entries", counts[1:], 60, seconds[1:], made)
 
 
 def diff(bench, home, relay, tarn, directories, total):
