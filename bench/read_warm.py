@@ -46,7 +46,7 @@ def large_file(bench, tarn, mount, places, opening):
         return
     how, target = ("passthrough", 0.85) if passes else ("open=none", 0.5)
     sequential(bench, places, how, target)
-    random_reads(bench, places, how, bench.size(200_000, 5_000))
+    random_reads(bench, places, how, bench.size(1_000_000, 5_000))
     if os.geteuid() == 0:
         cold_pages(bench, places, how, 0.85 if passes else 0.75)
 

@@ -21,6 +21,9 @@ func onInit(_ userData: UnsafeMutableRawPointer?, _ connection: UnsafeMutablePoi
         want(Int32(FUSE_CAP_ASYNC_READ))
         if context.traits.isReadOnly {
             want(Int32(FUSE_CAP_CACHE_SYMLINKS))
+            // An inode's bytes never change: no read looks whether its attributes did. libfuse asks for the other by itself, and
+            // with both the kernel would take that.
+            connection.pointee.want &= ~UInt32(FUSE_CAP_AUTO_INVAL_DATA)
             want(Int32(FUSE_CAP_EXPLICIT_INVAL_DATA))
         }
         connection.pointee.max_write = 1 << 20
