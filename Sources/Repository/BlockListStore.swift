@@ -51,8 +51,12 @@ package final class BlockListStore: Sendable {
     private let uploads = UploadQueue(threads: 4, waiting: 16, isShared: true)
     private static let memoryLimitBytes = 32 << 20
 
-    init(store: any ObjectStore, diskCache: BlockCache?) {
+    private let cacheSalt: UInt64
+
+    /// - Parameter cacheSalt: as for `RepositoryNodeStore`.
+    init(store: any ObjectStore, diskCache: BlockCache?, cacheSalt: UInt64) {
         self.store = store
+        self.cacheSalt = cacheSalt
         self.diskCache = diskCache
     }
 
@@ -183,6 +187,6 @@ package final class BlockListStore: Sendable {
     }
 
     private func cacheKey(_ id: ContentID) -> CacheKey {
-        CacheKey(high: id.prefixWord, low: id.secondWord)
+        CacheKey(high: id.prefixWord, low: id.secondWord ^ cacheSalt)
     }
 }

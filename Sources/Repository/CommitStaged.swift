@@ -324,17 +324,25 @@ extension Repository {
         try baseMove(workspace, to: head, others: head)
     }
 
-    /// The nodes that the move will ask for are in memory, or at least in the cache, when this returns.
+    /// The nodes that the move will ask for are loaded when this returns, so that nobody waits for the store in the
+    /// workspace's transaction.
     ///
     /// - Parameter others: the commit that holds what others changed since the workspace's base, and nothing of ours.
     private func baseMove(_ workspace: Workspace, to id: CommitID, others: CommitID?) throws -> BaseMove {
         // What is staged later takes places from this base.
-        try heedSweeps()
+        let forgot = try heedSweeps()
         let new = tree(try commit(id).tree)
         let baseID = try workspace.base()
         let old = tree(try commit(baseID).tree)
         var changed: [TreePath] = []
         if others != id { try old.diff(to: new) { _ in true } }
+        if forgot {
+            // Else the nodes that both have are here since the names below them were staged.
+            for path in try workspace.stagedPlaces() {
+                _ = try old.entry(at: path)
+                _ = try new.entry(at: path)
+            }
+        }
         if let others, others != baseID {
             try old.pathChanges(to: tree(try commit(others).tree)) { change in
                 if change.new != nil { changed.append(change.path) }

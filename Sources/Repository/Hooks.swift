@@ -73,6 +73,10 @@ extension Repository {
 
     /// The hooks in a commit's tree, and the file's content id; `nil` when it has no such file. Throws `.hooksUnusable`.
     package func hookFile(in commitID: CommitID) throws -> (hooks: [Hook], file: ContentID)? {
+        try retryingStale { try readHookFile(in: commitID) }
+    }
+
+    private func readHookFile(in commitID: CommitID) throws -> (hooks: [Hook], file: ContentID)? {
         guard let path = try? TreePath(parsing: Self.hooksPath),
             let entry = try tree(commit(commitID).tree).entry(at: path)
         else { return nil }

@@ -52,7 +52,10 @@ extension Repository {
         options: MergeOptions = MergeOptions()
     ) throws -> Published {
         if options.fastForwardOnly { return try fastForward(destination, to: source, named: sourceName, info) }
-        return try writing(on: [(source.commitID, source.commit.tree)]) {
+        // What the merge base has may be taken over, too.
+        let bases = try mergeBases(source.commitID, liveRef(destination).commit) { id in try self.commit(id) }
+        let read = [(source.commitID, source.commit.tree)] + (try bases.map { ($0, try commit($0).tree) })
+        return try writing(on: read) {
             try mergeCommit(source, named: sourceName, into: destination, info, options)
         }
     }
@@ -83,12 +86,14 @@ extension Repository {
     package func previewMerge(
         _ source: ResolvedRevision, named sourceName: String, into destination: RefName, _ strategy: MergeStrategy
     ) throws -> MergePreview {
+        try heedSweeps()
         let (_, head) = try liveRef(destination)
         let headCommit = try commit(head)
         let result = try mergeTrees(
             mergeBase(source, sourceName, destination, head), source, headCommit, strategy)
         let own = tree(headCommit.tree)
-        let changes = result.conflicts.isEmpty ? try own.pathChanges(to: own.applying(result.edits)) : []
+        // Not by a tree with the edits: its nodes would be uploaded.
+        let changes = try result.conflicts.isEmpty ? result.edits.compactMap { try own.change($0) } : []
         return MergePreview(head: head, changes: changes, conflicts: result.conflicts.map(\.swapped))
     }
 

@@ -12,6 +12,8 @@ final class NodeCache: Sendable {
         var slots: [NodeID: Slot] = [:]
         var bytes = 0
         var clock: UInt64 = 0
+        /// Raised when all are forgotten.
+        var epoch = 0
     }
 
     private let state = Mutex(State())
@@ -31,8 +33,12 @@ final class NodeCache: Sendable {
         }
     }
 
-    func insert(_ node: Node) {
+    var epoch: Int { state.withLock { $0.epoch } }
+
+    /// - Parameter epoch: of when it was begun to be read; what was forgotten since does not come back.
+    func insert(_ node: Node, ifStill epoch: Int? = nil) {
         state.withLock { state in
+            if let epoch, epoch != state.epoch { return }
             state.clock += 1
             if let old = state.slots.updateValue(Slot(node: node, lastUse: state.clock), forKey: node.id) {
                 state.bytes -= old.node.memoryBytes
@@ -50,6 +56,7 @@ final class NodeCache: Sendable {
 
     func removeAll() {
         state.withLock { state in
+            state.epoch += 1
             state.slots = [:]
             state.bytes = 0
         }

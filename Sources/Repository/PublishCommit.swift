@@ -1,5 +1,6 @@
 import Logging
 import ProllyTree
+import Synchronization
 package import Versioning
 
 /// Who commits, and what they say of it.
@@ -56,9 +57,12 @@ extension Repository {
         var winner = ""
         for attempt in 0..<Self.maximumPublishAttempts {
             pauseBeforeAttempt(attempt)
+            let epoch = copyTrust.withLock { $0.epoch }
             let (ref, head) = try liveRef(branch)
             let commit = try prepare(head, try self.commit(head))
-            if try flush() {
+            try flush()
+            // A sweep since: what was read of the head may have come from copies that it made stale.
+            if copyTrust.withLock({ $0.epoch }) != epoch {
                 winner = "the garbage collector"
                 continue
             }

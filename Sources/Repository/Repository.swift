@@ -22,8 +22,7 @@ package final class Repository: Sendable {
     let history = Mutex(KnownHistory())
     let writeLease = WriteLease()
     let confirmation = UploadConfirmation()
-    /// See `heedSweeps`; `nil` before it was called, and while there was no sweep.
-    let copiesTrustedFrom = Mutex<Int64?>(nil)
+    let copyTrust = Mutex(CopyTrust())
     /// Threads for uploads and downloads.
     package let ioThreads: Int
     /// Threads that fetch blocks ahead of readers: as many as the store may be sent requests at once, so that its own
@@ -71,10 +70,13 @@ package final class Repository: Sendable {
             try makeDirectories(path)
             return try BlockCache(directory: path, limitBytes: options.cacheLimitBytes, logger: logger)
         }
+        // A mirror has the same id, and the same nodes with other places.
+        let place = "\(store.location) \(config.mirror.map { "\($0.source) \($0.since.rfc3339)" } ?? "")"
+        let salt = NodeID(hashing: Array(place.utf8)).prefixWord
         nodes = RepositoryNodeStore(
-            store: store, diskCache: cache, memoryLimitBytes: options.nodeCacheLimitBytes,
+            store: store, diskCache: cache, cacheSalt: salt, memoryLimitBytes: options.nodeCacheLimitBytes,
             uploadThreads: ioThreads)
-        lists = BlockListStore(store: store, diskCache: cache)
+        lists = BlockListStore(store: store, diskCache: cache, cacheSalt: salt)
         blocks = BlockReader(store: store, cache: cache)
     }
 
@@ -89,10 +91,8 @@ package final class Repository: Sendable {
         Tree(root: id, store: nodes)
     }
 
-    /// Waits until all nodes and lists saved so far are in the bucket, where no sweep removes them. Answers whether there
-    /// was a sweep since the last look: what was read meanwhile may have come from stale copies.
-    @discardableResult
-    func flush() throws -> Bool {
+    /// Waits until all nodes and lists saved so far are in the bucket, where no sweep removes them.
+    func flush() throws {
         try confirmation.confirm(in: self)
     }
 }

@@ -17,11 +17,15 @@ package final class RepositoryNodeStore: NodeStore {
     private let pending = Mutex<[NodeID: Node]>([:])
     private let unconfirmed = Mutex<[NodeID: EncodedNode]>([:])
     private let preparation: NodePreparation
-    /// Raised when copies are forgotten.
-    private let epoch = Atomic<Int>(0)
+    private let cacheSalt: UInt64
 
-    package init(store: any ObjectStore, diskCache: BlockCache?, memoryLimitBytes: Int, uploadThreads: Int) {
+    /// - Parameter cacheSalt: keeps the copies of this repository apart from those of its mirrors, which have the same nodes in
+    ///   other places.
+    package init(
+        store: any ObjectStore, diskCache: BlockCache?, cacheSalt: UInt64, memoryLimitBytes: Int, uploadThreads: Int
+    ) {
         self.store = store
+        self.cacheSalt = cacheSalt
         self.diskCache = diskCache
         memory = NodeCache(limitBytes: memoryLimitBytes)
         uploads = UploadQueue(threads: uploadThreads, waiting: uploadThreads * 4, isShared: true)
@@ -44,19 +48,15 @@ package final class RepositoryNodeStore: NodeStore {
     }
 
     private func read(_ id: NodeID) throws(TreeError) -> Node {
-        let started = epoch.load(ordering: .acquiring)
+        let epoch = memory.epoch
         let bytes = try fetch(id)
         let node = try decode(id, bytes)
-        memory.insert(node)
-        if epoch.load(ordering: .acquiring) != started { memory.remove(id) }
+        memory.insert(node, ifStill: epoch)
         return node
     }
 
     /// What is in memory is read again, from the cache or the bucket.
-    func forgetCopies() {
-        epoch.add(1, ordering: .releasing)
-        memory.removeAll()
-    }
+    func forgetCopies() { memory.removeAll() }
 
     /// Reads the node's location part again from the bucket, past every cache: after a repack it names other packs.
     package func reload(_ id: NodeID) throws(TreeError) -> Node {
@@ -146,7 +146,7 @@ package final class RepositoryNodeStore: NodeStore {
     }
 
     private func cacheKey(_ id: NodeID) -> CacheKey {
-        CacheKey(high: id.prefixWord, low: id.secondWord)
+        CacheKey(high: id.prefixWord, low: id.secondWord ^ cacheSalt)
     }
 }
 

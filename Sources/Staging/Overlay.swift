@@ -397,6 +397,20 @@ extension Overlay {
         try Row.fetchAll(database, sql: sql, arguments: arguments)
     }
 
+    func stagedPlaces() throws -> [TreePath] {
+        let rows = try Row.fetchCursor(
+            database,
+            sql: """
+                SELECT node.origin, name.name FROM \(prefix)name AS name JOIN \(prefix)node AS node ON node.id = name.parent
+                WHERE node.origin IS NOT NULL
+                """)
+        var places: [TreePath] = []
+        while let row = try rows.next() {
+            places.append(try TreePath(parsing: bytes(row[0])).appending(bytes(row[1])))
+        }
+        return places
+    }
+
     func namelessNodes() throws -> [StagedNodeID] {
         try rows(
             "SELECT id FROM \(prefix)node WHERE id <> 1 AND id NOT IN (SELECT node FROM \(prefix)name WHERE node IS NOT NULL)"

@@ -62,6 +62,11 @@ extension Workspace {
         }
     }
 
+    /// Where the names that are staged would be in the base.
+    package func stagedPlaces() throws -> [TreePath] {
+        try read { try $0.stagedPlaces() }
+    }
+
     /// Makes the move to another base durable, then deletes the data files that nothing refers to any more.
     package func finishMove() throws {
         try makeDurable()

@@ -127,29 +127,50 @@ extension WorkspaceFileSystem {
         let kernel = kernel.withLock { $0 }
         let (before, conflicts, head, finished) = try gate.alone {
             try persistAll()
-            let before = table.withLock { table in table.inodes.values.map { ($0, $0.backing) } }
             let change = try prepare()
             let base = repository.tree(try repository.commit(change.head).tree)
-            let conflicts = try table.withLock { table in
+            try warm(base)
+            let (before, conflicts) = try table.withLock { table in
+                let before = table.inodes.values.map { ($0, $0.backing) }
                 let conflicts = try makingRoom(true) { try change.apply() }
                 table.base = base
                 table.baseCommit = change.head
                 table.invalidate()
-                return conflicts
+                return (before, conflicts)
             }
             return (before, conflicts, change.head, Result { try makingRoom(true) { try change.finish() } })
         }
+        var failure: (any Error)?
         for (inode, old) in before {
-            let isSame = try table.withLock { table in
-                guard table.inodes[inode.number] != nil else { return true }
-                let now = try current(&table, inode.number).backing
-                return old.isDirectory || now.hasSameContent(as: old, foreign: foreign)
+            do {
+                if try showsOther(inode, than: old, foreign) { kernel?.dropContent(of: inode.number) }
+            } catch {
+                // What it shows now is not known: the kernel is to ask.
+                kernel?.dropContent(of: inode.number)
+                failure = failure ?? error
             }
-            if !isSame { kernel?.dropContent(of: inode.number) }
         }
         for (parent, name) in table.withLock({ $0.takeSevered() }) { kernel?.dropName(name, in: parent) }
         try finished.get()
+        if let failure { throw failure }
         return (head, conflicts)
+    }
+
+    /// Loads the nodes that the known inodes will need, so that nobody waits for the store under the table's lock.
+    private func warm(_ base: Repository.SnapshotTree) throws {
+        for inode in allInodes {
+            if let origin = inode.backing.origin { _ = try base.entry(at: origin) }
+        }
+    }
+
+    private func showsOther(
+        _ inode: WorkspaceInode, than old: Backing, _ foreign: Set<TreePath>?
+    ) throws -> Bool {
+        try table.withLock { table in
+            guard table.inodes[inode.number] != nil else { return false }
+            let now = try current(&table, inode.number).backing
+            return !old.isDirectory && !now.hasSameContent(as: old, foreign: foreign)
+        }
     }
 
     package func abandonSeal() throws {

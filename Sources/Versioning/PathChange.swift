@@ -65,6 +65,15 @@ extension Tree {
         try diff(to: other) { try body(PathChange(item: $0)) }
     }
 
+    /// What an edit would change; `nil` when that is nothing.
+    package func change(_ edit: Edit) throws -> PathChange? {
+        let old = try get(edit.key)
+        if old?.value == edit.item?.value { return nil }
+        return try PathChange(
+            path: TreePath(itemKey: edit.key), old: old.map(LocatedEntry.init(item:)),
+            new: edit.item.map(LocatedEntry.init(item:)))
+    }
+
     /// The same for a path and everything below it only: what else differs costs nothing.
     package func pathChanges(to other: Tree, atOrBelow path: TreePath, _ body: (PathChange) throws -> Bool) throws {
         if path.isRoot { return try pathChanges(to: other, body) }

@@ -98,6 +98,8 @@ struct OpenWorkspace {
     }
 
     func discard(_ paths: [TreePath]) throws {
-        if let liveMount { try liveMount.discard(paths) } else { try workspace.discard(paths) }
+        if let liveMount { return try liveMount.discard(paths) }
+        try workspace.discard(paths)
+        try workspace.makeDurable()
     }
 }

@@ -41,6 +41,32 @@ import Versioning
         #expect(try reopen(store).fsck(data: true).damage.isEmpty)
     }
 
+    /// Equal bytes, uploaded again by a writer that ends before its packs are whole: nobody is led to them.
+    @Test func uploadThatBreaksOffLeavesOthersPlaces() throws {
+        let repository = try makeRepository(in: store)
+        let empty = try repository.head()
+        let source = try TemporaryDirectory()
+        var random = SeededRandom(seed: 6)
+        let bytes = random.bytes(12 << 20)
+        try source.write("large", bytes)
+        let first = try repository.importDirectory(source.path, into: .main, .test("first")).commitID
+        let work = try RefName.branch("work")
+        try repository.createRef(work, at: empty, who: "w", why: "")
+        let broken = FaultyStore(store) { call in
+            let isPack = call.key.hasPrefix("packs/") && [.put, .completeUpload].contains(call.kind)
+            return isPack ? .failBefore(.refused(key: call.key, status: 403, code: "", message: "")) : .pass
+        }
+        do {
+            _ = try reopen(broken).importDirectory(source.path, into: work, .test("second"))
+            Issue.record("it was imported without packs")
+        } catch {}
+        #expect(try keys("moved/").isEmpty)
+        try repository.keep("**", commits: 1)
+        try reopen(store).collect(afterDays: 40)
+        #expect(try reopen(store).bytes(of: "large", in: first) == bytes)
+        #expect(try reopen(store).fsck(data: true).damage.isEmpty)
+    }
+
     private func keys(_ prefix: String) throws -> [String] {
         try store.list(prefix: prefix, after: nil, limit: 1000).objects.map(\.key)
     }

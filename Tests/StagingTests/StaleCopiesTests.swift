@@ -2,6 +2,7 @@ import ObjectStorage
 import ProllyTree
 import Repository
 import Staging
+import Synchronization
 import TestSupport
 import Testing
 import VFS
@@ -76,6 +77,50 @@ import Versioning
         try mount.edit("b", at: 0, Array("T".utf8))
         _ = try mount.commit()
         try expectWhole(["a": "one", "b": "Two"])
+    }
+
+    /// Nor does it upload anything.
+    @Test func previewedMergesDoNotPublishOldPlaces() throws {
+        let work = try RefName.branch("work")
+        let fresh = try reopen(store)
+        try fresh.createRef(work, at: fresh.head(), who: "w", why: "")
+        try fresh.importing("c", "three", into: work)
+        try fresh.importing("d", "four")
+        let objects = try keys("")
+        let preview = try host.previewMerge(host.resolve("work"), named: "work", into: .main, MergeStrategy())
+        #expect(preview.changes.map { "\($0.path)" } == ["c"] && preview.conflicts.isEmpty)
+        try host.nodes.flush()
+        #expect(try keys("") == objects)
+        try expectWhole(["a": "one", "b": "two", "d": "four"])
+    }
+
+    /// A mirror has the same nodes in other places.
+    @Test func copiesAreKeptForEachPlaceOfARepository() throws {
+        let copy = MemoryStore()
+        _ = try host.mirror(to: copy, targetQuirks: host.config.store)
+        let mirror = try reopen(copy, cache: cache)
+        let head = try mirror.head()
+        #expect(try mirror.bytes(of: "a", in: head) == Array("one".utf8))
+        #expect(try mirror.fsck(data: true).damage.isEmpty)
+    }
+
+    /// A sweep that was killed does not keep copies from being believed for ever.
+    @Test(arguments: [(60, true), (2 * 86_400, false)])
+    func sweepThatBrokeOffIsOver(secondsAgo: Int64, isUnderWay: Bool) throws {
+        let began = Timestamp(seconds: now().seconds - secondsAgo, nanoseconds: 0).rfc3339
+        let notices = #"{"format":1,"runs":[{"began":"\#(began)","id":"x","pages":0,"pulse":3}]}"#
+        _ = try store.put("gc/sweeps.json", Array(notices.utf8), .none)
+        let fresh = try reopen(store, cache: cache)
+        try fresh.importing("c", "three")
+        let gets = Mutex(0)
+        let counting = FaultyStore(store) { call in
+            if call.kind == .get, call.key.hasPrefix("trees/") { gets.withLock { $0 += 1 } }
+            return .pass
+        }
+        let again = try reopen(counting, cache: cache)
+        try again.heedSweeps()
+        _ = try again.tree(again.commit(again.head()).tree).count()
+        #expect(gets.withLock { $0 > 0 } == isUnderWay)
     }
 
     @Test func readersFindTheNewPlaces() throws {

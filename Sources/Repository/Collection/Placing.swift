@@ -31,6 +31,7 @@ struct Placing {
             }
             // The same places again: what would move them fails on our write, and looks again.
             let present = try old == new ? new : new.map { $0.codec == .zeros ? $0 : try moves.present(of: $0) }
+            try requirePacks(of: present, besides: old)
             var notes: [PackID: [UInt64: Extent]] = [:]
             for (before, after) in zip(old, present) where before != after && before.codec != .zeros {
                 if try moves.present(of: before) != after { notes[before.pack, default: [:]][before.offset] = after }
@@ -40,6 +41,18 @@ struct Placing {
             if try store.swap(key, from: found.etag, to: placed) { return placed }
         }
         throw RepositoryError.store(.preconditionFailed(key: key))
+    }
+
+    /// Who replaces places takes the only way to the old ones away, and the collector follows it: the new packs must be
+    /// there. One may still be on its way, then a later attempt succeeds (`UploadQueue`); or it was learned from a stale
+    /// copy. Throws `.missingObject`.
+    private func requirePacks(of new: [Extent], besides old: [Extent]) throws {
+        let known = Set(old.map(\.pack))
+        for pack in Set(new.filter { $0.codec != .zeros }.map(\.pack)).subtracting(known) {
+            let key = ObjectKeys.pack(pack)
+            guard try store.findInfo(key) == nil else { continue }
+            throw RepositoryError.missingObject(object: key, neededBy: "a place that others have too")
+        }
     }
 
     private func note(_ pack: PackID, _ places: [UInt64: Extent]) throws {

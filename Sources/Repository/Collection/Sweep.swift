@@ -123,6 +123,7 @@ final class SweepNotice: Sendable {
             try SweepNotices.update(in: repository.store) { [id] notices in
                 guard let index = notices.runs.firstIndex(where: { $0.id == id }) else { return }
                 notices.runs[index].pulse += 1
+                notices.runs[index].alive = now()
             }
             state.withLock { $0.pulsed = start }
         } catch {

@@ -11,6 +11,8 @@ struct SweepNotices: Codable {
         var ended: Timestamp?
         /// Changes as long as the run lives.
         var pulse: Int
+        /// When it changed last, by the run's clock.
+        var alive: Timestamp?
         /// `gc/doomed/<id>/<0 ..< pages>` hold the ids of the nodes and lists that the run deletes, 32 bytes each.
         var pages: Int
     }
@@ -34,7 +36,7 @@ struct SweepNotices: Codable {
     }
 
     /// A run that has shown no life for so long has ended.
-    private static let deadAfterMilliseconds = 180_000
+    static let deadAfterMilliseconds = 180_000
 
     static func waitForEnd(of run: Run, in store: any ObjectStore) throws {
         var pulse = run.pulse
@@ -79,8 +81,8 @@ final class UploadConfirmation: Sendable {
     private let state = Monitor(State())
 
     /// Waits until all that was saved is uploaded, and for sweeps that would delete some of it. One caller at a time,
-    /// so that nobody goes on while another still confirms what both rely on. Answers what `heedSweeps` does.
-    func confirm(in repository: Repository) throws -> Bool {
+    /// so that nobody goes on while another still confirms what both rely on.
+    func confirm(in repository: Repository) throws {
         let last = state.wait { state -> Timestamp?? in
             guard !state.isBusy else { return nil }
             state.isBusy = true
@@ -90,35 +92,32 @@ final class UploadConfirmation: Sendable {
         let started = now()
         let nodes = repository.nodes.takeUnconfirmed()
         let lists = repository.lists.takeUnconfirmed()
-        var sawSweep = false
         do {
             try repository.nodes.flush()
             try repository.lists.flush()
-            if !nodes.isEmpty || !lists.isEmpty { sawSweep = try outlast(since: last, nodes, lists, repository) }
+            if !nodes.isEmpty || !lists.isEmpty { try outlast(since: last, nodes, lists, repository) }
         } catch {
             repository.nodes.giveBack(nodes)
             repository.lists.giveBack(lists)
             throw error
         }
         state.update { $0.lastConfirmed = started }
-        return sawSweep
     }
 
     private func outlast(
         since last: Timestamp?, _ nodes: [NodeID: EncodedNode], _ lists: [ContentID: BlockList],
         _ repository: Repository
-    ) throws -> Bool {
+    ) throws {
         var handled: Set<String> = []
-        var sawSweep = false
         while true {
             let notices = try SweepNotices.load(from: repository.store)?.notices
-            if repository.heed(notices) { sawSweep = true }
+            repository.heed(notices)
             let unhandled = (notices?.runs ?? []).filter { run in
                 guard !handled.contains(run.id) else { return false }
                 guard let ended = run.ended, let last else { return true }
                 return ended.seconds + SweepNotices.clockDifferenceSeconds > last.seconds
             }
-            if unhandled.isEmpty { return sawSweep }
+            if unhandled.isEmpty { return }
             for run in unhandled {
                 let doomed = try doomed(by: run, repository)
                 let hitNodes = nodes.values.filter { doomed.contains($0.id) }

@@ -207,8 +207,6 @@ struct Mount: ParsableCommand {
                 message: "'\(revision ?? "")' is no branch, so it cannot be written to",
                 hint: "Make a branch from it: tarn branch create NAME --from \(revision ?? "REV")", code: .usage)
         }
-        // What is staged takes places of blocks from the base.
-        try repository.heedSweeps()
         let directory = HostDirectories.workspace(repository.config.id, options.workspace ?? branch.name)
         try makeDirectories(directory)
         let socket = HostDirectories.runtime() + "/\(getpid()).sock"
@@ -219,6 +217,8 @@ struct Mount: ParsableCommand {
         let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
         try workspace.beginUse()
         let lease = MountLease(of: workspace, repository, logger)
+        // What is staged takes places of blocks from the base, which the lease protects from now on.
+        try repository.heedSweeps()
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             repository: repository, workspace: workspace, mountDescription: description.json,
