@@ -350,7 +350,8 @@ extension Repository {
             }
         }
         return BaseMove(
-            to: id, oldEntry: { try old.entry(at: $0) }, newEntry: { try new.entry(at: $0) }, others: changed)
+            to: id, oldEntry: { try old.entry(at: $0) }, newEntry: { try new.entry(at: $0) }, others: changed,
+            forgotCopies: forgot)
     }
 }
 

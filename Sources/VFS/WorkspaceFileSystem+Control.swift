@@ -69,6 +69,7 @@ extension WorkspaceFileSystem {
     package func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
         try changingBelow(foreign: foreign) { [workspace] in
             let move = try repository.moveToSealed(workspace, commit)
+            try warm(move)
             return ChangeBelow(head: commit, apply: { try workspace.rebase(move) }, finish: workspace.finishMove)
         }.conflicts
     }
@@ -79,6 +80,7 @@ extension WorkspaceFileSystem {
             let head = try repository.liveRef(.branch(workspace.info.branch)).commit
             guard try workspace.base() != head else { return ChangeBelow(head: head, apply: { [] }) }
             let move = try repository.moveToHead(workspace, head)
+            try warm(move)
             return ChangeBelow(head: head, apply: { try workspace.update(move) }, finish: workspace.finishMove)
         }
     }
@@ -129,7 +131,6 @@ extension WorkspaceFileSystem {
             try persistAll()
             let change = try prepare()
             let base = repository.tree(try repository.commit(change.head).tree)
-            try warm(base)
             let (before, conflicts) = try table.withLock { table in
                 let before = table.inodes.values.map { ($0, $0.backing) }
                 let conflicts = try makingRoom(true) { try change.apply() }
@@ -156,10 +157,12 @@ extension WorkspaceFileSystem {
         return (head, conflicts)
     }
 
-    /// Loads the nodes that the known inodes will need, so that nobody waits for the store under the table's lock.
-    private func warm(_ base: Repository.SnapshotTree) throws {
+    /// Loads the nodes that the known inodes will need, where they may be here no more, so that nobody waits for the store
+    /// under the table's lock.
+    private func warm(_ move: BaseMove) throws {
+        guard move.forgotCopies else { return }
         for inode in allInodes {
-            if let origin = inode.backing.origin { _ = try base.entry(at: origin) }
+            if let origin = inode.backing.origin { _ = try move.newEntry(origin) }
         }
     }
 
