@@ -40,11 +40,12 @@ extension Repository {
     /// Asks for leave to make a move. What it moves to must be in the bucket. Runs the hooks of the move's event, and
     /// blocks for as long as they take.
     ///
-    /// Throws `.protected`, `.notApproved`, `.hooksUnusable`, `.hooksUntrusted`, `.hooksRefused`.
+    /// Throws `.protected`, `.notApproved`, `.hooksBroken`, `.hooksUnusable`, `.hooksUntrusted`, `.hooksRefused`.
     func admit(_ move: RefMove) throws -> Admission {
         guard RefName.Kind.named.contains(move.ref.kind) else { return Admission(move) }
         let rules = try refuseIfProtected(move.ref, move.operation)
         let approvals = try approvals(of: move, wanted: rules.map(\.approvals).max() ?? 0)
+        try refuseBrokenHooks(move)
         let (before, after) = try hooks(for: move)
         var gates: [HookRecordID] = []
         if !before.isEmpty {

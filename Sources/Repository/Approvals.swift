@@ -7,6 +7,8 @@ package struct Approval: Sendable {
     package let who: String
     package let when: Timestamp
     package let why: String
+    /// By the author of the commit: it does not count.
+    package let isOwn: Bool
 }
 
 extension Repository {
@@ -41,12 +43,16 @@ extension Repository {
 
     /// Each person's newest word, where it is a yes, oldest first.
     private func approvals(in snapshot: RefSnapshot) throws -> [Approval] {
+        let author = try snapshot.commit.map { personKey(try commit($0).author) }
         var heard: Set<String> = []
         var approvals: [Approval] = []
         try forEachMovement(of: snapshot) { id, movement in
-            if heard.insert(personKey(movement.who)).inserted, movement.operation != .withdraw {
+            let person = personKey(movement.who)
+            if heard.insert(person).inserted, movement.operation != .withdraw {
                 approvals.append(
-                    Approval(movementID: id, who: movement.who, when: movement.when, why: movement.why))
+                    Approval(
+                        movementID: id, who: movement.who, when: movement.when, why: movement.why,
+                        isOwn: person == author))
             }
             return true
         }
@@ -58,9 +64,8 @@ extension Repository {
         guard wanted > 0, [.merge, .fastForward, .revert].contains(move.operation), let source = move.source else {
             return []
         }
-        let author = personKey(try commit(source).author)
         let given = try approvals(of: source, into: move.ref, isRevert: move.operation == .revert)
-            .filter { personKey($0.who) != author }
+            .filter { !$0.isOwn }
         guard given.count >= wanted else {
             throw RepositoryError.notApproved(
                 move.ref, source: source, by: given.map(\.who), wanted: wanted, isRevert: move.operation == .revert)

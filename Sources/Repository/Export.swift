@@ -17,7 +17,7 @@ extension Repository {
         let target = Array(destination.utf8)
         guard top.entry.isDirectory else {
             try writeEntry(top, to: target)
-            return
+            return report(path, top.entry.sizeBytes)
         }
         try makeEmptyDirectory(target)
         var directories: [(path: [UInt8], entry: Entry)] = [(target, top.entry)]

@@ -103,7 +103,16 @@ extension Repository {
         let main = try RefName.branch(Self.defaultBranch)
         let decides = move.operation == .create || move.operation == .delete ? main : move.ref
         let holder = decides == move.ref ? move.old : try move.main ?? head(of: decides)
-        let found = try holder.flatMap(hookFile)
+        let found: (hooks: [Hook], file: ContentID)?
+        do {
+            found = try holder.flatMap(hookFile)
+        } catch RepositoryError.hooksUnusable(let reason) {
+            // No gate is skipped: nobody can say what it would be. Else nothing could ever mend the file.
+            guard decides == move.ref, try mendsOnlyHooks(move) else {
+                throw RepositoryError.hooksUnusable(reason: "\(decides.name):\(reason)")
+            }
+            found = nil
+        }
         func hooks(_ moment: HookMoment) -> ApplicableHooks {
             let hooks = found?.hooks.filter { hook in
                 move.isAsked(by: hook.events, moment) && hook.refs.contains { Glob($0).matches(move.ref.name) }
@@ -113,6 +122,41 @@ extension Repository {
                 file: found?.file ?? ContentID(hashing: []), origin: "\(decides.name):\(Self.hooksPath)")
         }
         return (hooks(.before), hooks(.after))
+    }
+}
+
+extension Repository {
+    /// Refuses a move that would publish a hooks file which nobody understands: everything after it would be refused.
+    func refuseBrokenHooks(_ move: RefMove) throws {
+        guard move.isMadeOfNewContent, let new = move.new else { return }
+        do {
+            _ = try hookFile(in: new)
+        } catch RepositoryError.hooksUnusable(let reason) {
+            throw RepositoryError.hooksBroken(reason: reason)
+        }
+    }
+
+    /// Whether a move changes the hooks file, its directory, and times of directories, and nothing else.
+    private func mendsOnlyHooks(_ move: RefMove) throws -> Bool {
+        guard move.isMadeOfNewContent, let old = move.old, let new = move.new else { return false }
+        let file = try TreePath(parsing: Self.hooksPath)
+        var isOnlyThat = true
+        try tree(commit(old).tree).pathChanges(to: tree(commit(new).tree)) { change in
+            isOnlyThat = change.path == file || change.path == file.parent || change.isOnlyTimeOfDirectory
+            return isOnlyThat
+        }
+        return isOnlyThat
+    }
+}
+
+extension RefMove {
+    /// It shows a tree that the branch did not have. (A reset brings back what was.)
+    fileprivate var isMadeOfNewContent: Bool {
+        guard ref.kind == .branch else { return false }
+        return switch operation {
+        case .commit, .import, .cherryPick, .merge, .fastForward, .revert: true
+        case .reset, .create, .delete, .protect, .approve, .withdraw: false
+        }
     }
 }
 
@@ -126,7 +170,7 @@ package func parseHooks(_ text: String) throws(HookFault) -> [Hook] {
     do {
         file = try YAMLDecoder().decode(HookFile.self, from: text)
     } catch {
-        throw HookFault(reason: "\(error)".split(separator: "\n").joined(separator: " "))
+        throw HookFault(reason: words(error).split(separator: "\n").joined(separator: " "))
     }
     var names: Set<String> = []
     var hooks: [Hook] = []
@@ -139,6 +183,19 @@ package func parseHooks(_ text: String) throws(HookFault) -> [Hook] {
         hooks.append(hook)
     }
     return hooks
+}
+
+/// What is wrong with a file, without the decoder's own words around it.
+private func words(_ error: any Error) -> String {
+    switch error {
+    case let fault as HookFault: fault.reason
+    case DecodingError.dataCorrupted(let context):
+        context.underlyingError.map(words) ?? context.debugDescription
+    case DecodingError.keyNotFound(let key, _): "a hook needs '\(key.stringValue)'"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+        context.debugDescription
+    default: "\(error)"
+    }
 }
 
 private let hookEvents = Set(

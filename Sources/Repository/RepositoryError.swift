@@ -13,6 +13,8 @@ package enum RepositoryError: Error, Sendable {
     case refNotFound(RefName)
     case refExists(RefName)
     case revisionNotFound(String)
+    /// A ref had no commit yet at that time.
+    case notThereYet(RefName, at: String, since: Timestamp)
     case ambiguousRevision(String, candidates: [String])
     case badRevision(RevisionFault)
     case noParent(CommitID, number: Int)
@@ -36,6 +38,8 @@ package enum RepositoryError: Error, Sendable {
     case notApproved(RefName, source: CommitID, by: [String], wanted: Int, isRevert: Bool)
     /// The hooks file cannot be read, or this program cannot run it.
     case hooksUnusable(reason: String)
+    /// What is to be published has a hooks file that nobody understands.
+    case hooksBroken(reason: String)
     /// This user has not trusted the hooks file.
     case hooksUntrusted(origin: String, file: ContentID)
     /// Hooks that did not pass, with what they printed.

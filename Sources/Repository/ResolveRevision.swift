@@ -80,13 +80,16 @@ extension Repository {
     /// Where the ref pointed at `time`: the newest movement that is not later.
     private func commit(of ref: RefName, at time: Timestamp, _ text: String) throws -> CommitID {
         var found: CommitID?
+        var first: Timestamp?
         try forEachMovement(of: liveRef(ref).snapshot) { _, movement in
+            first = movement.when
             guard movement.when <= time else { return true }
             found = movement.new
             return false
         }
-        guard let found else { throw RepositoryError.revisionNotFound(text) }
-        return found
+        if let found { return found }
+        guard let first, first > time else { throw RepositoryError.revisionNotFound(text) }
+        throw RepositoryError.notThereYet(ref, at: text, since: first)
     }
 
     /// The entry at a path of a commit. The root always exists. Throws `.collected` when the commit's data is gone,

@@ -66,7 +66,7 @@ final class RefDirectory: Sendable {
         do {
             let found = try repository.resolve(text)
             return found.ref == nil ? .commit(found.commitID) : nil
-        } catch RepositoryError.revisionNotFound, RepositoryError.ambiguousRevision {
+        } catch RepositoryError.revisionNotFound, RepositoryError.notThereYet, RepositoryError.ambiguousRevision {
             return nil
         }
     }

@@ -43,8 +43,8 @@ func writeError(_ text: String) {
 
 /// Prints what failed and what to do, then ends the process.
 func fail(_ message: String, hint: String? = nil, code: Code) -> Never {
-    // A message that is a list ends with a line break.
-    let link = message.hasSuffix("\n") ? "" : ". "
+    // A message that is a list ends with a line break, and one that asks or tells has its own end.
+    let link = message.hasSuffix("\n") ? "" : message.hasSuffix("?") || message.hasSuffix(".") ? " " : ". "
     writeError("tarn: \(message)\(hint.map { link + $0 } ?? "")")
     fflush(nil)
     exit(code.rawValue)
@@ -103,6 +103,10 @@ private func words(_ error: RepositoryError) -> FailureDescription {
         FailureDescription(
             message: "'\(text)' is no branch, tag or commit here",
             hint: "See 'tarn branch list', 'tarn tag list' and 'tarn log'", code: .notFound)
+    case .notThereYet(let ref, let text, let since):
+        FailureDescription(
+            message: "'\(text)' names no commit: '\(ref.name)' begins at \(since.rfc3339.prefix(19))Z",
+            hint: "'tarn audit log \(ref.name)' shows where it was when", code: .notFound)
     case .ambiguousRevision(let text, let candidates):
         FailureDescription(
             message: "'\(text)' is the beginning of several commits: \(candidates.joined(separator: ", "))",
@@ -155,7 +159,12 @@ private func words(_ error: RepositoryError) -> FailureDescription {
             code: .refused)
     case .hooksUnusable(let reason):
         FailureDescription(
-            message: "the hooks cannot be run, so nothing may pass them: \(reason)", code: .refused)
+            message: "the hooks cannot be run, so nothing may pass them: \(reason)",
+            hint: "A commit, import or merge that changes only \(Repository.hooksPath) there may mend it",
+            code: .refused)
+    case .hooksBroken(let reason):
+        FailureDescription(
+            message: "\(reason)", hint: "Mend it first: once it is published, nothing else may pass it", code: .refused)
     case .hooksUntrusted(let origin, let file):
         FailureDescription(
             message: "the hooks in \(origin) are not trusted on this host, and untrusted hooks are never skipped",

@@ -97,7 +97,18 @@ struct OpenWorkspace {
         return try liveMount.update()
     }
 
+    /// Whether a path is neither staged nor in the base. What lies in directories that are staged is not looked for.
+    private func isNowhere(_ path: TreePath) throws -> Bool {
+        guard let top = path.components.first else { return false }
+        let staged = try workspace.read { try $0.lookup(.root, top) }
+        guard case .untouched = staged else { return false }
+        return try repository.tree(repository.commit(workspace.base()).tree).entry(at: path) == nil
+    }
+
     func discard(_ paths: [TreePath]) throws {
+        for path in paths where try isNowhere(path) {
+            throw CommandFailure(message: "there is nothing at '\(path)', staged or committed", code: .notFound)
+        }
         if let liveMount { return try liveMount.discard(paths) }
         try workspace.discard(paths)
         try workspace.makeDurable()

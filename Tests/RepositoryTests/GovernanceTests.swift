@@ -338,6 +338,70 @@ import Versioning
         #expect(throws: HookFault.self) { try parseHooks(text) }
     }
 
+    @Test func fileThatIsNotUnderstoodIsNotPublished() throws {
+        let head = try repository.head()
+        for (branch, name) in [(RefName.main, "main"), (work, "work")] {
+            #expect {
+                try change(branch, [".tarn/hooks.yaml": "hooks: [", "c": name])
+            } throws: {
+                if case RepositoryError.hooksBroken = $0 { true } else { false }
+            }
+        }
+        #expect(try repository.head() == head)
+        try change(.main, [".tarn/hooks.yaml": "hooks: []", "c": "c"])
+    }
+
+    /// As a client that did not look would leave it.
+    private func breakHooks() throws {
+        let other = try repository.commit(change(work, ["text": "hooks: ["]))
+        let donor = try repository.entry(at: TreePath(parsing: "text"), in: other, named: "work")
+        let (head, before) = (try repository.head(), try repository.commit(repository.head()))
+        let file = try TreePath(parsing: Repository.hooksPath)
+        let directory = LocatedEntry(Entry(kind: .directory, mode: 0o755, modified: now()))
+        let edits = [(TreePath.root.appending(Array(".tarn".utf8)), directory), (file, donor)].map { path, entry in
+            Edit.put(entry.item(at: path))
+        }
+        let tree = try repository.tree(before.tree).applying(edits.sorted { compareBytes($0.key, $1.key) < 0 })
+        try repository.nodes.flush()
+        let record = encodeRecord(
+            Commit(
+                tree: tree.root, parents: [head], author: "a", committer: "a", time: now(), message: "broken",
+                metadata: [:], generation: before.generation + 1, counts: before.counts))
+        let id = CommitID(hashing: record)
+        _ = try store.put("commits/\(id.hex)", record, .none)
+        _ = try repository.reset(.main, to: id, who: "a", why: "broken")
+    }
+
+    /// P5: nothing passes but what mends the file, and that only as the rules allow it.
+    @Test func fileThatIsNotUnderstoodCanBeMended() throws {
+        try breakHooks()
+        let useless: (any Error) -> Bool = { if case RepositoryError.hooksUnusable = $0 { true } else { false } }
+        #expect(throws: RepositoryError.self) { try change(.main, ["c": "c"]) }
+        #expect {
+            try change(.main, [".tarn/hooks.yaml": "hooks: []", "c": "c"])
+        } throws: {
+            useless($0)
+        }
+        #expect {
+            try repository.createRef(.branch("new"), at: repository.head(), who: "w", why: "")
+        } throws: {
+            useless($0)
+        }
+        try change(.main, [".tarn/hooks.yaml": Self.hooks])
+        try change(.main, ["c": "c"])
+        #expect(throws: RepositoryError.self) { try merge("work") }
+    }
+
+    @Test func whatMendsHooksObeysTheRules() throws {
+        try breakHooks()
+        try protect("main")
+        #expect {
+            try change(.main, [".tarn/hooks.yaml": Self.hooks])
+        } throws: {
+            if case RepositoryError.protected = $0 { true } else { false }
+        }
+    }
+
     // MARK: Audit
 
     @Test func checkpointShowsThatTheEndOfAChainWasCutOff() throws {

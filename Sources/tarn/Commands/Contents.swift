@@ -171,7 +171,7 @@ struct Export: ParsableCommand {
             "DIR must not exist or be empty. Every byte is verified; modes, times, links and holes are restored.")
 
     @Argument(help: "REV[:PATH].") var place: String
-    @Argument(help: "The directory to make.") var directory: String
+    @Argument(help: "The directory to make; of a single file, the file.") var directory: String
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var json: JSONArguments
 

@@ -81,7 +81,7 @@ struct Mount: ParsableCommand {
         }
         defer { free(resolved) }
         let path = String(cString: resolved)
-        guard let stream = opendir(path) else {
+        guard let stream = try openMountPoint(path) else {
             throw CommandFailure(
                 message: "the mount point \(directory) cannot be used: \(String(cString: strerror(errno)))")
         }
@@ -105,6 +105,18 @@ struct Mount: ParsableCommand {
             throw CommandFailure(message: "fusermount3 is not installed", hint: "Install it: apt install fuse3")
         }
         return path
+    }
+
+    /// The directory, after a mount that lies there without its process, which was killed, was taken away; `nil` with errno.
+    private func openMountPoint(_ path: String) throws -> OpaquePointer? {
+        if let stream = opendir(path) { return stream }
+        let failure = errno
+        guard failure == ENOTCONN, Unmount.isMounted(path), try Unmount.detach(path, lazy: false) else {
+            errno = failure
+            return nil
+        }
+        writeError("tarn: the mount that was at \(directory) had ended without being unmounted; it was taken away")
+        return opendir(path)
     }
 
     private static func hasFusermount() -> Bool {
@@ -243,17 +255,21 @@ struct Mount: ParsableCommand {
     }
 
     private static let lockAttempts = 300
+    private static let quietAttempts = 20
 
     /// The workspace's lock. A mount that was ended by a signal may still be saving when its directory is free already: it
     /// is waited for, at most half a minute.
     private func lockWorkspace(_ directory: String, _ description: MountDescription) throws -> WorkspaceLock {
-        for _ in 0..<Self.lockAttempts {
+        for attempt in 0..<Self.lockAttempts {
             do {
                 return try WorkspaceLock(directory: directory, holder: description.json)
             } catch .inUse(let directory, let holder) {
                 guard let mount = MountDescription(json: Array(holder.utf8)), !Unmount.isMounted(mount.mountPoint)
                 else {
                     throw WorkspaceError.inUse(directory: directory, holder: holder)
+                }
+                if attempt == Self.quietAttempts {
+                    writeError("tarn: waiting for process \(mount.processID), whose mount had this workspace, to end")
                 }
                 sleepMilliseconds(100)
             }

@@ -111,6 +111,7 @@ struct Approve: ParsableCommand {
             let when: String
             let why: String
             let movement: String
+            let counts: Bool
         }
         struct Result: Encodable {
             let commit: String
@@ -120,11 +121,15 @@ struct Approve: ParsableCommand {
         let result = Result(
             commit: commit.hex, branch: destination,
             approvals: approvals.map {
-                ApprovalJSON(who: $0.who, when: $0.when.rfc3339, why: $0.why, movement: $0.movementID.hex)
+                ApprovalJSON(
+                    who: $0.who, when: $0.when.rfc3339, why: $0.why, movement: $0.movementID.hex, counts: !$0.isOwn)
             })
         try json.output.show(result) {
-            "\(commit.hex.prefix(12)) has \(count(approvals.count, "approval")) for \(destination)"
-                + approvals.map { "\n  \($0.who)  \($0.when.rfc3339.prefix(19))Z" }.joined()
+            "\(commit.hex.prefix(12)) has \(count(approvals.count { !$0.isOwn }, "approval")) for \(destination)"
+                + approvals.map { approval in
+                    "\n  \(approval.who)  \(approval.when.rfc3339.prefix(19))Z"
+                        + (approval.isOwn ? "  does not count: the commit is their own" : "")
+                }.joined()
         }
     }
 }

@@ -9,7 +9,8 @@ struct Unmount: ParsableCommand {
         discussion: "Staged changes stay in the workspace and are there again at the next mount.")
 
     @Argument(help: "The mount point.") var directory: String
-    @Flag(name: .shortAndLong, help: "Detach it now, even if files are open.") var lazy = false
+    @Flag(name: .shortAndLong, help: "Detach it now, even if files are open; it ends when they are closed.")
+    var lazy = false
 
     private static let waitMilliseconds = 120_000
 
@@ -23,8 +24,12 @@ struct Unmount: ParsableCommand {
         guard mount?.mountPoint == path || Self.isMounted(path) else {
             throw CommandFailure(message: "nothing of Tarn's is mounted at \(directory)", code: .notFound)
         }
-        try unmount(path)
-        guard let process = mount?.processID else { return }
+        guard try Self.detach(path, lazy: lazy) else {
+            throw CommandFailure(
+                message: "\(directory) was not unmounted",
+                hint: "If it is busy, close the files and shells in it, or use --lazy")
+        }
+        guard !lazy, let process = mount?.processID else { return }
         for _ in 0..<Self.waitMilliseconds / 20 {
             if Self.hasEnded(process) { return }
             sleepMilliseconds(20)
@@ -58,7 +63,8 @@ struct Unmount: ParsableCommand {
         return false
     }
 
-    private func unmount(_ path: String) throws {
+    /// Runs fusermount3; false when it could not unmount.
+    static func detach(_ path: String, lazy: Bool) throws -> Bool {
         let words = ["fusermount3", "-u"] + (lazy ? ["-z"] : []) + ["--", path]
         var pointers = words.map { strdup($0) }
         pointers.append(nil)
@@ -69,10 +75,6 @@ struct Unmount: ParsableCommand {
         }
         var status: Int32 = 0
         waitpid(child, &status, 0)
-        guard status == 0 else {
-            throw CommandFailure(
-                message: "\(directory) was not unmounted",
-                hint: "If it is busy, close the files and shells in it, or use --lazy")
-        }
+        return status == 0
     }
 }
