@@ -104,7 +104,22 @@ package final class BlockReader: Sendable {
     /// Fetches neighbouring blocks of one pack by a single GET, verifies each and puts it into the cache.
     /// `run` is in ascending order of offsets in one pack and spans at most `maximumRunBytes`.
     package func prefetch(_ run: [(block: BlockReference, extent: Extent)]) throws {
-        guard let cache, let first = run.first, let last = run.last else { return }
+        guard let cache else { return }
+        try forEachBlock(of: run) { block, extent, plain in cache.store(address(block, extent), bytes: plain) }
+    }
+
+    /// The plain bytes of such a run, by a single GET, verified; fills no cache. What has moved is not looked for.
+    func fetch(_ run: [(block: BlockReference, extent: Extent)]) throws -> [BlockID: [UInt8]] {
+        var blocks: [BlockID: [UInt8]] = [:]
+        try forEachBlock(of: run) { block, _, plain in blocks[block.id] = [UInt8](plain) }
+        return blocks
+    }
+
+    private func forEachBlock(
+        of run: [(block: BlockReference, extent: Extent)],
+        _ body: (BlockReference, Extent, UnsafeRawBufferPointer) -> Void
+    ) throws {
+        guard let first = run.first, let last = run.last else { return }
         let begin = first.extent.offset
         let bytes = try get(first.extent.pack, begin..<last.extent.offset + UInt64(last.extent.storedLength))
         try bytes.withUnsafeBytes { raw in
@@ -113,7 +128,7 @@ package final class BlockReader: Sendable {
                 let stored = UnsafeRawBufferPointer(rebasing: raw[start..<start + Int(extent.storedLength)])
                 let isRight = Self.withPlain(block, extent, stored) { plain in
                     guard BlockID(hashing: plain) == block.id else { return false }
-                    cache.store(address(block, extent), bytes: plain)
+                    body(block, extent, plain)
                     return true
                 }
                 guard isRight == true else { throw Self.corrupt(block, extent) }

@@ -22,11 +22,15 @@ extension Repository {
         try makeEmptyDirectory(target)
         var directories: [(path: [UInt8], entry: Entry)] = [(target, top.entry)]
         var made: Set<TreePath> = [path]
-        var files: [(path: [UInt8], entry: LocatedEntry)] = []
+        var files: [ExportedFile] = []
         func flushFiles() throws {
-            try concurrently(files, threads: ioThreads) { file in
-                try self.writeEntry(file.entry, to: file.path)
-                report(path, file.entry.entry.sizeBytes)
+            try concurrently(neighbours(files), threads: ioThreads) { run in
+                // What cannot be had together is asked for one by one, which also finds what has moved.
+                let fetched = run.count > 1 ? try? self.blocks.fetch(run.compactMap(\.onlyBlock)) : nil
+                for file in run {
+                    try self.writeEntry(file.entry, to: file.path, having: fetched ?? [:])
+                    report(path, file.entry.entry.sizeBytes)
+                }
             }
             files.removeAll(keepingCapacity: true)
         }
@@ -43,7 +47,7 @@ extension Repository {
                 guard withCPath(local, { mkdir($0, 0o700) }) == 0 else { throw localFailure(printableName(local)) }
                 directories.append((local, located.entry))
             } else {
-                files.append((local, located))
+                files.append(ExportedFile(path: local, entry: located))
                 if files.count >= 1024 { try flushFiles() }
             }
             return true
@@ -62,7 +66,44 @@ extension Repository {
         }
     }
 
-    private func writeEntry(_ located: LocatedEntry, to path: [UInt8]) throws {
+    /// Runs of files of one block that lie near each other in a pack and not in the cache, at most `maximumRunBytes`; every
+    /// other file by itself.
+    private func neighbours(_ files: [ExportedFile]) -> [[ExportedFile]] {
+        var runs: [[ExportedFile]] = []
+        var rest: [(file: ExportedFile, extent: Extent)] = []
+        for file in files {
+            if let (block, extent) = file.onlyBlock, !blocks.isLocal(block, extent) {
+                rest.append((file, extent))
+            } else {
+                runs.append([file])
+            }
+        }
+        rest.sort { one, other in
+            let (left, right) = (one.extent, other.extent)
+            return (left.pack.high, left.pack.low, left.offset) < (right.pack.high, right.pack.low, right.offset)
+        }
+        var (first, end): (Extent?, UInt64) = (nil, 0)
+        for (file, extent) in rest {
+            if let begin = first, begin.pack == extent.pack, extent.offset >= end, extent.offset - end <= Self.gapBytes,
+                extent.offset + UInt64(extent.storedLength) - begin.offset <= Self.runBytes
+            {
+                runs[runs.count - 1].append(file)
+            } else {
+                runs.append([file])
+                first = extent
+            }
+            end = extent.offset + UInt64(extent.storedLength)
+        }
+        return runs
+    }
+
+    /// What one GET brings for an export, and what may lie between two blocks of it.
+    private static let runBytes: UInt64 = 2 << 20
+    private static let gapBytes: UInt64 = 64 << 10
+
+    private func writeEntry(
+        _ located: LocatedEntry, to path: [UInt8], having known: [BlockID: [UInt8]] = [:]
+    ) throws {
         switch located.entry.kind {
         case .directory: preconditionFailure("directories are made by the walk")
         case .symlink(let target):
@@ -72,13 +113,15 @@ extension Repository {
             let descriptor = withCPath(path) { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) }
             guard descriptor >= 0 else { throw localFailure(printableName(path)) }
             defer { close(descriptor) }
-            try writeContents(of: located, to: descriptor, path: path)
+            try writeContents(of: located, having: known, to: descriptor, path: path)
         }
         try applyAttributes(located.entry, to: path)
     }
 
-    private func writeContents(of located: LocatedEntry, to descriptor: Int32, path: [UInt8]) throws {
-        try forEachBlock(of: located) { offset, bytes in
+    private func writeContents(
+        of located: LocatedEntry, having known: [BlockID: [UInt8]], to descriptor: Int32, path: [UInt8]
+    ) throws {
+        try forEachBlock(of: located, having: known) { offset, bytes in
             guard let bytes else { return }  // zeros: left as a hole
             var done = 0
             while done < bytes.count {
@@ -94,12 +137,18 @@ extension Repository {
         }
     }
 
-    /// Calls `body` with a file's blocks in order, verified; `nil` bytes stand for zeros.
-    package func forEachBlock(of located: LocatedEntry, _ body: (UInt64, [UInt8]?) throws -> Void) throws {
+    /// Calls `body` with a file's blocks in order, verified, from the host's cache where they are there; `nil` bytes stand
+    /// for zeros.
+    ///
+    /// - Parameter known: blocks that were fetched already.
+    package func forEachBlock(
+        of located: LocatedEntry, having known: [BlockID: [UInt8]] = [:], _ body: (UInt64, [UInt8]?) throws -> Void
+    ) throws {
         let map = try lists.map(of: located)
         for (index, block) in map.list.blocks.enumerated() {
             let extent = map.list.extents[index]
-            try body(map.starts[index], extent.codec == .zeros ? nil : blocks.fetch(block, extent))
+            let bytes = try extent.codec == .zeros ? nil : known[block.id] ?? blocks.whole(block, extent)
+            try body(map.starts[index], bytes)
         }
     }
 
@@ -120,5 +169,17 @@ extension Repository {
         guard withCPath(path, { utimensat(AT_FDCWD, $0, [time, time], AT_SYMLINK_NOFOLLOW) }) == 0 else {
             throw localFailure(printableName(path))
         }
+    }
+}
+
+/// A file or link that is to be written.
+private struct ExportedFile: Sendable {
+    let path: [UInt8]
+    let entry: LocatedEntry
+
+    /// The block of a file that has just one, inline, which is not all zeros.
+    var onlyBlock: (block: BlockReference, extent: Extent)? {
+        guard let list = entry.inlineList, list.blocks.count == 1, list.extents[0].codec != .zeros else { return nil }
+        return (list.blocks[0], list.extents[0])
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 import ObjectStorage
 import ProllyTree
 import Repository
+import Synchronization
 import TestSupport
 import Testing
 import Versioning
@@ -23,6 +24,39 @@ import Versioning
         throws -> Published
     {
         try repository.importDirectory(source.path, into: .main, .test("import"), options: options, progress: progress)
+    }
+
+    /// Small files that lie together are fetched together, and what is in the cache is not fetched.
+    @Test func exportAsksForSmallFilesTogether() throws {
+        let names = (0..<300).map { "d\($0 % 3)/file \($0)" }
+        for name in names { try source.write([name: "the bytes of \(name)"]) }
+        try source.write(["large": String(repeating: "0123456789abcdef", count: 1 << 17)])
+        _ = try importing()
+        let cache = try TemporaryDirectory()
+        for isCached in [false, true] {
+            let gets = Mutex(0)
+            let counting = FaultyStore(repository.store) { call in
+                if call.kind == .get, call.key.hasPrefix("packs/") { gets.withLock { $0 += 1 } }
+                return .pass
+            }
+            let fresh = try reopen(counting, cache: isCached ? cache : nil)
+            let commit = try fresh.commit(fresh.head())
+            if isCached {
+                try fresh.tree(commit.tree).forEachDescendant(of: .root) { _, located in
+                    let list = try fresh.lists.map(of: located).list
+                    for placed in zip(list.blocks, list.extents) { try fresh.blocks.prefetch([placed]) }
+                    return true
+                }
+                gets.withLock { $0 = 0 }
+            }
+            let target = try TemporaryDirectory()
+            try fresh.export(commit, path: .root, named: "main", to: target.file("out"))
+            #expect(gets.withLock { isCached ? $0 == 0 : $0 < 12 })
+            for name in names {
+                let text = try String(contentsOfFile: target.file("out/\(name)"), encoding: .utf8)
+                #expect(text == "the bytes of \(name)")
+            }
+        }
     }
 
     /// B5: of a tree too large to be remembered, too.
