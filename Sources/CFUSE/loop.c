@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { readers_wanted = 2, thread_limit = 256, largest_read = 1 << 20 };
+// As many threads wait for requests as libfuse's own loop keeps; a request wakes one of them. With two, first stats and epochs were
+// 15 to 18 % slower (two cores, in turns).
+enum { readers_wanted = 10, thread_limit = 256, largest_read = 1 << 20 };
 
 struct loop {
     struct fuse_session *session;
