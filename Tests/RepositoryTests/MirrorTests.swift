@@ -61,6 +61,27 @@ import Versioning
         try expectSame(target)
     }
 
+    /// K1: a list that the source has in other packs since then gets its new places when these packs are there.
+    @Test func newPlacesOfWhatIsThereAreMirrored() throws {
+        try mirror(to: target)
+        let source = try TemporaryDirectory()
+        try source.write("large", large)
+        let first = try #require(
+            repository.commit(repository.head()).parents.first.flatMap { id in
+                try repository.commit(id).parents.first
+            })
+        let other = try reopen(store)
+        let work = try RefName.branch("work")
+        try other.createRef(work, at: first, who: "Test", why: "")
+        let lists = try objectCount(store, "lists/")
+        let again = try other.importDirectory(source.path, into: work, .test("again")).commitID
+        #expect(try objectCount(store, "lists/") == lists && objectCount(store, "moved/") > 0)
+        let report = try mirror(to: target)
+        #expect(report.packs > 0)
+        try expectSame(target)
+        #expect(try reopen(target).bytes(of: "large", in: again) == large)
+    }
+
     /// K2
     @Test func someRefsBringTheirHistoryOnly() throws {
         let report = try mirror(to: target, ["v*"])

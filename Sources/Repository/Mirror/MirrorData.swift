@@ -48,65 +48,93 @@ struct MirrorData {
             _ = try moves.list()
         }
         var needed: [PackID: Set<PackedBlock>] = [:]
+        var late: (nodes: [NodeID], lists: [ContentID]) = ([], [])
         var level = [tree].filter { done.insert($0).inserted }
         while !level.isEmpty {
-            let found = Mutex<(children: [NodeID], lists: [ContentID], blocks: [PackedBlock])>(([], [], []))
+            let found = Mutex(Found())
             try concurrently(level, threads: source.ioThreads) { [self] id in
-                let (children, lists, blocks) = try copyNode(id)
+                let copied = try copyNode(id)
                 found.withLock { found in
-                    found.children += children
-                    found.lists += lists
-                    found.blocks += blocks
+                    found.children += copied.children
+                    found.lists += copied.lists
+                    found.blocks += copied.blocks
+                    found.late += copied.late
                 }
             }
             nodes += level.count
-            let (children, lists, blocks) = found.withLock { $0 }
-            for block in blocks { needed[block.extent.pack, default: []].insert(block) }
-            for block in try copyLists(lists) { needed[block.extent.pack, default: []].insert(block) }
-            level = children.filter { done.insert($0).inserted }
+            let result = found.withLock { $0 }
+            let lists = try copyLists(result.lists.filter { doneLists.insert($0).inserted })
+            for block in result.blocks + lists.blocks { needed[block.extent.pack, default: []].insert(block) }
+            late.nodes += result.late
+            late.lists += lists.late
+            level = result.children.filter { done.insert($0).inserted }
             progress("\(nodes) tree nodes, \(packs) packs")
         }
         try copyPacks(needed)
+        try concurrently(late.nodes, threads: source.ioThreads) { [self] id in _ = try copyNode(id, isLast: true) }
+        _ = try copyLists(late.lists, isLast: true)
     }
 
-    private func copyNode(_ id: NodeID) throws -> (children: [NodeID], lists: [ContentID], blocks: [PackedBlock]) {
+    /// What some nodes lead to; `late` are those that are at the target in places of its own, which give way only to packs
+    /// that are there.
+    private struct Found {
+        var children: [NodeID] = []
+        var lists: [ContentID] = []
+        var blocks: [PackedBlock] = []
+        var late: [NodeID] = []
+    }
+
+    /// Answers whether the object is at the target now; otherwise it is to be put again when its packs are there.
+    private func isPut(_ isLast: Bool, _ put: () throws -> Void) throws -> Bool {
+        do {
+            try put()
+            return true
+        } catch RepositoryError.missingObject where !isLast {
+            return false
+        }
+    }
+
+    private func copyNode(_ id: NodeID, isLast: Bool = false) throws -> Found {
         guard let node = try source.storedNode(id) else {
             throw RepositoryError.missingObject(object: ObjectKeys.node(id), neededBy: "the mirror")
         }
         guard node.isLeaf else {
             try target.nodes.put(node.relocated((0..<node.count).map { node.item($0) }))
-            return ((0..<node.count).map { node.child($0) }, [], [])
+            return Found(children: (0..<node.count).map { node.child($0) })
         }
-        var lists: [ContentID] = []
-        var blocks: [PackedBlock] = []
+        var found = Found()
         let items = try (0..<node.count).map { index in
             let item = node.item(index)
             var located = try LocatedEntry(item: item)
-            if case .list(let list) = located.entry.file?.blocks { lists.append(list) }
+            if case .list(let list) = located.entry.file?.blocks { found.lists.append(list) }
             guard let list = located.inlineList, !list.blocks.isEmpty else { return item }
             located.extents = try located.extents.map { try place(of: $0) }
-            blocks += zip(list.blocks, located.extents).map { PackedBlock(block: $0, extent: $1) }
+            found.blocks += zip(list.blocks, located.extents).map { PackedBlock(block: $0, extent: $1) }
             return Item(key: item.key, value: item.value, location: encodeExtents(located.extents))
         }
-        try target.nodes.put(node.relocated(items))
-        return ([], lists, blocks.filter { $0.extent.codec != .zeros })
+        if try !isPut(isLast, { try target.nodes.put(node.relocated(items)) }) { found.late = [id] }
+        found.blocks.removeAll { $0.extent.codec == .zeros }
+        return found
     }
 
-    private mutating func copyLists(_ ids: [ContentID]) throws -> [PackedBlock] {
-        let new = ids.filter { doneLists.insert($0).inserted }
-        let blocks = Mutex<[PackedBlock]>([])
-        try concurrently(new, threads: source.ioThreads) { [self] id in
+    private mutating func copyLists(
+        _ ids: [ContentID], isLast: Bool = false
+    ) throws -> (blocks: [PackedBlock], late: [ContentID]) {
+        let found = Mutex<(blocks: [PackedBlock], late: [ContentID])>(([], []))
+        try concurrently(ids, threads: source.ioThreads) { [self] id in
             guard let list = try source.storedList(id) else {
                 throw RepositoryError.missingObject(object: ObjectKeys.list(id), neededBy: "the mirror")
             }
             let copy = BlockList(blocks: list.blocks, extents: try list.extents.map { try place(of: $0) })
-            try target.lists.put(copy)
-            blocks.withLock {
-                $0 += zip(copy.blocks, copy.extents).map { PackedBlock(block: $0, extent: $1) }
+            let isPut = try isPut(isLast) { try target.lists.put(copy) }
+            found.withLock { found in
+                found.blocks += zip(copy.blocks, copy.extents).map { PackedBlock(block: $0, extent: $1) }
+                if !isPut { found.late.append(id) }
             }
         }
-        lists += new.count
-        return blocks.withLock { $0 }.filter { $0.extent.codec != .zeros }
+        if !isLast { lists += ids.count }
+        let (blocks, late) = found.withLock { $0 }
+        return (blocks.filter { $0.extent.codec != .zeros }, late)
     }
 
     /// Where the source has a block: where its node says, or where repacking has put it.
