@@ -101,6 +101,40 @@ package final class BlockReader: Sendable {
         return cache?.wholeFile(addresses)
     }
 
+    /// Groups what lies one after the other in one pack (with at most `maximumGapBytes` between) into runs for one GET each.
+    ///
+    /// - Parameter limitBytes: what a run spans at most, unless it is one block.
+    /// - Parameter wasteShare: the gaps of a run are at most this share of what is wanted in it.
+    package static func runs<Element>(
+        _ elements: [Element], limitBytes: Int = maximumRunBytes / 2, wasteShare: Double = .infinity,
+        extent: (Element) -> Extent
+    ) -> [[Element]] {
+        var runs: [[Element]] = []
+        var current: [Element] = []
+        var (first, last): (Extent?, Extent?) = (nil, nil)
+        var wanted: UInt64 = 0
+        for element in elements {
+            let next = extent(element)
+            wanted += UInt64(next.storedLength)
+            if let first, let last, first.pack == next.pack, next.offset >= last.end,
+                next.offset - last.end <= maximumGapBytes, next.end - first.offset <= UInt64(limitBytes),
+                Double(next.end - first.offset - wanted) <= wasteShare * Double(wanted)
+            {
+                current.append(element)
+            } else {
+                if !current.isEmpty { runs.append(current) }
+                current = [element]
+                first = next
+                wanted = UInt64(next.storedLength)
+            }
+            last = next
+        }
+        if !current.isEmpty { runs.append(current) }
+        return runs
+    }
+
+    private static let maximumGapBytes: UInt64 = 64 << 10
+
     /// Fetches neighbouring blocks of one pack by a single GET, verifies each and puts it into the cache.
     /// `run` is in ascending order of offsets in one pack and spans at most `maximumRunBytes`.
     package func prefetch(_ run: [(block: BlockReference, extent: Extent)]) throws {
@@ -194,4 +228,9 @@ package final class BlockReader: Sendable {
             key: CacheKey(high: extent.pack.high, low: extent.pack.low), offset: extent.plainOffset,
             length: Int(block.length), proof: block.id.prefixWord)
     }
+}
+
+extension Extent {
+    /// Where its stored bytes end in the pack.
+    fileprivate var end: UInt64 { offset + UInt64(storedLength) }
 }

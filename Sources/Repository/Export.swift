@@ -66,40 +66,28 @@ extension Repository {
         }
     }
 
-    /// Runs of files of one block that lie near each other in a pack and not in the cache, at most `maximumRunBytes`; every
-    /// other file by itself.
+    /// Runs of files of one block that lie near each other in a pack and not in the cache, at most `runBytes`; every other
+    /// file by itself.
     private func neighbours(_ files: [ExportedFile]) -> [[ExportedFile]] {
-        var runs: [[ExportedFile]] = []
-        var rest: [(file: ExportedFile, extent: Extent)] = []
+        var others: [[ExportedFile]] = []
+        var placed: [(file: ExportedFile, extent: Extent)] = []
         for file in files {
             if let (block, extent) = file.onlyBlock, !blocks.isLocal(block, extent) {
-                rest.append((file, extent))
+                placed.append((file, extent))
             } else {
-                runs.append([file])
+                others.append([file])
             }
         }
-        rest.sort { one, other in
+        placed.sort { one, other in
             let (left, right) = (one.extent, other.extent)
             return (left.pack.high, left.pack.low, left.offset) < (right.pack.high, right.pack.low, right.offset)
         }
-        var (first, end): (Extent?, UInt64) = (nil, 0)
-        for (file, extent) in rest {
-            if let begin = first, begin.pack == extent.pack, extent.offset >= end, extent.offset - end <= Self.gapBytes,
-                extent.offset + UInt64(extent.storedLength) - begin.offset <= Self.runBytes
-            {
-                runs[runs.count - 1].append(file)
-            } else {
-                runs.append([file])
-                first = extent
-            }
-            end = extent.offset + UInt64(extent.storedLength)
-        }
-        return runs
+        let runs = BlockReader.runs(placed, limitBytes: Self.runBytes) { $0.extent }
+        return others + runs.map { $0.map(\.file) }
     }
 
-    /// What one GET brings for an export, and what may lie between two blocks of it.
-    private static let runBytes: UInt64 = 2 << 20
-    private static let gapBytes: UInt64 = 64 << 10
+    /// What one GET brings for an export.
+    private static let runBytes = 2 << 20
 
     private func writeEntry(
         _ located: LocatedEntry, to path: [UInt8], having known: [BlockID: [UInt8]] = [:]

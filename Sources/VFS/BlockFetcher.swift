@@ -92,35 +92,8 @@ final class BlockFetcher: Sendable {
         underWay.update { $0.subtract(run) }
     }
 
-    /// Groups blocks that follow each other in one pack (with at most `maximumGapBytes` between) into runs of up to
-    /// `maximumRunBytes`.
-    ///
-    /// - Parameter wasteShare: the gaps of a run are at most this share of what is wanted in it.
+    /// See `BlockReader.runs`.
     static func runs(_ blocks: [PlacedBlock], wasteShare: Double = .infinity) -> [[PlacedBlock]] {
-        var runs: [[PlacedBlock]] = []
-        var current: [PlacedBlock] = []
-        var wanted: UInt64 = 0
-        for block in blocks {
-            wanted += UInt64(block.extent.storedLength)
-            if let first = current.first, let last = current.last,
-                first.extent.pack == block.extent.pack,
-                block.extent.offset >= last.extent.offset + UInt64(last.extent.storedLength),
-                block.extent.offset - (last.extent.offset + UInt64(last.extent.storedLength)) <= maximumGapBytes,
-                block.extent.offset + UInt64(block.extent.storedLength) - first.extent.offset
-                    <= UInt64(BlockReader.maximumRunBytes / 2),
-                Double(block.extent.offset + UInt64(block.extent.storedLength) - first.extent.offset - wanted)
-                    <= wasteShare * Double(wanted)
-            {
-                current.append(block)
-            } else {
-                if !current.isEmpty { runs.append(current) }
-                current = [block]
-                wanted = UInt64(block.extent.storedLength)
-            }
-        }
-        if !current.isEmpty { runs.append(current) }
-        return runs
+        BlockReader.runs(blocks, wasteShare: wasteShare) { $0.extent }
     }
-
-    private static let maximumGapBytes: UInt64 = 64 << 10
 }

@@ -73,21 +73,14 @@ final class SnapshotView: Sendable {
 
     /// Reads from a file; answers how many bytes there were.
     func read(_ rank: UInt64, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        do {
-            return try readOnce(rank, at: offset, into: buffer)
-        } catch RepositoryError.missingObject {
-            // What this host knows of the file may be of before a sweep (docs/design/011).
-            try repository.heedSweeps()
+        try repository.retryingStale {
             recent.withLock { $0[rank] = nil }
             openFiles.forget(rank)
-            return try readOnce(rank, at: offset, into: buffer)
+        } _: {
+            let file = try openFiles.file(rank) { try self.entry(rank).located }
+            if file.isSmall, offset == 0 { neighbours.willRead(file.map, rank: rank) }
+            return try file.read(at: offset, into: buffer)
         }
-    }
-
-    private func readOnce(_ rank: UInt64, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        let file = try openFiles.file(rank) { try self.entry(rank).located }
-        if file.isSmall, offset == 0 { neighbours.willRead(file.map, rank: rank) }
-        return try file.read(at: offset, into: buffer)
     }
 
     /// The file as it lies whole in the block cache; `nil` where it does not, or shares a pack with its neighbours.

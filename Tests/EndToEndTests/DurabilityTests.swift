@@ -34,8 +34,12 @@ struct DurabilityTests {
         try sandbox.shell(
             "cmp want '\(again)/old'; python3 -c \"import sys; sys.exit(open('\(again)/new').read() != 'precious' * 100000)\""
         )
-        try sandbox.tarn("commit", "-m", "after the crash", at: again)
-        try sandbox.unmount(again)
+        sandbox.kill(try sandbox.server(of: again), SIGKILL)
+        try sandbox.tarn("umount", "--lazy", again)
+        let last = try sandbox.mount("m2", "--ref", "main", "--write")
+        try sandbox.shell("cmp want '\(last)/old'; [ $(stat -c %s '\(last)/new') = 800000 ]")
+        try sandbox.tarn("commit", "-m", "after the crash", at: last)
+        try sandbox.unmount(last)
         try sandbox.tarn("fsck", "--data")
     }
 

@@ -59,7 +59,7 @@ import Versioning
             _ = try mount.fileSystem.lookup(.root, Array(name.utf8))
         case .listing:
             let names = try mount.names(in: .root)
-            return names.contains(name) ? nil : "a listing lacks \(name), and has \(names.count) others"
+            return names.contains(Array(name.utf8)) ? nil : "a listing lacks \(name), and has \(names.count) others"
         case .bytes:
             let bytes = String(decoding: try mount.read(name), as: UTF8.self)
             return bytes.hasPrefix("bytes") ? nil : "\(name) reads '\(bytes)'"

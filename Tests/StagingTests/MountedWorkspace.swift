@@ -164,21 +164,21 @@ final class MountedWorkspace {
     }
 
     /// What a listing of a directory shows, but for `.` and `..`.
-    func names(in directory: InodeNumber) throws -> [String] {
+    func names(in directory: InodeNumber) throws -> [[UInt8]] {
         let handle = try fileSystem.openDirectory(directory)
         defer { fileSystem.releaseDirectory(directory, handle) }
-        var names: [String] = []
+        var names: [[UInt8]] = []
         try fileSystem.readDirectory(directory, handle, after: 0, countsAsLookup: false) {
-            names.append(String(decoding: $0.name, as: UTF8.self))
+            names.append($0.name)
             return true
         }
-        return names.filter { $0 != "." && $0 != ".." }
+        return names.filter { $0 != [0x2e] && $0 != [0x2e, 0x2e] }
     }
 
     private func walk(_ directory: InodeNumber, _ path: String, _ found: inout [String: ModelSummary]) throws {
         for name in try names(in: directory) {
-            let child = path + (path.isEmpty ? "" : "/") + name
-            let attributes = try fileSystem.lookup(directory, Array(name.utf8))
+            let child = path + (path.isEmpty ? "" : "/") + String(decoding: name, as: UTF8.self)
+            let attributes = try fileSystem.lookup(directory, name)
             switch attributes.kind {
             case .directory:
                 found[child] = .directory(attributes.mode)

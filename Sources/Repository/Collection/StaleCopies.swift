@@ -61,11 +61,16 @@ extension Repository {
     }
 
     /// Runs `body`, once more when it misses an object that a stale copy may have named.
-    func retryingStale<Result>(_ body: () throws -> Result) throws -> Result {
+    ///
+    /// - Parameter forgetting: drops what the caller remembers of such copies.
+    package func retryingStale<Result>(
+        forgetting: () -> Void = {}, _ body: () throws -> Result
+    ) throws -> Result {
         do {
             return try body()
         } catch RepositoryError.missingObject {
             try heedSweeps()
+            forgetting()
             return try body()
         }
     }
