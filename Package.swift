@@ -43,44 +43,78 @@ let package = Package(
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
+        library("BlockingIO", ["CLinux"]),
         library("ProllyTree", [crypto]),
         library("Versioning", ["ProllyTree", crypto]),
         // Its tests look inside (@testable), also in the release build that CI tests.
-        library("ObjectStorage", ["CCurl", "CLinux", crypto, logging], [.unsafeFlags(["-enable-testing"])]),
+        library(
+            "ObjectStorage", ["BlockingIO", "CCurl", "CLinux", crypto, logging], [.unsafeFlags(["-enable-testing"])]),
         library("BlockCache", [logging]),
         library("Staging", ["Versioning", "ProllyTree", "CLinux", grdb, logging]),
         library(
-            "Repository",
+            "ObjectDatabase",
             [
-                "Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache", "CLinux", "CZstd", crypto, yams,
+                "BlockCache", "ObjectStorage", "Versioning", "ProllyTree", "BlockingIO", "CLinux", "CZstd", crypto,
                 logging,
             ]),
-        library("VFS", ["Repository", "Versioning", "ProllyTree", "Staging", "CLinux", logging]),
+        library(
+            "Operations",
+            [
+                "ObjectDatabase", "Staging", "BlockCache", "ObjectStorage", "Versioning", "ProllyTree", "BlockingIO",
+                "CLinux", yams, logging,
+            ]),
+        library(
+            "ErrorMessages",
+            ["ObjectDatabase", "Staging", "BlockCache", "ObjectStorage", "Versioning", "ProllyTree", "BlockingIO"]),
+        library(
+            "VFS",
+            [
+                "ErrorMessages", "ObjectDatabase", "Staging", "BlockCache", "ObjectStorage", "Versioning", "ProllyTree",
+                "BlockingIO",
+                "CLinux", logging,
+            ]),
         library("FUSEServer", ["CFUSE", "VFS", logging]),
         .executableTarget(
             name: "tarn",
             dependencies: [
-                "FUSEServer", "VFS", "Repository", "Versioning", "ProllyTree", "ObjectStorage", "Staging", "BlockCache",
-                "CLinux",
+                "FUSEServer", "VFS", "ErrorMessages", "Operations", "ObjectDatabase", "Versioning", "ProllyTree",
+                "ObjectStorage", "Staging", "BlockCache",
+                "BlockingIO", "CLinux",
                 arguments, crypto, logging,
             ],
             swiftSettings: strict),
 
-        tests("EndToEndTests", ["CLinux"]),
+        tests("EndToEndTests", ["CLinux", "BlockingIO"]),
         .target(
             name: "TestSupport",
-            dependencies: ["Repository", "Versioning", "ProllyTree", "ObjectStorage", "Staging", logging],
+            dependencies: [
+                "Operations", "ObjectDatabase", "Staging", "ObjectStorage", "Versioning", "ProllyTree", "BlockingIO",
+                logging,
+            ],
             path: "Tests/TestSupport", swiftSettings: strict),
+        tests("BlockingIOTests", ["BlockingIO"]),
         tests("ProllyTreeTests", ["ProllyTree", "TestSupport"]),
         tests("VersioningTests", ["Versioning", "ProllyTree", "TestSupport", crypto]),
+        tests("ObjectStorageTests", ["ObjectStorage", "BlockingIO", "TestSupport"]),
+        tests("BlockCacheTests", ["BlockCache", "BlockingIO"]),
+        tests("StagingTests", ["Staging", "Versioning", "ProllyTree", "TestSupport"]),
         tests(
-            "StagingTests",
-            ["Staging", "Versioning", "ProllyTree", "Repository", "ObjectStorage", "VFS", "TestSupport"]),
+            "ObjectDatabaseTests",
+            [
+                "ObjectDatabase", "Operations", "Staging", "ObjectStorage", "Versioning", "ProllyTree", "BlockingIO",
+                "TestSupport",
+            ]),
         tests(
-            "RepositoryTests",
-            ["Repository", "Staging", "Versioning", "ProllyTree", "ObjectStorage", "CLinux", "TestSupport"]),
-        tests("VFSTests", ["VFS"]),
-        tests("ObjectStorageTests", ["ObjectStorage"]),
-        tests("BlockCacheTests", ["BlockCache"]),
+            "OperationsTests",
+            [
+                "Operations", "ObjectDatabase", "Staging", "ObjectStorage", "Versioning", "ProllyTree", "BlockingIO",
+                "CLinux", "TestSupport",
+            ]),
+        tests(
+            "VFSTests",
+            [
+                "VFS", "Operations", "ObjectDatabase", "Staging", "ObjectStorage", "Versioning", "ProllyTree",
+                "BlockingIO", "TestSupport",
+            ]),
     ]
 )

@@ -8,7 +8,7 @@ extension MultipartUpload {
 
 extension [UploadedPart] {
     /// Sorted by number. Throws `.refused` unless the numbers are 1...n.
-    func inOrder(key: String) throws(StoreError) -> [UploadedPart] {
+    package func inOrder(key: String) throws(StoreError) -> [UploadedPart] {
         let sorted = sorted { $0.number < $1.number }
         guard !sorted.isEmpty, sorted.enumerated().allSatisfy({ $0.offset + 1 == $0.element.number }) else {
             throw .refused(
@@ -20,7 +20,7 @@ extension [UploadedPart] {
 
 extension ETag {
     /// What S3 gives an object made of parts whose ETags are MD5s: the MD5 of the MD5s and the number of parts.
-    init(multipartMD5 parts: [ETag]) {
+    package init(multipartMD5 parts: [ETag]) {
         let digests = parts.flatMap { [UInt8](hex: $0.value) ?? [] }
         self.init("\(Insecure.MD5.hash(data: digests).hex)-\(parts.count)")
     }
@@ -38,7 +38,7 @@ extension ETag {
 
 extension WriteCondition {
     /// Whether a write may replace what the key holds now; `nil` is nothing.
-    func holds(for current: ETag?) -> Bool {
+    package func holds(for current: ETag?) -> Bool {
         switch self {
         case .none: true
         case .absent: current == nil
@@ -48,7 +48,7 @@ extension WriteCondition {
 }
 
 extension Sequence<UInt8> {
-    var hex: String {
+    package var hex: String {
         let digits = Array("0123456789abcdef".utf8)
         var text: [UInt8] = []
         for byte in self {

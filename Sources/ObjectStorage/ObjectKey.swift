@@ -1,10 +1,10 @@
 /// The rules that keys keep, and their order. Bytes throughout: Swift's `String` compares by canonical equivalence, so
 /// that two keys which differ only in Unicode normalisation would be one, and its order is not that of S3.
-enum ObjectKey {
-    static let maximumBytes = 1024
+package enum ObjectKey {
+    package static let maximumBytes = 1024
 
     /// Throws `.invalidKey` when `key` breaks the rules above `ObjectStore`.
-    static func check(_ key: String, prefixBytes: Int = 0) throws(StoreError) {
+    package static func check(_ key: String, prefixBytes: Int = 0) throws(StoreError) {
         if let reason = fault(in: key, prefixBytes: prefixBytes) {
             throw .invalidKey(key: key, reason: reason)
         }
@@ -25,33 +25,33 @@ enum ObjectKey {
     }
 
     /// Not empty, `.` or `..`.
-    static func isComponent(_ component: some Collection<UInt8>) -> Bool {
+    package static func isComponent(_ component: some Collection<UInt8>) -> Bool {
         !component.isEmpty && !(component.count <= 2 && component.allSatisfy { $0 == UInt8(ascii: ".") })
     }
 
-    static func precedes(_ left: String, _ right: String) -> Bool {
+    package static func precedes(_ left: String, _ right: String) -> Bool {
         left.utf8.lexicographicallyPrecedes(right.utf8)
     }
 
-    static func has(_ key: String, prefix: String) -> Bool {
+    package static func has(_ key: String, prefix: String) -> Bool {
         key.utf8.starts(with: prefix.utf8)
     }
 
-    static let slash = UInt8(ascii: "/")
+    package static let slash = UInt8(ascii: "/")
 }
 
 /// A key as its bytes, for dictionaries.
-struct KeyBytes: Hashable, Sendable {
-    let bytes: [UInt8]
+package struct KeyBytes: Hashable, Sendable {
+    package let bytes: [UInt8]
 
-    init(_ key: String) { bytes = Array(key.utf8) }
+    package init(_ key: String) { bytes = Array(key.utf8) }
 
-    var text: String { String(decoding: bytes, as: UTF8.self) }
+    package var text: String { String(decoding: bytes, as: UTF8.self) }
 }
 
 extension Range<UInt64> {
     /// What an object of `size` bytes has of this range; `nil` when the range begins at or past its end.
-    func cut(to size: UInt64) -> Range<UInt64>? {
+    package func cut(to size: UInt64) -> Range<UInt64>? {
         lowerBound < size ? lowerBound..<Swift.min(upperBound, size) : nil
     }
 }

@@ -1,5 +1,4 @@
-import CLinux
-import Glibc
+import BlockingIO
 
 /// How often and how long a call is tried again: exponential backoff with full jitter.
 /// Source: "Exponential Backoff And Jitter", AWS Architecture Blog.
@@ -25,9 +24,7 @@ package struct RetryPolicy: Sendable {
     }
 
     package static let block: @Sendable (_ milliseconds: Double) -> Void = { milliseconds in
-        var wanted = timespec(tv_sec: Int(milliseconds / 1000), tv_nsec: Int(milliseconds * 1e6) % 1_000_000_000)
-        var left = timespec()
-        while nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
+        sleepMilliseconds(Int(milliseconds.rounded(.up)))
     }
 
     /// Before the attempt after `failures` failed ones.

@@ -2,31 +2,6 @@ import GRDB
 import ProllyTree
 package import Versioning
 
-/// What lies below the staged changes: the base so far, and the commit that is to be the base.
-package struct BaseMove: Sendable {
-    package let commit: CommitID
-    /// The entry of a path in the base so far.
-    package let oldEntry: @Sendable (TreePath) throws -> LocatedEntry?
-    /// The entry of a path in the new base.
-    package let newEntry: @Sendable (TreePath) throws -> LocatedEntry?
-    /// Paths that others put or changed between the base so far and the new one.
-    package let others: [TreePath]
-    /// What was known of the bases before is not believed any more, since a sweep of the garbage collector.
-    package let forgotCopies: Bool
-
-    package init(
-        to commit: CommitID, oldEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?,
-        newEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?, others: [TreePath] = [],
-        forgotCopies: Bool = false
-    ) {
-        self.commit = commit
-        self.oldEntry = oldEntry
-        self.newEntry = newEntry
-        self.others = others
-        self.forgotCopies = forgotCopies
-    }
-}
-
 extension Workspace {
     /// Makes a commit that was published from the seal the new base. What the commit holds is no longer staged; what
     /// was written since the seal is, and so are special files and names that share a file. To be followed by

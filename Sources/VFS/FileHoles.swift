@@ -1,4 +1,4 @@
-import Repository
+import ObjectDatabase
 import Versioning
 
 extension FileMap {

@@ -1,5 +1,5 @@
 import BlockCache
-import Repository
+import ObjectDatabase
 import Synchronization
 import Versioning
 
@@ -88,13 +88,13 @@ private struct AccessPattern {
 
 /// Files read lately, by number, so that each read need not find the file anew.
 final class OpenFileTable: Sendable {
-    private let repository: Repository
+    private let database: ObjectDatabase
     private let fetcher: BlockFetcher
     private let files = Mutex<[UInt64: OpenFile]>([:])
     private static let limit = 1024
 
-    init(repository: Repository, fetcher: BlockFetcher) {
-        self.repository = repository
+    init(database: ObjectDatabase, fetcher: BlockFetcher) {
+        self.database = database
         self.fetcher = fetcher
     }
 
@@ -108,7 +108,7 @@ final class OpenFileTable: Sendable {
         guard located.entry.file != nil else {
             throw located.entry.isDirectory ? VFSError.isADirectory : VFSError.invalidArgument
         }
-        let file = OpenFile(map: try repository.lists.map(of: located), fetcher: fetcher)
+        let file = OpenFile(map: try database.lists.map(of: located), fetcher: fetcher)
         return files.withLock { files in
             if let other = files[number] { return other }
             if files.count >= Self.limit { files.removeAll(keepingCapacity: true) }

@@ -1,8 +1,11 @@
+import BlockingIO
+import ErrorMessages
 import FoundationEssentials
 import Glibc
 import Logging
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Synchronization
 import VFS
 import Versioning
@@ -104,7 +107,7 @@ final class ControlServer: Sendable {
             guard let line = reader.line(limit: Self.maximumRequestBytes) else { return }
             answer = try handler(JSONDecoder().decode(ControlRequest.self, from: Data(line)), reader)
         } catch {
-            answer.error = describe(error)?.message ?? "\(error)"
+            answer.error = describe(error)?.text ?? "\(error)"
             logger.error("control request: \(answer.error ?? "")")
         }
         writeLine(connection, encodeRecord(answer))

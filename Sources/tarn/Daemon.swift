@@ -1,6 +1,8 @@
+import BlockingIO
 import CLinux
 import Glibc
-import Repository
+import ObjectDatabase
+import Operations
 
 /// A mount in the background: this program started again in a session of its own, which reports when the mount is up.
 enum Daemon {

@@ -1,6 +1,8 @@
+import ErrorMessages
 import FoundationEssentials
 import Glibc
-import Repository
+import ObjectDatabase
+import Operations
 import Versioning
 
 /// What a mount says of itself: the value of `user.tarn.mount` on every file in it, and what the holder of a workspace
@@ -51,7 +53,7 @@ struct MountDescription: Codable {
         let current = path.hasPrefix("/") ? "" : (currentDirectory() ?? "")
         let absolute = normalized(path.hasPrefix("/") ? path : current + "/" + path)
         guard let rest = TreePath.components(of: absolute, below: mountPoint) else {
-            throw CommandFailure(message: "'\(path)' is not inside the mount at \(mountPoint)", code: .usage)
+            throw CommandFailure(message: "'\(path)' is not inside the mount at \(mountPoint)", kind: .usage)
         }
         return try TreePath(parsing: rest)
     }

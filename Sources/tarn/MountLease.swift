@@ -1,6 +1,9 @@
+import BlockingIO
+import ErrorMessages
 import Logging
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Staging
 import VFS
 import Versioning
@@ -11,7 +14,7 @@ final class MountLease {
     private let lease: TreeLease
     private let workspace: Workspace?
     private let renewal: PeriodicTask
-    private let repository: Repository
+    private let database: ObjectDatabase
     private let subject: String
     private let logger: Logger
 
@@ -23,29 +26,29 @@ final class MountLease {
     /// For a read-only mount. Throws `.collected` when there is nothing to show any more.
     convenience init(
         showing fileSystem: SnapshotFileSystem, _ resolved: ResolvedRevision?, at mountPoint: String,
-        _ repository: Repository, _ logger: Logger
+        _ database: ObjectDatabase, _ logger: Logger
     ) throws {
         let lease = TreeLease(
-            repository, purpose: .mount, subject: mountPoint, seconds: Self.mountSeconds,
+            database, purpose: .mount, subject: mountPoint, seconds: Self.mountSeconds,
             trees: fileSystem.shownTrees())
-        self.init(lease, nil, mountPoint, repository, logger) { lease.show(fileSystem.shownTrees()) }
-        if let resolved { try repository.refuseIfCollected(resolved.commitID, tree: resolved.commit.tree) }
+        self.init(lease, nil, mountPoint, database, logger) { lease.show(fileSystem.shownTrees()) }
+        if let resolved { try database.refuseIfCollected(resolved.commitID, tree: resolved.commit.tree) }
     }
 
     /// For a writable mount: protects every base since the workspace was last empty, because staged files may show
     /// bytes of any of them.
-    convenience init(of workspace: Workspace, _ repository: Repository, _ logger: Logger) {
+    convenience init(of workspace: Workspace, _ database: ObjectDatabase, _ logger: Logger) {
         let subject = "workspace \(workspace.directory)"
-        let lease = Self.workspaceLease(workspace, subject, Self.mountSeconds, repository)
+        let lease = Self.workspaceLease(workspace, subject, Self.mountSeconds, database)
         var trees: [NodeID] = []
         do {
             trees = try workspace.isEmpty() ? [] : lease.earlierTrees()
         } catch {
-            logger.notice("the lease of this workspace cannot be read: \(describeFailure(error))")
+            logger.notice("the lease of this workspace cannot be read: \(logLine(of: error))")
         }
         let known = Monitor(trees)
-        self.init(lease, workspace, subject, repository, logger) {
-            let tree = try repository.commit(workspace.base()).tree
+        self.init(lease, workspace, subject, database, logger) {
+            let tree = try database.commit(workspace.base()).tree
             let isEmpty = try workspace.isEmpty()
             lease.show(
                 known.update { trees in
@@ -58,20 +61,20 @@ final class MountLease {
     }
 
     private static func workspaceLease(
-        _ workspace: Workspace, _ subject: String, _ seconds: Int64, _ repository: Repository
+        _ workspace: Workspace, _ subject: String, _ seconds: Int64, _ database: ObjectDatabase
     ) -> TreeLease {
         let id = CommitID(hashing: Array("\(subject) \(hostName())".utf8)).hex.prefix(32)
-        return TreeLease(repository, purpose: .mount, subject: subject, id: String(id), seconds: seconds, trees: [])
+        return TreeLease(database, purpose: .mount, subject: subject, id: String(id), seconds: seconds, trees: [])
     }
 
     private init(
-        _ lease: TreeLease, _ workspace: Workspace?, _ subject: String, _ repository: Repository, _ logger: Logger,
+        _ lease: TreeLease, _ workspace: Workspace?, _ subject: String, _ database: ObjectDatabase, _ logger: Logger,
         look: @escaping @Sendable () throws -> Void
     ) {
         self.lease = lease
         self.workspace = workspace
         self.subject = subject
-        self.repository = repository
+        self.database = database
         self.logger = logger
         let hasFailed = Monitor(false)
         @Sendable func renew() {
@@ -85,7 +88,7 @@ final class MountLease {
                     defer { failed = true }
                     return !failed
                 }
-                if isFirst { logger.notice("no lease protects this mount from gc: \(describeFailure(error))") }
+                if isFirst { logger.notice("no lease protects this mount from gc: \(logLine(of: error))") }
             }
         }
         renew()
@@ -97,11 +100,11 @@ final class MountLease {
         renewal.stop()
         do {
             guard let workspace, try !workspace.isEmpty() else { return lease.end() }
-            let longer = Self.workspaceLease(workspace, subject, Self.workspaceSeconds, repository)
+            let longer = Self.workspaceLease(workspace, subject, Self.workspaceSeconds, database)
             longer.show(lease.shown)
             try longer.renew()
         } catch {
-            logger.notice("the lease on staged changes was not written: \(describeFailure(error))")
+            logger.notice("the lease on staged changes was not written: \(logLine(of: error))")
         }
     }
 }

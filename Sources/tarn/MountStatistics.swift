@@ -2,8 +2,9 @@ import BlockCache
 import FUSEServer
 import FoundationEssentials
 import Glibc
+import ObjectDatabase
 import ObjectStorage
-import Repository
+import Operations
 import Versioning
 
 /// What a mount has done so far: the value of `user.tarn.stats`.
@@ -41,14 +42,14 @@ struct MountStatistics: Codable {
         seconds = Double(now.seconds - started.seconds) + (Double(now.nanoseconds) - Double(started.nanoseconds)) / 1e9
         messages = session.messages
         passthroughOpens = session.passthroughOpens
-        cache = repository.cache.map { cache in
+        cache = repository.database.cache.map { cache in
             let status = cache.status()
             return Cache(
                 hits: status.hits, misses: status.misses, bytesFetched: status.bytesFetched,
                 evictions: status.evictions, corruptBlocks: status.corruptBlocks, usedBytes: status.usedBytes,
                 limitBytes: status.limitBytes)
         }
-        store = (repository.store as? MeteredStore)?.metrics ?? StoreMetrics()
+        store = (repository.database.store as? MeteredStore)?.metrics ?? StoreMetrics()
         memory = Memory(residentBytes: Self.memory("VmRSS:"), peakBytes: Self.memory("VmHWM:"))
     }
 

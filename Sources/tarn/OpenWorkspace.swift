@@ -1,7 +1,9 @@
 import ArgumentParser
+import ErrorMessages
 import Glibc
+import ObjectDatabase
 import ObjectStorage
-import Repository
+import Operations
 import Staging
 import Versioning
 
@@ -39,26 +41,27 @@ struct OpenWorkspace {
         } else {
             repository = try arguments.repository.open()
             directory = HostDirectories.workspace(
-                repository.config.id, arguments.workspace ?? Repository.defaultBranch)
+                repository.database.config.id, arguments.workspace ?? Repository.defaultBranch)
         }
         guard access(directory, F_OK) == 0 else {
             throw CommandFailure(
                 message: "there is no workspace at \(directory)",
-                hint: "Go into the writable mount, or name its workspace with --workspace", code: .notFound)
+                hint: "Go into the writable mount, or name its workspace with --workspace", kind: .notFound)
         }
         let (lock, live) = try Self.hold(directory)
         self.lock = lock
         self.mount = live ?? mount
         liveMount = live?.socket.map { MountHolder(socket: $0) }
-        workspace = try Workspace(openingExisting: directory, logger: repository.logger)
+        workspace = try Workspace(openingExisting: directory, logger: repository.database.logger)
         // Whoever held it last may have been killed; this process writes no bytes.
         if lock != nil {
             try workspace.beginUse()
             try workspace.endUse()
         }
-        guard workspace.info.repositoryID == repository.config.id else {
+        guard workspace.info.repositoryID == repository.database.config.id else {
             throw WorkspaceError.belongsElsewhere(
-                directory: directory, found: workspace.info.repositoryLocation, wanted: repository.store.location)
+                directory: directory, found: workspace.info.repositoryLocation,
+                wanted: repository.database.store.location)
         }
     }
 
@@ -102,12 +105,12 @@ struct OpenWorkspace {
         guard let top = path.components.first else { return false }
         let staged = try workspace.read { try $0.lookup(.root, top) }
         guard case .untouched = staged else { return false }
-        return try repository.tree(repository.commit(workspace.base()).tree).entry(at: path) == nil
+        return try repository.database.tree(repository.database.commit(workspace.base()).tree).entry(at: path) == nil
     }
 
     func discard(_ paths: [TreePath]) throws {
         for path in paths where try isNowhere(path) {
-            throw CommandFailure(message: "there is nothing at '\(path)', staged or committed", code: .notFound)
+            throw CommandFailure(message: "there is nothing at '\(path)', staged or committed", kind: .notFound)
         }
         if let liveMount { return try liveMount.discard(paths) }
         try workspace.discard(paths)

@@ -1,9 +1,11 @@
 import ArgumentParser
+import ErrorMessages
 import FoundationEssentials
 import Glibc
 import Logging
+import ObjectDatabase
 import ObjectStorage
-import Repository
+import Operations
 import Versioning
 
 struct StoreArguments: ParsableArguments {
@@ -59,7 +61,7 @@ struct AuthorArguments: ParsableArguments {
         if let name, let email { return "\(name) <\(email)>" }
         throw CommandFailure(
             message: "who are you?",
-            hint: "Set TARN_AUTHOR='Name <email>', give --author, or set git's user.name and user.email", code: .usage)
+            hint: "Set TARN_AUTHOR='Name <email>', give --author, or set git's user.name and user.email", kind: .usage)
     }
 }
 
@@ -127,10 +129,9 @@ extension StoreArguments {
         return options
     }
 
-    /// What every change of a repository goes through: its hooks, and the user's signature.
-    func repositoryOptions() -> Repository.Options {
-        var options = Repository.Options()
-        options.hookRunner = CommandHookRunner(store: self)
+    /// The user's signature goes on every record.
+    func databaseOptions() -> ObjectDatabase.Options {
+        var options = ObjectDatabase.Options()
         options.signer = environment("TARN_SIGNING_KEY").map(SSHSigner.init)
         return options
     }
@@ -138,14 +139,16 @@ extension StoreArguments {
     /// Opens the repository at `location`, with the store's quirks that `init` found.
     func openRepository(_ location: String, cacheLimitBytes: UInt64? = nil, usesCache: Bool = true) throws -> Repository
     {
-        var options = repositoryOptions()
+        var options = databaseOptions()
         options.cacheDirectory = usesCache ? (cacheDirectory ?? HostDirectories.cache()) : nil
         options.cacheLimitBytes = cacheLimitBytes
         let parsed = try StoreLocation.parse(location)
         let first = try openStore(parsed, options: storeOptions(quoteIfMatch: false))
         let config = try RepositoryConfig.load(from: first)
         let store = config.store.quoteIfMatch ? try openStore(parsed, options: storeOptions(quoteIfMatch: true)) : first
-        return try Repository(store: MeteredStore(store), config: config, options: options, logger: logger())
+        let database = try ObjectDatabase(
+            store: MeteredStore(store), config: config, options: options, logger: logger())
+        return Repository(database, hookRunner: CommandHookRunner(store: self))
     }
 }
 
@@ -161,7 +164,7 @@ extension RepositoryArguments {
             return try open(mount, cacheLimitBytes: cacheLimitBytes)
         }
         throw CommandFailure(
-            message: "which repository?", hint: "Give --repo, set TARN_REPO, or go into a mounted tree", code: .usage)
+            message: "which repository?", hint: "Give --repo, set TARN_REPO, or go into a mounted tree", kind: .usage)
     }
 
     /// The mounted repository, reached as the mount reaches it.

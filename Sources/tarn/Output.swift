@@ -1,6 +1,8 @@
+import BlockingIO
 import FoundationEssentials
 import Glibc
-import Repository
+import ObjectDatabase
+import Operations
 import Versioning
 
 /// Where output goes: for people on a terminal, plain otherwise, or JSON.

@@ -1,4 +1,6 @@
-import Repository
+import BlockingIO
+import ObjectDatabase
+import Operations
 
 /// Runs something again and again on a thread of its own, until it is stopped.
 final class PeriodicTask: Sendable {

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
-import Repository
+import ObjectDatabase
+import Operations
 
 /// Signatures as `ssh-keygen -Y` makes and checks them (PROTOCOL.sshsig of OpenSSH), in the namespace `tarn`. Anybody can
 /// check them without Tarn.

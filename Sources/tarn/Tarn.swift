@@ -1,4 +1,5 @@
 import ArgumentParser
+import ErrorMessages
 import Glibc
 import Versioning
 
@@ -86,7 +87,7 @@ struct Tarn: ParsableCommand {
     /// Ends the process as `error` asks: usage errors as 2, our own by `describe`.
     private static func finish(_ error: any Error) -> Never {
         if let description = describe(error) {
-            fail(description.message, hint: description.hint, code: description.code)
+            fail(description.text, hint: description.hint, code: description.kind.exitCode)
         }
         let code = Tarn.exitCode(for: error)
         let text = Tarn.fullMessage(for: error)

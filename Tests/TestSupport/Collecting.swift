@@ -1,6 +1,7 @@
 import Glibc
+import ObjectDatabase
 package import ObjectStorage
-package import Repository
+package import Operations
 package import Versioning
 
 extension Repository {

@@ -1,6 +1,7 @@
 import Glibc
+import ObjectDatabase
+package import Operations
 import ProllyTree
-package import Repository
 package import Staging
 package import Versioning
 
@@ -14,8 +15,8 @@ package struct StagingEditor {
         self.repository = repository
     }
 
-    private func base() throws -> Repository.SnapshotTree {
-        repository.tree(try repository.commit(workspace.base()).tree)
+    private func base() throws -> SnapshotTree {
+        repository.database.tree(try repository.database.commit(workspace.base()).tree)
     }
 
     /// The staged node of a path, made from the base (with the directories above it) if there is none; `nil` when there

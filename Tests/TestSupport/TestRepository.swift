@@ -1,8 +1,9 @@
 import Foundation
 package import Logging
+import ObjectDatabase
 package import ObjectStorage
+package import Operations
 import ProllyTree
-package import Repository
 package import Staging
 package import Versioning
 
@@ -12,7 +13,7 @@ extension Logger {
 }
 
 package func makeRepository(in store: any ObjectStore = MemoryStore()) throws -> Repository {
-    var options = Repository.Options()
+    var options = ObjectDatabase.Options()
     options.ioThreads = 2
     return try Repository.create(
         in: store, quirks: .init(quoteIfMatch: true), author: "Test <test@example.org>", options: options,
@@ -21,7 +22,7 @@ package func makeRepository(in store: any ObjectStore = MemoryStore()) throws ->
 
 /// The repository in `store` as another process would see it: nothing cached, but for what lies in `cache`.
 package func reopen(_ store: any ObjectStore, cache: TemporaryDirectory? = nil) throws -> Repository {
-    var options = Repository.Options()
+    var options = ObjectDatabase.Options()
     options.ioThreads = 2
     options.cacheDirectory = cache?.path
     return try Repository(opening: store, options: options, logger: .silent)
@@ -41,19 +42,19 @@ extension CommitInfo {
 }
 
 extension Repository {
-    package func head(_ branch: RefName = .main) throws -> CommitID { try liveRef(branch).commit }
+    package func head(_ branch: RefName = .main) throws -> CommitID { try database.liveRef(branch).commit }
 
     /// A workspace of `branch` at its head, in `directory`.
     package func workspace(in directory: String, branch: RefName = .main) throws -> Workspace {
         let info = WorkspaceInfo(
-            repositoryID: config.id, repositoryLocation: store.location, branch: branch.name)
+            repositoryID: database.config.id, repositoryLocation: database.store.location, branch: branch.name)
         return try Workspace(directory: directory, info: info, base: try head(branch), logger: .silent)
     }
 
     /// All bytes of a file of a commit.
     package func bytes(of path: String, in id: CommitID) throws -> [UInt8] {
-        let commit = try commit(id)
-        return try contents(of: entry(at: TreePath(parsing: path), in: commit, named: id.hex))
+        let commit = try database.commit(id)
+        return try contents(of: database.entry(at: TreePath(parsing: path), in: commit, named: id.hex))
     }
 
     package func contents(of entry: LocatedEntry) throws -> [UInt8] {
@@ -69,7 +70,7 @@ extension Repository {
     /// Every path of a commit but the root, in the order of keys.
     package func paths(in id: CommitID) throws -> [String] {
         var paths: [String] = []
-        try tree(commit(id).tree).forEachDescendant(of: .root) { path, _ in
+        try database.tree(database.commit(id).tree).forEachDescendant(of: .root) { path, _ in
             paths.append("\(path)")
             return true
         }

@@ -1,7 +1,9 @@
 import ArgumentParser
+import ErrorMessages
 import Foundation
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Audit: ParsableCommand {
@@ -30,7 +32,7 @@ struct Audit: ParsableCommand {
             let repository = try repository.open()
             let (earliest, latest) = (try since.map(date), try until.map(date))
             if let operation, Movement.Operation(rawValue: operation) == nil {
-                throw CommandFailure(message: "there is no operation '\(operation)'", code: .usage)
+                throw CommandFailure(message: "there is no operation '\(operation)'", kind: .usage)
             }
             let log = try repository.auditLog(ref: ref.map { try name($0, repository) }).filter { _, movement in
                 (who.map { movement.who.lowercased().contains($0.lowercased()) } ?? true)
@@ -77,7 +79,7 @@ struct Audit: ParsableCommand {
         private func date(_ text: String) throws -> Timestamp {
             guard let time = Timestamp(parsing: text, now: now()) else {
                 throw CommandFailure(
-                    message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", code: .usage)
+                    message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", kind: .usage)
             }
             return time
         }
@@ -85,10 +87,10 @@ struct Audit: ParsableCommand {
         private func name(_ text: String, _ repository: Repository) throws -> RefName {
             for kind in RefName.Kind.allCases where text.hasPrefix("\(kind.rawValue)/") {
                 let name = try RefName(kind, String(text.dropFirst(kind.rawValue.count + 1)))
-                if try repository.readRef(name) != nil { return name }
+                if try repository.database.readRef(name) != nil { return name }
             }
             let branch = try RefName.branch(text)
-            return try repository.readRef(branch) != nil ? branch : RefName.tag(text)
+            return try repository.database.readRef(branch) != nil ? branch : RefName.tag(text)
         }
 
         /// A commit's id within the name of an approval is shortened.
@@ -120,7 +122,7 @@ struct Audit: ParsableCommand {
 
         func run() throws {
             guard !requireSignatures || allowedSigners != nil else {
-                throw CommandFailure(message: "--require-signatures needs --allowed-signers FILE", code: .usage)
+                throw CommandFailure(message: "--require-signatures needs --allowed-signers FILE", kind: .usage)
             }
             let repository = try repository.open()
             let report = try repository.verifyAudit(
@@ -136,11 +138,11 @@ struct Audit: ParsableCommand {
 
         private func checkpoint(_ path: String, _ repository: Repository) throws -> AuditCheckpoint {
             guard let data = FileManager.default.contents(atPath: path) else {
-                throw CommandFailure(message: "there is no \(path)", code: .notFound)
+                throw CommandFailure(message: "there is no \(path)", kind: .notFound)
             }
             do {
                 let checkpoint = try decodeRecord(AuditCheckpoint.self, from: [UInt8](data))
-                guard checkpoint.repository == repository.config.id.uuidString else {
+                guard checkpoint.repository == repository.database.config.id.uuidString else {
                     throw CommandFailure(message: "\(path) is a checkpoint of another repository")
                 }
                 return checkpoint

@@ -1,7 +1,9 @@
 import ArgumentParser
+import ErrorMessages
 import Glibc
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Bisect: ParsableCommand {
@@ -29,9 +31,9 @@ struct Bisect: ParsableCommand {
         func run() throws {
             let opened = try repository.open()
             let words = command.first == "--" ? Array(command.dropFirst()) : command
-            guard !words.isEmpty else { throw CommandFailure(message: "which command?", code: .usage) }
+            guard !words.isEmpty else { throw CommandFailure(message: "which command?", kind: .usage) }
             var search = try BisectSearch(
-                opened, good: opened.resolve(good).commitID, bad: opened.resolve(bad).commitID)
+                opened, good: opened.database.resolve(good).commitID, bad: opened.database.resolve(bad).commitID)
             while let candidate = try search.next() {
                 let code = try attempt(candidate, words, opened)
                 writeError(
@@ -42,7 +44,7 @@ struct Bisect: ParsableCommand {
                 search.learn(candidate, code == 0 ? .good : code == 125 ? .unknown : .bad)
             }
             let found = search.result
-            let commits = try found.map { CommitJSON(id: $0.hex, commit: try opened.commit($0)) }
+            let commits = try found.map { CommitJSON(id: $0.hex, commit: try opened.database.commit($0)) }
             let output = json.output
             try output.show(commits) {
                 let head = commits.count == 1 ? "The first bad commit:" : "The first bad commit is one of these:"
@@ -72,8 +74,8 @@ struct BisectSearch {
 
     /// Throws when the good commit does not lie behind the bad one.
     init(_ repository: Repository, good: CommitID, bad: CommitID) throws {
-        guard try repository.isAncestor(good, of: bad), good != bad else {
-            throw CommandFailure(message: "the good revision must lie behind the bad one", code: .usage)
+        guard try repository.database.isAncestor(good, of: bad), good != bad else {
+            throw CommandFailure(message: "the good revision must lie behind the bad one", kind: .usage)
         }
         var known: Set<CommitID> = []
         try repository.forEachAncestor(of: good) { id, _ in

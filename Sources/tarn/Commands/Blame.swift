@@ -1,6 +1,7 @@
 import ArgumentParser
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Blame: ParsableCommand {
@@ -24,7 +25,7 @@ struct Blame: ParsableCommand {
         let name = revision ?? currentRevision()
         let path = try path.map { try TreePath(parsing: $0) } ?? .root
         let lines = try repository.blame(
-            path, from: repository.resolve(name).commitID, named: name, directories: directories)
+            path, from: repository.database.resolve(name).commitID, named: name, directories: directories)
         struct LineJSON: Encodable {
             let path: JSONPath
             let commit: String

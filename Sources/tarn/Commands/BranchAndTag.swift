@@ -1,6 +1,7 @@
 import ArgumentParser
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Branch: ParsableCommand {
@@ -94,7 +95,7 @@ private struct RefJSON: Encodable {
 }
 
 private func listRefs(_ kind: RefName.Kind, _ repository: Repository, _ output: Output) throws {
-    let refs = try repository.listRefs(kind).map { snapshot, commit in
+    let refs = try repository.database.listRefs(kind).map { snapshot, commit in
         RefJSON(
             name: snapshot.name.name, commit: commit.hex, movedBy: snapshot.movement.who,
             movedAt: snapshot.movement.when.rfc3339)
@@ -111,7 +112,7 @@ private func createRef(
     _ name: RefName, _ start: String, _ why: String?, _ repository: Repository, _ author: AuthorArguments,
     _ output: Output
 ) throws {
-    let found = try repository.resolve(start)
+    let found = try repository.database.resolve(start)
     let commit = found.commitID
     let who = try author.resolve()
     let isMain = found.ref == (try .branch(Repository.defaultBranch))

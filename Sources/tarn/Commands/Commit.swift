@@ -1,6 +1,8 @@
 import ArgumentParser
+import BlockingIO
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Staging
 import Versioning
 

@@ -1,7 +1,9 @@
 import ArgumentParser
+import BlockingIO
 import Glibc
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 /// `REV[:PATH]` on the command line, found in the repository.
@@ -13,11 +15,11 @@ private struct Located {
 
     init(_ text: String, _ repository: Repository) throws {
         let (revision, path) = try splitRevisionPath(text)
-        let found = try repository.resolve(revision)
+        let found = try repository.database.resolve(revision)
         commit = found.commit
         commitID = found.commitID
         self.path = path
-        entry = try repository.entry(at: path, in: found.commit, named: revision)
+        entry = try repository.database.entry(at: path, in: found.commit, named: revision)
     }
 }
 
@@ -64,7 +66,7 @@ struct List: ParsableCommand {
         let repository = try repository.open()
         let located = try Located(place ?? currentRevision(), repository)
         var entries: [EntryJSON] = []
-        let tree = repository.tree(located.commit.tree)
+        let tree = repository.database.tree(located.commit.tree)
         func add(_ path: TreePath, _ entry: LocatedEntry) -> Bool {
             entries.append(EntryJSON(path.relative(to: located.path) ?? path, entry.entry))
             return true
@@ -108,10 +110,10 @@ struct Cat: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        try repository.heedSweeps()
+        try repository.database.heedSweeps()
         let located = try Located(place, repository)
         guard located.entry.entry.file != nil else { throw RepositoryError.isADirectory(path: located.path) }
-        let map = try repository.lists.map(of: located.entry)
+        let map = try repository.database.lists.map(of: located.entry)
         try repository.forEachBlock(of: located.entry) { offset, bytes in
             let index = map.blockIndex(at: offset)
             try writeOut(bytes ?? [UInt8](repeating: 0, count: Int(map.list.blocks[index].length)))
@@ -149,7 +151,7 @@ struct StatCommand: ParsableCommand {
             let entry: EntryJSON
             let blocks: Int
         }
-        let blocks = try repository.lists.map(of: located.entry).list.blocks.count
+        let blocks = try repository.database.lists.map(of: located.entry).list.blocks.count
         try json.output.show(Result(commit: located.commitID.hex, entry: entry, blocks: blocks)) {
             var rows = [
                 ["Path:", "\(located.path)"], ["Commit:", located.commitID.hex], ["Kind:", entry.kind],

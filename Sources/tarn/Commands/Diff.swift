@@ -1,6 +1,8 @@
 import ArgumentParser
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Diff: ParsableCommand {
@@ -32,25 +34,25 @@ struct Diff: ParsableCommand {
 
     private func compare(_ repository: Repository) throws -> [ChangeLine] {
         let (old, new) = try sides(repository)
-        return summarize(try repository.tree(old.tree).pathChanges(to: repository.tree(new.tree)))
+        return summarize(try repository.database.tree(old.tree).pathChanges(to: repository.database.tree(new.tree)))
     }
 
     private func sides(_ repository: Repository) throws -> (Commit, Commit) {
         guard revisions.count <= 2 else {
-            throw CommandFailure(message: "diff takes at most two revisions", code: .usage)
+            throw CommandFailure(message: "diff takes at most two revisions", kind: .usage)
         }
         if revisions.count == 1, let parts = split(revisions[0], "...") {
-            let (left, right) = (try repository.resolve(parts.0), try repository.resolve(parts.1))
-            guard let base = try repository.mergeBase(left.commitID, right.commitID) else {
+            let (left, right) = (try repository.database.resolve(parts.0), try repository.database.resolve(parts.1))
+            guard let base = try repository.database.mergeBase(left.commitID, right.commitID) else {
                 throw RepositoryError.noCommonHistory(source: parts.1, destination: parts.0)
             }
-            return (try repository.commit(base), right.commit)
+            return (try repository.database.commit(base), right.commit)
         }
         if revisions.count == 1, let parts = split(revisions[0], "..") {
-            return (try repository.resolve(parts.0).commit, try repository.resolve(parts.1).commit)
+            return (try repository.database.resolve(parts.0).commit, try repository.database.resolve(parts.1).commit)
         }
         let second = revisions.count == 2 ? revisions[1] : currentRevision()
-        return (try repository.resolve(revisions[0]).commit, try repository.resolve(second).commit)
+        return (try repository.database.resolve(revisions[0]).commit, try repository.database.resolve(second).commit)
     }
 
     private func split(_ text: String, _ separator: String) -> (String, String)? {

@@ -1,5 +1,7 @@
 import ArgumentParser
-import Repository
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import Staging
 import Versioning
 
@@ -14,7 +16,7 @@ struct Discard: ParsableCommand {
 
     func run() throws {
         guard all != !paths.isEmpty else {
-            throw CommandFailure(message: "name the paths, or say --all", code: .usage)
+            throw CommandFailure(message: "name the paths, or say --all", kind: .usage)
         }
         let open = try OpenWorkspace(arguments)
         try open.discard(try paths.map(open.path))
@@ -38,7 +40,7 @@ struct Resolve: ParsableCommand {
     func run() throws {
         let chosen = [(ours, Resolution.ours), (theirs, .theirs), (base, .base)].filter(\.0).map(\.1)
         guard chosen.count == 1, let resolution = chosen.first, !paths.isEmpty else {
-            throw CommandFailure(message: "say one of --ours, --theirs, --base", code: .usage)
+            throw CommandFailure(message: "say one of --ours, --theirs, --base", kind: .usage)
         }
         let open = try OpenWorkspace(arguments)
         let conflicts = try open.workspace.conflicts()
@@ -46,7 +48,7 @@ struct Resolve: ParsableCommand {
             let path = try open.path(text)
             guard let conflict = conflicts.first(where: { $0.path == path }) else {
                 throw CommandFailure(
-                    message: "'\(path)' has no conflict", hint: "'tarn status' lists them", code: .notFound)
+                    message: "'\(path)' has no conflict", hint: "'tarn status' lists them", kind: .notFound)
             }
             if conflict.isFromRebase, resolution != .ours {
                 // The base below has the others' version already: letting go of ours is all.

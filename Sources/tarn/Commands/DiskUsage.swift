@@ -1,6 +1,9 @@
 import ArgumentParser
+import BlockingIO
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct DiskUsageCommand: ParsableCommand {
@@ -20,7 +23,7 @@ struct DiskUsageCommand: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let refs = try RefName.Kind.allCases.flatMap { try repository.listRefs($0) }
+        let refs = try RefName.Kind.allCases.flatMap { try repository.database.listRefs($0) }
         let line = Monitor(ProgressLine())
         defer { line.update { $0.clear() } }
         var report = try repository.diskUsage(of: refs) { text in line.update { $0.show(text) } }
@@ -30,7 +33,7 @@ struct DiskUsageCommand: ParsableCommand {
             if report.refs.isEmpty {
                 throw CommandFailure(
                     message: "no branch or tag is called \(patterns.joined(separator: ", "))",
-                    hint: "'tarn branch list' shows what there is", code: .notFound)
+                    hint: "'tarn branch list' shows what there is", kind: .notFound)
             }
         }
         struct RefJSON: Encodable {

@@ -1,8 +1,10 @@
 import ArgumentParser
 import BlockCache
+import BlockingIO
 import Glibc
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Fsck: ParsableCommand {
@@ -49,7 +51,7 @@ struct Fsck: ParsableCommand {
         if let mirror = try mirror() {
             report = try opened.repair(from: mirror, data: data, progress: progress)
         } else {
-            if repair { try opened.cache?.clear() }
+            if repair { try opened.database.cache?.clear() }
             report = RepairReport(check: try opened.fsck(data: data, progress: progress))
         }
         line.update { $0.clear() }

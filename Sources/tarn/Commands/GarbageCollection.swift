@@ -1,8 +1,11 @@
 import ArgumentParser
+import BlockingIO
+import ErrorMessages
 import Glibc
+import ObjectDatabase
 import ObjectStorage
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct GarbageCollection: ParsableCommand {
@@ -43,12 +46,12 @@ struct GarbageCollection: ParsableCommand {
         options.deletes = delete
         options.graceSeconds = try parseDuration(grace)
         guard (1...99).contains(repackPercent) else {
-            throw CommandFailure(message: "--repack-share is a number from 1 to 99", code: .usage)
+            throw CommandFailure(message: "--repack-share is a number from 1 to 99", kind: .usage)
         }
         if repack || !delete { options.repackShare = Double(repackPercent) / 100 }
         let repository = try repository.open()
         // Servers of one S3 store have clocks of their own.
-        options.clockSlackSeconds = repository.store.location.hasPrefix("s3://") ? 60 : 0
+        options.clockSlackSeconds = repository.database.store.location.hasPrefix("s3://") ? 60 : 0
         let line = Monitor(ProgressLine())
         defer { line.update { $0.clear() } }
         let report = try repository.collectGarbage(options) { text in line.update { $0.show(text) } }
@@ -185,7 +188,7 @@ func parseDuration(_ text: String) throws -> Int64 {
     guard let last = text.last, let unit = units[last], let value = Int64(text.dropLast()),
         (0...1_000_000).contains(value)
     else {
-        throw CommandFailure(message: "'\(text)' is no length of time", hint: "Write 7d, 12h, 30m or 0", code: .usage)
+        throw CommandFailure(message: "'\(text)' is no length of time", hint: "Write 7d, 12h, 30m or 0", kind: .usage)
     }
     return value * unit
 }

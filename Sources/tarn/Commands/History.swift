@@ -1,6 +1,8 @@
 import ArgumentParser
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct CommitJSON: Encodable {
@@ -26,12 +28,12 @@ struct Log: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let start = try repository.resolve(revision ?? currentRevision()).commitID
+        let start = try repository.database.resolve(revision ?? currentRevision()).commitID
         let filter = try path.map { try TreePath(parsing: $0) }
         let earliest = try since.map { text in
             guard let time = Timestamp(parsing: text, now: now()) else {
                 throw CommandFailure(
-                    message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", code: .usage)
+                    message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", kind: .usage)
             }
             return time
         }
@@ -95,7 +97,7 @@ struct Show: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let found = try repository.resolve(revision)
+        let found = try repository.database.resolve(revision)
         let lines = summarize(try repository.changes(in: found.commit))
         struct Result: Encodable {
             let id: String

@@ -1,6 +1,8 @@
 import ArgumentParser
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct HooksCommand: ParsableCommand {
@@ -35,7 +37,7 @@ struct HooksCommand: ParsableCommand {
 
         func run() throws {
             let repository = try repository.open()
-            let commit = try repository.resolve(revision ?? currentRevision()).commitID
+            let commit = try repository.database.resolve(revision ?? currentRevision()).commitID
             struct HookJSON: Encodable {
                 let name: String
                 let on: [String]
@@ -83,7 +85,7 @@ struct HooksCommand: ParsableCommand {
         func run() throws {
             let opened = try repository.open()
             let branch = try RefName.branch(destination)
-            let source = try opened.resolve(revision).commitID
+            let source = try opened.database.resolve(revision).commitID
             try opened.tryHooks(
                 on: branch, source, as: asCommit ? .commit : .merge, who: author.resolve(),
                 with: CommandHookRunner(store: repository.store, keepsRecords: false))
@@ -104,7 +106,7 @@ struct HooksCommand: ParsableCommand {
                 let id: String
                 let record: HookRecord
             }
-            let records = try repository.hookRecords(of: revision.map { try repository.resolve($0).commitID })
+            let records = try repository.hookRecords(of: revision.map { try repository.database.resolve($0).commitID })
             let output = json.output
             try output.show(records.map { RecordJSON(id: $0.id.hex, record: $0.record) }) {
                 records.map { _, record in
@@ -131,9 +133,9 @@ struct HooksCommand: ParsableCommand {
 
         func run() throws {
             let repository = try repository.open()
-            let commit = try repository.resolve(revision ?? currentRevision()).commitID
+            let commit = try repository.database.resolve(revision ?? currentRevision()).commitID
             guard let (hooks, file) = try repository.hookFile(in: commit) else {
-                throw CommandFailure(message: "it has no \(Repository.hooksPath)", code: .notFound)
+                throw CommandFailure(message: "it has no \(Repository.hooksPath)", kind: .notFound)
             }
             try TrustedHooks(repository).add(file)
             for hook in hooks {

@@ -1,8 +1,10 @@
 import ArgumentParser
 import CLinux
+import ErrorMessages
 import Glibc
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Import: ParsableCommand {
@@ -77,7 +79,7 @@ func parseMetadata(_ pairs: [String]) throws -> [String: String] {
     var metadata: [String: String] = [:]
     for pair in pairs {
         guard let cut = pair.firstIndex(of: "="), cut != pair.startIndex else {
-            throw CommandFailure(message: "'\(pair)' is no metadata", hint: "Write --meta key=value", code: .usage)
+            throw CommandFailure(message: "'\(pair)' is no metadata", hint: "Write --meta key=value", kind: .usage)
         }
         metadata[String(pair[..<cut])] = String(pair[pair.index(after: cut)...])
     }

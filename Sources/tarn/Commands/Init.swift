@@ -1,7 +1,8 @@
 import ArgumentParser
 import FoundationEssentials
+import ObjectDatabase
 import ObjectStorage
-import Repository
+import Operations
 
 struct Init: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,14 +26,14 @@ struct Init: ParsableCommand {
             StoreLocation.parse(repo), options: store.storeOptions(quoteIfMatch: quirks.quoteIfMatch))
         let repository = try Repository.create(
             in: opened, quirks: .init(quoteIfMatch: quirks.quoteIfMatch), author: author,
-            options: store.repositoryOptions(), logger: store.logger())
+            options: store.databaseOptions(), hookRunner: CommandHookRunner(store: store), logger: store.logger())
         struct Result: Encodable {
             let repository: String
             let id: String
             let branch: String
         }
         let result = Result(
-            repository: repository.store.location, id: repository.config.id.uuidString.lowercased(),
+            repository: repository.database.store.location, id: repository.database.config.id.uuidString.lowercased(),
             branch: Repository.defaultBranch)
         try json.output.show(result) {
             """
@@ -45,7 +46,7 @@ struct Init: ParsableCommand {
     private func probe(_ store: any ObjectStore) throws -> ProbeResult {
         let result = try probeCompareAndSwap(store, prefix: "")
         if case .unsafe(let reason) = result {
-            throw RepositoryError.unsafeStore(location: store.location, reason: reason)
+            throw ObjectDatabaseError.unsafeStore(location: store.location, reason: reason)
         }
         return result
     }

@@ -1,6 +1,8 @@
 import ArgumentParser
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Merge: ParsableCommand {
@@ -30,7 +32,7 @@ struct Merge: ParsableCommand {
 
     func run() throws {
         guard !(squash && fastForwardOnly) else {
-            throw CommandFailure(message: "--squash makes a commit, and --ff-only makes none", code: .usage)
+            throw CommandFailure(message: "--squash makes a commit, and --ff-only makes none", kind: .usage)
         }
         let repository = try repository.open()
         let info = CommitInfo(
@@ -42,13 +44,13 @@ struct Merge: ParsableCommand {
         options.fastForwardOnly = fastForwardOnly
         options.squash = squash
         let published = try repository.merge(
-            repository.resolve(source), named: source, into: .branch(destination), info, options: options)
+            repository.database.resolve(source), named: source, into: .branch(destination), info, options: options)
         try json.output.show(PublishedJSON(published, destination)) { published.commitID.hex }
     }
 
     private func preview(_ repository: Repository) throws {
         let preview = try repository.previewMerge(
-            repository.resolve(source), named: source, into: .branch(destination), strategy.strategy())
+            repository.database.resolve(source), named: source, into: .branch(destination), strategy.strategy())
         guard preview.conflicts.isEmpty else {
             throw RepositoryError.conflicts(preview.conflicts, head: preview.head)
         }

@@ -1,7 +1,10 @@
 import ArgumentParser
+import BlockingIO
+import ErrorMessages
 import FoundationEssentials
+import ObjectDatabase
 import ObjectStorage
-import Repository
+import Operations
 import Versioning
 
 struct Mirror: ParsableCommand {
@@ -58,7 +61,7 @@ struct Mirror: ParsableCommand {
             throw CommandFailure(
                 message:
                     "\(report.diverged.map(\.name).joined(separator: ", ")) at \(target) has moves that the source lacks; left as it is",
-                hint: "See 'tarn audit log --repo \(target)'; nothing was lost there", code: .conflict)
+                hint: "See 'tarn audit log --repo \(target)'; nothing was lost there", kind: .conflict)
         }
     }
 
@@ -72,11 +75,11 @@ struct Mirror: ParsableCommand {
         let quirks: RepositoryConfig.StoreQuirks
         do {
             quirks = try RepositoryConfig.load(from: first).store
-        } catch RepositoryError.notARepository where creating {
+        } catch ObjectDatabaseError.notARepository where creating {
             switch try probeCompareAndSwap(first, prefix: "") {
             case .safe(let found): quirks = .init(quoteIfMatch: found.quoteIfMatch)
             case .unsafe(let reason):
-                throw RepositoryError.unsafeStore(location: first.location, reason: reason)
+                throw ObjectDatabaseError.unsafeStore(location: first.location, reason: reason)
             }
         }
         guard quirks.quoteIfMatch else { return (first, quirks) }
@@ -120,20 +123,20 @@ struct Mirror: ParsableCommand {
     }
 }
 
-func words(_ fault: MirrorFault) -> FailureDescription {
+func words(_ fault: MirrorFault) -> ErrorMessage {
     switch fault {
     case .otherRepository(let location, let found, let wanted):
-        FailureDescription(
+        ErrorMessage(
             message:
                 "\(location) is the repository \(found.uuidString.lowercased()), not a mirror of \(wanted.uuidString.lowercased())",
-            hint: "Choose an empty place", code: .refused)
+            hint: "Choose an empty place", kind: .refused)
     case .notAMirror(let location):
-        FailureDescription(
+        ErrorMessage(
             message: "\(location) is a repository of its own, not a mirror",
-            hint: "It was made by 'tarn init' or promoted; choose another place", code: .refused)
+            hint: "It was made by 'tarn init' or promoted; choose another place", kind: .refused)
     case .noRefMatches(let patterns):
-        FailureDescription(
+        ErrorMessage(
             message: "no branch or tag is called \(patterns.joined(separator: ", "))",
-            hint: "'tarn branch list' and 'tarn tag list' show what there is", code: .notFound)
+            hint: "'tarn branch list' and 'tarn tag list' show what there is", kind: .notFound)
     }
 }

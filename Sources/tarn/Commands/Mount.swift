@@ -1,11 +1,14 @@
 import ArgumentParser
+import BlockingIO
 import CLinux
+import ErrorMessages
 import FUSEServer
 import Glibc
 import Logging
+import ObjectDatabase
 import ObjectStorage
+import Operations
 import ProllyTree
-import Repository
 import Staging
 import VFS
 import Versioning
@@ -58,12 +61,12 @@ struct Mount: ParsableCommand {
         let parsed = try MountOptions(options)
         let mountPoint = try checkMountPoint()
         guard !write || revision != nil else {
-            throw CommandFailure(message: "--write needs --ref BRANCH", code: .usage)
+            throw CommandFailure(message: "--write needs --ref BRANCH", kind: .usage)
         }
         guard !follow || (revision != nil && !write) else {
             throw CommandFailure(
                 message: "--follow needs --ref BRANCH and no --write",
-                hint: "In a writable mount, 'tarn update' takes the branch's new head", code: .usage)
+                hint: "In a writable mount, 'tarn update' takes the branch's new head", kind: .usage)
         }
         if foreground || readyDescriptor != nil {
             try serve(mountPoint, parsed)
@@ -77,7 +80,7 @@ struct Mount: ParsableCommand {
         guard let resolved = realpath(directory, nil) else {
             throw CommandFailure(
                 message: "the mount point \(directory) does not exist", hint: "Make it first: mkdir \(directory)",
-                code: .notFound)
+                kind: .notFound)
         }
         defer { free(resolved) }
         let path = String(cString: resolved)
@@ -130,14 +133,14 @@ struct Mount: ParsableCommand {
         let logger = store.logger()
         let limit = try parseSize(cacheSize)
         let repository = try store.openRepository(repo, cacheLimitBytes: limit)
-        let resolved = try revision.map { try repository.resolve($0) }
+        let resolved = try revision.map { try repository.database.resolve($0) }
         // A tree that cannot be read is better refused here than shown as a directory full of errors.
-        if let resolved { _ = try repository.tree(resolved.commit.tree).entry(at: .root) }
+        if let resolved { _ = try repository.database.tree(resolved.commit.tree).entry(at: .root) }
         let served: Served =
             if write, let resolved { try serveBranch(repository, resolved, mountPoint, options, logger) } else {
                 try serveCommit(repository, resolved, mountPoint, options, logger)
             }
-        var serverOptions = FUSEServer.Options(source: "tarn#\(repository.store.location)")
+        var serverOptions = FUSEServer.Options(source: "tarn#\(repository.database.store.location)")
         serverOptions.allowsOthers = options.allowsOthers
         let started = now()
         serverOptions.statistics = { session in
@@ -146,7 +149,7 @@ struct Mount: ParsableCommand {
         defer { served.end() }
         try FUSEServer.run(served.fileSystem, at: mountPoint, serverOptions, logger: logger) {
             if let readyDescriptor { Daemon.reportReady(readyDescriptor) }
-            logger.notice("mounted \(repository.store.location) \(revision ?? "") at \(mountPoint)")
+            logger.notice("mounted \(repository.database.store.location) \(revision ?? "") at \(mountPoint)")
         }
     }
 
@@ -164,11 +167,11 @@ struct Mount: ParsableCommand {
     ) throws -> Served {
         let socket = resolved == nil || follow ? nil : HostDirectories.runtime() + "/\(getpid()).sock"
         let fileSystem = SnapshotFileSystem(
-            repository: repository, commit: resolved, follows: follow,
+            database: repository.database, commit: resolved, follows: follow,
             recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) }, opening: options.opening,
             mountDescription: describe(repository, mountPoint, socket: socket).json,
-            readThreads: repository.readThreads, logger: logger)
-        let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository, logger)
+            readThreads: repository.database.readThreads, logger: logger)
+        let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository.database, logger)
         guard follow else {
             let control = socket.flatMap { takingOrders(fileSystem, $0, logger) }
             return Served(fileSystem: fileSystem) {
@@ -177,19 +180,19 @@ struct Mount: ParsableCommand {
                 do {
                     if let record { try ReceiptFile.writeReads(of: fileSystem, to: record) }
                 } catch {
-                    logger.error("writing what was read: \(describeFailure(error))")
+                    logger.error("writing what was read: \(logLine(of: error))")
                 }
             }
         }
         guard let branch = resolved?.ref, branch.kind == .branch else {
-            throw CommandFailure(message: "'\(revision ?? "")' is no branch, so it cannot be followed", code: .usage)
+            throw CommandFailure(message: "'\(revision ?? "")' is no branch, so it cannot be followed", kind: .usage)
         }
         let follower = PeriodicTask(everySeconds: options.pollSeconds) { _ in
             do {
                 // A branch that was deleted has no head to move to: the mount stays.
-                if let head = try repository.head(of: branch) { try fileSystem.move(to: head) }
+                if let head = try repository.database.head(of: branch) { try fileSystem.move(to: head) }
             } catch {
-                logger.warning("looking for a new head of \(branch.name): \(describeFailure(error))")
+                logger.warning("looking for a new head of \(branch.name): \(logLine(of: error))")
             }
         }
         return Served(fileSystem: fileSystem) {
@@ -205,7 +208,7 @@ struct Mount: ParsableCommand {
             control.start()
             return control
         } catch {
-            logger.warning("'tarn prefetch --at' will not work: \(tarn.describe(error)?.message ?? "\(error)")")
+            logger.warning("'tarn prefetch --at' will not work: \(tarn.describe(error)?.text ?? "\(error)")")
             return nil
         }
     }
@@ -217,24 +220,26 @@ struct Mount: ParsableCommand {
         guard let branch = resolved.ref, branch.kind == .branch else {
             throw CommandFailure(
                 message: "'\(revision ?? "")' is no branch, so it cannot be written to",
-                hint: "Make a branch from it: tarn branch create NAME --from \(revision ?? "REV")", code: .usage)
+                hint: "Make a branch from it: tarn branch create NAME --from \(revision ?? "REV")", kind: .usage)
         }
-        let directory = HostDirectories.workspace(repository.config.id, options.workspace ?? branch.name)
+        let directory = HostDirectories.workspace(repository.database.config.id, options.workspace ?? branch.name)
         try makeDirectories(directory)
         let socket = HostDirectories.runtime() + "/\(getpid()).sock"
         let description = describe(repository, mountPoint, workspace: directory, socket: socket)
         let lock = try lockWorkspace(directory, description)
         let info = WorkspaceInfo(
-            repositoryID: repository.config.id, repositoryLocation: repository.store.location, branch: branch.name)
+            repositoryID: repository.database.config.id, repositoryLocation: repository.database.store.location,
+            branch: branch.name)
         let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
         try workspace.beginUse()
-        let lease = MountLease(of: workspace, repository, logger)
+        let lease = MountLease(of: workspace, repository.database, logger)
         // What is staged takes places of blocks from the base, which the lease protects from now on.
-        try repository.heedSweeps()
+        try repository.database.heedSweeps()
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
-            repository: repository, workspace: workspace, mountDescription: description.json,
-            squashesOwners: options.squashesOwners, readThreads: repository.readThreads, logger: logger)
+            database: repository.database, workspace: workspace,
+            planMove: { try repository.planMove(of: $0, to: $1) }, mountDescription: description.json,
+            squashesOwners: options.squashesOwners, readThreads: repository.database.readThreads, logger: logger)
         let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
         control.start()
         let saver = PeriodicTask(everySeconds: Self.saveSeconds) { _ in fileSystem.persistPeriodically() }
@@ -248,7 +253,7 @@ struct Mount: ParsableCommand {
                 lease.end()
                 try workspace.endUse()
             } catch {
-                logger.error("saving staged changes: \(describeFailure(error))")
+                logger.error("saving staged changes: \(logLine(of: error))")
             }
             withExtendedLifetime(lock) {}
         }
@@ -288,7 +293,7 @@ struct Mount: ParsableCommand {
                         fileSystem.workspace, skipping: fileSystem.unsavedNodes(), isStopped: isStopped) > 0
                 {}
             } catch {
-                logger.warning("uploading ahead of the commit: \(describeFailure(error))")
+                logger.warning("uploading ahead of the commit: \(logLine(of: error))")
             }
         }
     }
@@ -314,7 +319,7 @@ struct Mount: ParsableCommand {
         _ repository: Repository, _ mountPoint: String, workspace: String? = nil, socket: String? = nil
     ) -> MountDescription {
         MountDescription(
-            repository: repository.store.location,
+            repository: repository.database.store.location,
             endpoint: store.endpoint ?? environment("AWS_ENDPOINT_URL_S3") ?? environment("AWS_ENDPOINT_URL"),
             region: store.region ?? environment("AWS_REGION") ?? environment("AWS_DEFAULT_REGION"),
             mountPoint: mountPoint, revision: revision,
@@ -337,12 +342,12 @@ struct MountOptions {
             case "allow_other": allowsOthers = true
             case _ where option.hasPrefix("poll="):
                 guard let seconds = Double(option.dropFirst("poll=".count)), (0.1...86_400).contains(seconds) else {
-                    throw CommandFailure(message: "'\(option)': seconds from 0.1 to 86400", code: .usage)
+                    throw CommandFailure(message: "'\(option)': seconds from 0.1 to 86400", kind: .usage)
                 }
                 pollSeconds = seconds
             case _ where option.hasPrefix("open="):
                 guard let opening = Opening(rawValue: String(option.dropFirst("open=".count))) else {
-                    throw CommandFailure(message: "'\(option)': auto, none or passthrough", code: .usage)
+                    throw CommandFailure(message: "'\(option)': auto, none or passthrough", kind: .usage)
                 }
                 self.opening = opening
             case "upload=background": uploadsInBackground = true
@@ -355,7 +360,7 @@ struct MountOptions {
                 workspace = name
             default:
                 throw CommandFailure(
-                    message: "'\(option)' is no mount option", hint: "See 'tarn mount --help'", code: .usage)
+                    message: "'\(option)' is no mount option", hint: "See 'tarn mount --help'", kind: .usage)
             }
         }
     }
@@ -369,7 +374,7 @@ func parseSize(_ text: String, of what: String = "cache size", atLeast: UInt64 =
         value <= UInt64.max / unit, value * unit >= atLeast
     else {
         throw CommandFailure(
-            message: "'\(text)' is no \(what)", hint: "Write 512M or 10G; at least \(atLeast >> 20)M", code: .usage)
+            message: "'\(text)' is no \(what)", hint: "Write 512M or 10G; at least \(atLeast >> 20)M", kind: .usage)
     }
     return value * unit
 }

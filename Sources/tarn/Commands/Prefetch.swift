@@ -1,7 +1,9 @@
 import ArgumentParser
+import ErrorMessages
 import Glibc
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import VFS
 import Versioning
 
@@ -48,10 +50,10 @@ struct PrefetchCommand: ParsableCommand {
 
     func run() throws {
         if order == nil, at != nil || ahead != nil || nulSeparated {
-            throw CommandFailure(message: "--at, --ahead and -0 need --order FILE", code: .usage)
+            throw CommandFailure(message: "--at, --ahead and -0 need --order FILE", kind: .usage)
         }
         if order != nil, !globs.isEmpty {
-            throw CommandFailure(message: "--glob and --order do not go together", code: .usage)
+            throw CommandFailure(message: "--glob and --order do not go together", kind: .usage)
         }
         let aheadBytes =
             try ahead.map { try parseSize($0, of: "look-ahead", atLeast: 1 << 20) } ?? Self.defaultAheadBytes
@@ -59,7 +61,7 @@ struct PrefetchCommand: ParsableCommand {
             guard place == nil, cacheSize == nil else {
                 throw CommandFailure(
                     message: "--at DIR takes the mounted commit and its cache as they are", hint: "Leave the rest out",
-                    code: .usage)
+                    kind: .usage)
             }
             try handOver(to: at, aheadBytes)
         } else {
@@ -71,7 +73,7 @@ struct PrefetchCommand: ParsableCommand {
 
     private func handOver(to directory: String, _ aheadBytes: UInt64) throws {
         guard let mount = MountDescription.of(path: directory), let path = realpath(unescaped(directory), nil) else {
-            throw CommandFailure(message: "\(directory) is in no mount of Tarn's", code: .notFound)
+            throw CommandFailure(message: "\(directory) is in no mount of Tarn's", kind: .notFound)
         }
         defer { free(path) }
         let top = try mount.treePath(escapedText(UnsafeRawBufferPointer(start: path, count: strlen(path))))
@@ -81,7 +83,7 @@ struct PrefetchCommand: ParsableCommand {
         else {
             throw CommandFailure(
                 message: "the mount at \(mount.mountPoint) takes no order",
-                hint: "Mount one commit read-only: tarn mount REPO DIR --ref REV", code: .usage)
+                hint: "Mount one commit read-only: tarn mount REPO DIR --ref REV", kind: .usage)
         }
         let point = unescapedBytes(mount.mountPoint) + [UInt8(ascii: "/")]
         let paths = try readList().map { line in
@@ -90,7 +92,8 @@ struct PrefetchCommand: ParsableCommand {
             }
         }
         let repository = try repository.open(mount)
-        let set = try PrefetchSet(of: repository, repository.commit(commitID), listed: paths, in: .root)
+        let set = try PrefetchSet(
+            of: repository.database, repository.database.commit(commitID), listed: paths, in: .root)
         let ahead = try SnapshotMount(socket: socket).fetchAhead(set.order, of: commitID, aheadBytes: aheadBytes)
         struct Result: Encodable {
             let commit: String
@@ -114,24 +117,24 @@ struct PrefetchCommand: ParsableCommand {
         let limit = try cacheSize.map { try parseSize($0) }
         let paths = try order.map { _ in try readList() }
         let repository = try repository.open(cacheLimitBytes: limit)
-        try repository.heedSweeps()
+        try repository.database.heedSweeps()
         let (revision, path) = try splitRevisionPath(place ?? currentRevision())
-        let found = try repository.resolve(revision)
-        _ = try repository.entry(at: path, in: found.commit, named: revision)
-        let room = repository.blockCacheRoomBytes ?? 0
+        let found = try repository.database.resolve(revision)
+        _ = try repository.database.entry(at: path, in: found.commit, named: revision)
+        let room = repository.database.blockCacheRoomBytes ?? 0
         var set: PrefetchSet
         if let paths {
-            set = try PrefetchSet(of: repository, found.commit, listed: paths, in: path)
+            set = try PrefetchSet(of: repository.database, found.commit, listed: paths, in: path)
             set.keepWhatFits(limitBytes: room)
             set.gatherNeighbours()
         } else {
             set = try PrefetchSet(
-                of: repository, found.commit, below: path, matching: globs.map { Glob(unescapedBytes($0)) },
+                of: repository.database, found.commit, below: path, matching: globs.map { Glob(unescapedBytes($0)) },
                 named: revision)
             if set.count == 0, !globs.isEmpty {
                 throw CommandFailure(
                     message: "no file below \(path) of \(revision) matches \(globs.joined(separator: ", "))",
-                    hint: "'*' is anything but '/', '**' anything", code: .notFound)
+                    hint: "'*' is anything but '/', '**' anything", kind: .notFound)
             }
             try set.checkRoom(limitBytes: room)
         }
@@ -139,7 +142,7 @@ struct PrefetchCommand: ParsableCommand {
     }
 
     private func fetch(_ set: PrefetchSet, _ partBytes: UInt64, _ commitID: CommitID, _ repository: Repository) throws {
-        let prefetch = Prefetch(set, in: repository)
+        let prefetch = Prefetch(set, in: repository.database)
         let (files, bytes) = (set.count, set.bytes)
         let (_, seconds) = try showingProgress({ prefetch.counts.text(files: files, bytes: bytes, $0) }) {
             try prefetch.run(partBytes: partBytes)
@@ -199,14 +202,14 @@ struct PrefetchCommand: ParsableCommand {
     private func readList() throws -> [[UInt8]?] {
         let name = order ?? "-"
         let descriptor = name == "-" ? STDIN_FILENO : Glibc.open(unescaped(name), O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw RepositoryError.localIO(path: name, errno: errno) }
+        guard descriptor >= 0 else { throw ObjectDatabaseError.localIO(path: name, errno: errno) }
         defer { if name != "-" { close(descriptor) } }
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         while bytes.count <= Self.maximumListBytes {
             let count = read(descriptor, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
-            if count < 0 { throw RepositoryError.localIO(path: name, errno: errno) }
+            if count < 0 { throw ObjectDatabaseError.localIO(path: name, errno: errno) }
             if count == 0 {
                 return bytes.split(
                     separator: nulSeparated ? 0 : UInt8(ascii: "\n"), omittingEmptySubsequences: false

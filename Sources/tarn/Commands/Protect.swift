@@ -1,6 +1,8 @@
 import ArgumentParser
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Protect: ParsableCommand {
@@ -36,7 +38,7 @@ struct Protect: ParsableCommand {
 
         func run() throws {
             guard (0...100).contains(approvals) else {
-                throw CommandFailure(message: "--approvals is a number from 0 to 100", code: .usage)
+                throw CommandFailure(message: "--approvals is a number from 0 to 100", kind: .usage)
             }
             let rule = ProtectionRule(pattern: pattern, approvals: approvals)
             let rules = try repository.open().changeProtection(
@@ -62,7 +64,7 @@ struct Protect: ParsableCommand {
                 guard rules.rules.contains(where: { $0.pattern == pattern }) else {
                     throw CommandFailure(
                         message: "there is no rule for '\(pattern)'", hint: "'tarn protect list' shows them",
-                        code: .notFound)
+                        kind: .notFound)
                 }
                 return ProtectionRules(rules.rules.filter { $0.pattern != pattern })
             }
@@ -101,8 +103,8 @@ struct Approve: ParsableCommand {
     func run() throws {
         let repository = try repository.open()
         let branch = try RefName.branch(destination)
-        _ = try repository.liveRef(branch)
-        let commit = try repository.resolve(source).commitID
+        _ = try repository.database.liveRef(branch)
+        let commit = try repository.database.resolve(source).commitID
         let approvals = try repository.approve(
             commit, into: branch, isRevert: revert, withdraw: withdraw, who: author.resolve(),
             why: message ?? "\(withdraw ? "Withdraw the approval of" : "Approve") \(source) for \(destination)")

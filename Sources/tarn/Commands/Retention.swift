@@ -1,5 +1,6 @@
 import ArgumentParser
-import Repository
+import ObjectDatabase
+import Operations
 import Versioning
 
 struct Retention: ParsableCommand {

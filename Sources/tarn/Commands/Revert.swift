@@ -1,6 +1,8 @@
 import ArgumentParser
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 /// How conflicts are to be decided: `--ours`, `--theirs`, `--resolve 'GLOB=ours'`.
@@ -14,7 +16,7 @@ struct StrategyArguments: ParsableArguments {
     var resolve: [String] = []
 
     func strategy() throws -> MergeStrategy {
-        guard !(ours && theirs) else { throw CommandFailure(message: "say --ours or --theirs, not both", code: .usage) }
+        guard !(ours && theirs) else { throw CommandFailure(message: "say --ours or --theirs, not both", kind: .usage) }
         var strategy = MergeStrategy(otherwise: ours ? .ours : theirs ? .theirs : nil)
         for text in resolve {
             guard let cut = text.lastIndex(of: "="),
@@ -22,7 +24,7 @@ struct StrategyArguments: ParsableArguments {
             else {
                 throw CommandFailure(
                     message: "'\(text)' decides nothing", hint: "Write --resolve 'GLOB=ours' (or theirs, base)",
-                    code: .usage)
+                    kind: .usage)
             }
             strategy.patterns.append((Glob(String(text[..<cut])), resolution))
         }
@@ -46,7 +48,7 @@ struct PublishedJSON: Encodable {
 private func branchHere(_ named: String?, _ repository: Repository) throws -> RefName {
     if let named { return try .branch(named) }
     guard let mounted = MountDescription.ofCurrentDirectory()?.revision,
-        let branch = try? RefName.branch(mounted), try repository.head(of: branch) != nil
+        let branch = try? RefName.branch(mounted), try repository.database.head(of: branch) != nil
     else { return try .branch(Repository.defaultBranch) }
     return branch
 }
@@ -74,7 +76,7 @@ struct Revert: ParsableCommand {
     func run() throws {
         let repository = try repository.open()
         let branch = try branchHere(branch, repository)
-        let found = try repository.resolve(revision)
+        let found = try repository.database.resolve(revision)
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? "Revert \"\(found.commit.subject)\"",
             metadata: try parseMetadata(metadata))
@@ -102,7 +104,7 @@ struct CherryPick: ParsableCommand {
     func run() throws {
         let repository = try repository.open()
         let branch = try branchHere(branch, repository)
-        let found = try repository.resolve(revision)
+        let found = try repository.database.resolve(revision)
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? found.commit.message,
             metadata: try parseMetadata(metadata))
@@ -127,7 +129,7 @@ struct Reset: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let found = try repository.resolve(revision)
+        let found = try repository.database.resolve(revision)
         let old = try repository.reset(
             .branch(branch), to: found.commitID, who: author.resolve(), why: message ?? "Reset to \(revision)")
         struct Result: Encodable {

@@ -1,10 +1,13 @@
 import ArgumentParser
+import BlockingIO
 import CLinux
+import ErrorMessages
 import Foundation
 import Glibc
+import ObjectDatabase
 import ObjectStorage
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct Run: ParsableCommand {
@@ -35,9 +38,9 @@ struct Run: ParsableCommand {
 
     func run() throws {
         let words = command.first == "--" ? Array(command.dropFirst()) : command
-        guard !words.isEmpty else { throw CommandFailure(message: "which program?", code: .usage) }
+        guard !words.isEmpty else { throw CommandFailure(message: "which program?", kind: .usage) }
         guard directory.hasPrefix("/") else {
-            throw CommandFailure(message: "--at is an absolute path, such as /lake", code: .usage)
+            throw CommandFailure(message: "--at is an absolute path, such as /lake", kind: .usage)
         }
         try prepareMountPoint()
         // Before any thread is started, which a user namespace forbids.
@@ -47,12 +50,12 @@ struct Run: ParsableCommand {
                 hint: "Run it as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)")
         }
         let opened = try repository.open()
-        let found = try opened.resolve(revision)
+        let found = try opened.database.resolve(revision)
         let reads = "/tmp/tarn-reads-\(UUID().uuidString)"
         defer { unlink(reads) }
         let recording = receipt.map { _ in ["--record", reads] + (ranges ? ["--record-ranges"] : []) } ?? []
         try runTarn(
-            ["mount", opened.store.location, directory, "--ref", found.commitID.hex] + recording
+            ["mount", opened.database.store.location, directory, "--ref", found.commitID.hex] + recording
                 + repository.store.words)
         let started = now()
         let outcome = Result { try runProgram(words, ignoringInterrupts: true) }
@@ -61,7 +64,7 @@ struct Run: ParsableCommand {
         let code = try outcome.get()
         if let receipt {
             let header = ReceiptFile.Header(
-                repository: opened.config.id.uuidString.lowercased(), location: opened.store.location,
+                repository: opened.database.config.id.uuidString.lowercased(), location: opened.database.store.location,
                 revision: revision, commit: found.commitID, mountPoint: directory, command: words,
                 directory: currentDirectory() ?? "", who: try? AuthorArguments.parse([]).resolve(),
                 host: hostName(),
@@ -112,16 +115,16 @@ struct Receipt: ParsableCommand {
             let repository = try repository.open()
             var findings: [String] = []
             var files = 0
-            var tree: Repository.SnapshotTree?
+            var tree: SnapshotTree?
             // The commit is on the first line, and needed for every other.
             let header = try ReceiptFile.read(file)
-            if header.repository != repository.config.id.uuidString.lowercased() {
+            if header.repository != repository.database.config.id.uuidString.lowercased() {
                 findings.append("it is of another repository: \(header.repository)")
             }
             do {
-                tree = repository.tree(try repository.commit(header.commit).tree)
-            } catch let error as RepositoryError {
-                findings.append("its commit: \(describe(error)?.message ?? "\(error)")")
+                tree = repository.database.tree(try repository.database.commit(header.commit).tree)
+            } catch let error as ObjectDatabaseError {
+                findings.append("its commit: \(describe(error)?.text ?? "\(error)")")
             }
             if let tree {
                 _ = try ReceiptFile.read(file) { line in

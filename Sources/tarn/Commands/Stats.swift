@@ -1,8 +1,10 @@
 import ArgumentParser
+import ErrorMessages
 import FUSEServer
 import Foundation
+import ObjectDatabase
 import ObjectStorage
-import Repository
+import Operations
 import Versioning
 
 struct Stats: ParsableCommand {
@@ -14,7 +16,7 @@ struct Stats: ParsableCommand {
     func run() throws {
         guard let value = userAttribute(of: Array(directory.utf8), FUSEServer.statisticsAttribute),
             let statistics = try? JSONDecoder().decode(MountStatistics.self, from: Data(value))
-        else { throw CommandFailure(message: "\(directory) is in no mount of Tarn's", code: .notFound) }
+        else { throw CommandFailure(message: "\(directory) is in no mount of Tarn's", kind: .notFound) }
         try json.output.show(statistics) { Self.text(statistics) }
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Staging
 import Versioning
 

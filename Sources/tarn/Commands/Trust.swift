@@ -1,8 +1,9 @@
 import ArgumentParser
 import BlockCache
 import Glibc
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 struct CacheCommand: ParsableCommand {
@@ -23,7 +24,7 @@ struct CacheCommand: ParsableCommand {
                 let segments: Int
                 let objects: Int
             }
-            guard let status = repository.cache?.status() else { return }
+            guard let status = repository.database.cache?.status() else { return }
             let result = Result(
                 usedBytes: status.usedBytes, limitBytes: status.limitBytes, segments: status.segments,
                 objects: status.objects)
@@ -36,6 +37,6 @@ struct CacheCommand: ParsableCommand {
             commandName: "clear", abstract: "Empty it; live mounts go on and fetch again.")
         @OptionGroup var repository: RepositoryArguments
 
-        func run() throws { try repository.open().cache?.clear() }
+        func run() throws { try repository.open().database.cache?.clear() }
     }
 }

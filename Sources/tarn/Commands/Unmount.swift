@@ -1,7 +1,10 @@
 import ArgumentParser
+import BlockingIO
 import CLinux
+import ErrorMessages
 import Glibc
-import Repository
+import ObjectDatabase
+import Operations
 
 struct Unmount: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,7 +25,7 @@ struct Unmount: ParsableCommand {
             } ?? normalized(directory.hasPrefix("/") ? directory : (currentDirectory() ?? "") + "/" + directory)
         let mount = MountDescription.of(path: path)
         guard mount?.mountPoint == path || Self.isMounted(path) else {
-            throw CommandFailure(message: "nothing of Tarn's is mounted at \(directory)", code: .notFound)
+            throw CommandFailure(message: "nothing of Tarn's is mounted at \(directory)", kind: .notFound)
         }
         guard try Self.detach(path, lazy: lazy) else {
             throw CommandFailure(

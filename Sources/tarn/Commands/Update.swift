@@ -1,6 +1,8 @@
 import ArgumentParser
+import ErrorMessages
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Staging
 import Versioning
 
@@ -39,7 +41,7 @@ struct Update: ParsableCommand {
         if !conflicts.isEmpty {
             throw CommandFailure(
                 message: "\(count(conflicts.count, "path")) changed here and on the branch",
-                hint: "Decide with tarn resolve PATH --ours|--theirs, or edit the file, then commit", code: .conflict)
+                hint: "Decide with tarn resolve PATH --ours|--theirs, or edit the file, then commit", kind: .conflict)
         }
     }
 }

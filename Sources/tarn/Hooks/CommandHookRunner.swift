@@ -1,10 +1,12 @@
+import BlockingIO
 import Crypto
 import Dispatch
 import Foundation
 import Glibc
+import ObjectDatabase
 import ObjectStorage
+import Operations
 import ProllyTree
-import Repository
 import Synchronization
 import Versioning
 
@@ -73,11 +75,11 @@ private final class HookFacts: @unchecked Sendable {
         let needsMount = hooks.hooks.contains { if case .command = $0.action { true } else { false } }
         mount = needsMount ? try TemporaryMount(shown, of: repository, store) : nil
 
-        let commit = try repository.commit(shown)
+        let commit = try repository.database.commit(shown)
         let changesFile = directory + "/changes"
         let changedPaths = try Self.writeChanges(to: changesFile, repository.pathChanges(from: move.old, to: move.new))
         let told: [String: String?] = [
-            "TARN_EVENT": hooks.event, "TARN_REPO": repository.store.location, "TARN_REF": move.ref.name,
+            "TARN_EVENT": hooks.event, "TARN_REPO": repository.database.store.location, "TARN_REF": move.ref.name,
             "TARN_BRANCH": move.ref.kind == .branch ? move.ref.name : nil,
             "TARN_TAG": move.ref.kind == .tag ? move.ref.name : nil, "TARN_COMMIT": shown.hex,
             "TARN_PARENT": move.old?.hex, "TARN_SOURCE": move.source?.hex, "TARN_AUTHOR": move.who,
@@ -86,8 +88,8 @@ private final class HookFacts: @unchecked Sendable {
         environment = told.compactMapValues { $0 }
         body = try JSONEncoder.sorted.encode(
             Announcement(
-                event: hooks.event, repository: repository.store.location,
-                repositoryID: repository.config.id.uuidString,
+                event: hooks.event, repository: repository.database.store.location,
+                repositoryID: repository.database.config.id.uuidString,
                 ref: move.ref.qualified, commit: shown.hex, parent: move.old?.hex, source: move.source?.hex,
                 author: move.who, message: move.why, tree: commit.tree.hex, metadata: commit.metadata,
                 changedPaths: changedPaths)

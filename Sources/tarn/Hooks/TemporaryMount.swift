@@ -1,9 +1,10 @@
 import CLinux
 import Foundation
 import Glibc
+import ObjectDatabase
 import ObjectStorage
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 /// A read-only mount of one commit for a short time, in a directory of its own, served by another process of this
@@ -15,7 +16,7 @@ final class TemporaryMount {
     init(_ commit: CommitID, of repository: Repository, _ store: StoreArguments) throws {
         directory = try makeTemporaryDirectory("mount")
         do {
-            try runTarn(["mount", repository.store.location, directory, "--ref", commit.hex] + store.words)
+            try runTarn(["mount", repository.database.store.location, directory, "--ref", commit.hex] + store.words)
         } catch {
             rmdir(directory)
             throw error

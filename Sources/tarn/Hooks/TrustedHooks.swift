@@ -1,7 +1,9 @@
+import BlockingIO
 import FoundationEssentials
 import Glibc
+import ObjectDatabase
+import Operations
 import ProllyTree
-import Repository
 import Versioning
 
 /// The hooks files that this user lets run: hooks are commands that came with data.
@@ -9,7 +11,7 @@ struct TrustedHooks {
     private let path: String
 
     init(_ repository: Repository) {
-        path = HostDirectories.state() + "/trusted-hooks/" + repository.config.id.uuidString.lowercased()
+        path = HostDirectories.state() + "/trusted-hooks/" + repository.database.config.id.uuidString.lowercased()
     }
 
     /// Whether the user trusts exactly this file, or `TARN_TRUST_HOOKS` does: `all`, or content ids with commas between.

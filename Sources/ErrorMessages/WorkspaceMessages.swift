@@ -1,0 +1,23 @@
+import Staging
+
+func message(_ error: WorkspaceError) -> ErrorMessage {
+    switch error {
+    case .inUse(let directory, let holder):
+        ErrorMessage(
+            message: "the workspace \(directory) is in use by \(holder)",
+            hint: "Unmount it first, or mount with -o workspace=NAME for a second one", kind: .refused)
+    case .belongsElsewhere(let directory, let found, let wanted):
+        ErrorMessage(
+            message: "the workspace \(directory) belongs to \(found), not to \(wanted)",
+            hint: "Mount with -o workspace=NAME")
+    case .newerFormat(let directory, let found):
+        ErrorMessage(message: "\(directory) has format \(found)", hint: "Install a newer tarn")
+    case .database(let path, let reason): ErrorMessage(message: "\(path): \(reason)")
+    case .corrupt(let path, let reason): ErrorMessage(message: "\(path) is damaged: \(reason)")
+    case .localIO(let path, let number): message(path: path, number)
+    case .notThere(let directory):
+        ErrorMessage(message: "there is no workspace at \(directory)", kind: .notFound)
+    case .alreadySealed: ErrorMessage(message: "another commit of this workspace is under way", kind: .refused)
+    case .notSealed: ErrorMessage(message: "the workspace is not sealed")
+    }
+}

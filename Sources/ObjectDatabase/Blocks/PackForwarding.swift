@@ -1,0 +1,107 @@
+package import FoundationEssentials
+package import ObjectStorage
+import ProllyTree
+import Synchronization
+package import Versioning
+
+/// `moved/<xx>/<pack>`: where blocks of a pack are found since repacking, or an upload of the same node, replaced their
+/// places. Written before any node names the new places, only added to and never removed, so that whoever knows only an
+/// old place of a block finds the new one.
+package struct PackMove: Codable {
+    package var format = 1
+    package var when: Timestamp
+    /// Offsets in the old pack, ascending.
+    package var offsets: [UInt64]
+    /// The new extents, one for each offset, encoded as in a block list.
+    package var extents: Data
+
+    package init(when: Timestamp, blocks: [(offset: UInt64, extent: Extent)]) {
+        self.when = when
+        offsets = blocks.map(\.offset)
+        extents = Data(encodeExtents(blocks.map(\.extent)))
+    }
+
+    package func decoded(key: String) throws(ObjectDatabaseError) -> [UInt64: Extent] {
+        do throws(DecodingFault) {
+            let places = try decodeExtents([UInt8](extents), count: offsets.count)
+            return Dictionary(zip(offsets, places)) { first, _ in first }
+        } catch {
+            throw .corrupt(object: key, reason: error.reason)
+        }
+    }
+}
+
+/// The moves of a repository's packs, read when they are needed.
+package final class PackMoves: Sendable {
+    private struct State {
+        var moves: [PackID: [UInt64: Extent]] = [:]
+        /// Packs that moved, by the store's time; `nil` until they are listed.
+        var listed: [PackID: Int64]?
+    }
+
+    private let store: any ObjectStore
+    private let remembersAbsence: Bool
+    private let state = Mutex(State())
+    /// Moves kept in memory.
+    private static let limit = 256
+
+    /// - Parameter remembersAbsence: a pack that has not moved is not looked for again: for use by one operation.
+    package init(store: any ObjectStore, remembersAbsence: Bool = false) {
+        self.store = store
+        self.remembersAbsence = remembersAbsence
+    }
+
+    /// Lists the packs that have moved: after that, the others cost no request.
+    package func list() throws -> [PackID: Int64] {
+        var moved: [PackID: Int64] = [:]
+        try store.forEachPage(ObjectKeys.moved) { objects in
+            for object in objects {
+                if let id = ObjectKeys.packID(key: object.key) { moved[id] = object.modifiedSeconds }
+            }
+        }
+        state.withLock { $0.listed = moved }
+        return moved
+    }
+
+    /// Where blocks lie now, in the same order. When the packs are listed and none of these has moved, that takes one
+    /// look.
+    package func present(of extents: [Extent]) throws -> [Extent] {
+        let listed = state.withLock { $0.listed }
+        if let listed, !extents.contains(where: { listed[$0.pack] != nil }) { return extents }
+        return try extents.map { try present(of: $0) }
+    }
+
+    /// Where a block lies now. Itself when it never moved.
+    package func present(of extent: Extent) throws -> Extent {
+        var extent = extent
+        for _ in 0..<Self.maximumHops {
+            guard let next = try next(of: extent) else { return extent }
+            extent = next
+        }
+        return extent
+    }
+
+    /// A pack may be repacked again and again.
+    private static let maximumHops = 64
+
+    /// Where repacking put the block; `nil` when its pack has not moved or the block was not in use then.
+    package func next(of extent: Extent) throws -> Extent? {
+        let known = state.withLock { state -> [UInt64: Extent]?? in
+            if let move = state.moves[extent.pack], remembersAbsence || move[extent.offset] != nil {
+                return .some(move)
+            }
+            if let listed = state.listed, listed[extent.pack] == nil { return .some(nil) }
+            return nil
+        }
+        if let known { return known?[extent.offset] }
+        let key = ObjectKeys.moved(extent.pack)
+        let object = try store.find(key)
+        if object == nil, !remembersAbsence { return nil }
+        let places = try object.map { try (decodeObject($0.bytes, key: key) as PackMove).decoded(key: key) } ?? [:]
+        state.withLock { state in
+            if state.moves.count >= Self.limit { state.moves = [:] }
+            state.moves[extent.pack] = places
+        }
+        return places[extent.offset]
+    }
+}

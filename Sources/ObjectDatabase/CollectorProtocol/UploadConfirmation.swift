@@ -1,0 +1,91 @@
+import BlockingIO
+import ObjectStorage
+import ProllyTree
+import Versioning
+
+/// Makes sure that nodes and lists which were just uploaded are not deleted by a sweep that had found their older
+/// selves unused.
+///
+/// The uploads come first, then the look at the notices. A sweep that is announced later finds the uploads younger
+/// than their lease and spares them; one that was announced before is waited for, and what it may have deleted is
+/// uploaded again (docs/design/011).
+final class UploadConfirmation: Sendable {
+    private struct State {
+        var isBusy = false
+        var lastConfirmed: Timestamp?
+        /// What each run deletes.
+        var doomed: [String: Set<NodeID>] = [:]
+    }
+
+    private let state = Monitor(State())
+
+    /// Waits until all that was saved is uploaded, and for sweeps that would delete some of it. One caller at a time,
+    /// so that nobody goes on while another still confirms what both rely on.
+    func confirm(in database: ObjectDatabase) throws {
+        let last = state.wait { state -> Timestamp?? in
+            guard !state.isBusy else { return nil }
+            state.isBusy = true
+            return .some(state.lastConfirmed)
+        }
+        defer { state.update { $0.isBusy = false } }
+        let started = now()
+        let nodes = database.nodes.takeUnconfirmed()
+        let lists = database.lists.takeUnconfirmed()
+        do {
+            try database.nodes.flush()
+            try database.lists.flush()
+            if !nodes.isEmpty || !lists.isEmpty { try outlast(since: last, nodes, lists, database) }
+        } catch {
+            database.nodes.giveBack(nodes)
+            database.lists.giveBack(lists)
+            throw error
+        }
+        state.update { $0.lastConfirmed = started }
+    }
+
+    private func outlast(
+        since last: Timestamp?, _ nodes: [NodeID: EncodedNode], _ lists: [ContentID: BlockList],
+        _ database: ObjectDatabase
+    ) throws {
+        var handled: Set<String> = []
+        while true {
+            let notices = try SweepNotices.load(from: database.store)
+            database.heed(notices)
+            let unhandled = (notices?.runs ?? []).filter { run in
+                guard !handled.contains(run.id) else { return false }
+                guard let ended = run.ended, let last else { return true }
+                return ended.seconds + SweepNotices.clockDifferenceSeconds > last.seconds
+            }
+            if unhandled.isEmpty { return }
+            for run in unhandled {
+                let doomed = try doomed(by: run, database)
+                let hitNodes = nodes.values.filter { doomed.contains($0.id) }
+                let hitLists = lists.values.filter { doomed.contains(NodeID(sameBytesAs: $0.contentID)) }
+                handled.insert(run.id)
+                if hitNodes.isEmpty, hitLists.isEmpty { continue }
+                try SweepNotices.waitForEnd(of: run, in: database.store)
+                for node in hitNodes { try database.nodes.put(node) }
+                for list in hitLists { try database.lists.put(list) }
+            }
+        }
+    }
+
+    private func doomed(by run: SweepNotices.Run, _ database: ObjectDatabase) throws -> Set<NodeID> {
+        if let known = state.update({ $0.doomed[run.id] }) { return known }
+        var ids: Set<NodeID> = []
+        for page in 0..<run.pages {
+            // Pages go only long after their run has ended.
+            guard let object = try database.store.find(ObjectKeys.doomed(run: run.id, page: page)) else { continue }
+            object.bytes.withUnsafeBytes { raw in
+                for start in stride(from: 0, to: raw.count - NodeID.byteCount + 1, by: NodeID.byteCount) {
+                    ids.insert(NodeID(raw: UnsafeRawBufferPointer(rebasing: raw[start..<start + NodeID.byteCount])))
+                }
+            }
+        }
+        state.update { state in
+            if state.doomed.count >= 4 { state.doomed = [:] }
+            state.doomed[run.id] = ids
+        }
+        return ids
+    }
+}

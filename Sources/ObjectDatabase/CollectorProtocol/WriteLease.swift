@@ -1,0 +1,160 @@
+import BlockingIO
+import Logging
+import ObjectStorage
+package import ProllyTree
+package import Versioning
+
+/// Tells the garbage collector that this repository object is writing: one lease for all its writers, from the first
+/// that begins to the last that ends.
+///
+/// While the lease is there, nothing is collected that was uploaded since it was taken, nor what its trees reach
+/// (docs/design/011). It is renewed by a thread for as long as somebody writes.
+package final class WriteLease: Sendable {
+    private struct State {
+        var writers = 0
+        var id = ""
+        var trees: [NodeID] = []
+        /// When it was last written, by our clock; `nil` when there is none.
+        var savedAt: Timestamp?
+        var began: Int64?
+        /// Somebody is writing the object: nobody else may.
+        var isBusy = false
+        var hasRenewer = false
+    }
+
+    private let state = Monitor(State())
+
+    /// How long a writer that was killed keeps the collector from what was uploaded since.
+    static let seconds: Int64 = 86_400
+    private static let renewalSeconds: Int64 = 3600
+    /// What is left of the lease when the ref moves must cover the move and the difference of two clocks.
+    private static let marginSeconds: Int64 = 2 * 3600
+
+    /// Whether somebody writes under it.
+    package var isHeld: Bool { state.look { $0.writers > 0 } }
+
+    /// Takes the lease, or adds `trees` to it.
+    func hold(_ database: ObjectDatabase, _ trees: [NodeID]) throws {
+        let needsSave = state.wait { state -> Bool? in
+            guard !state.isBusy else { return nil }
+            let new = trees.filter { !state.trees.contains($0) }
+            state.writers += 1
+            if state.writers == 1 { state.id = randomHex() }
+            state.trees += new
+            state.isBusy = state.savedAt == nil || !new.isEmpty
+            return state.isBusy
+        }
+        guard needsSave else { return }
+        do {
+            try save(database)
+        } catch {
+            release(database)
+            throw error
+        }
+        startRenewing(database)
+    }
+
+    /// The last writer removes the lease; one that stays because the store is away expires by itself.
+    func release(_ database: ObjectDatabase) {
+        let id = state.wait { state -> String?? in
+            guard !state.isBusy else { return nil }
+            state.writers -= 1
+            guard state.writers == 0 else { return .some(nil) }
+            defer { state.id = "" }
+            state.trees = []
+            state.began = nil
+            guard state.savedAt != nil else { return .some(nil) }
+            state.savedAt = nil
+            return .some(state.id)
+        }
+        guard let id else { return }
+        do {
+            try database.removeLease(id: id)
+        } catch {
+            database.logger.info("the lease \(id) stays until it expires: \(error)")
+        }
+    }
+
+    /// Throws `.leaseLost` when what was uploaded may be gone: the host slept, or the store was away for long.
+    package func check() throws {
+        let saved = state.look { $0.savedAt }
+        guard let saved else { return }
+        let age = now().seconds - saved.seconds
+        if age > Self.seconds - Self.marginSeconds { throw ObjectDatabaseError.leaseLost(seconds: age) }
+    }
+
+    /// Writes the object; the caller has set `isBusy`.
+    private func save(_ database: ObjectDatabase) throws {
+        defer { state.update { $0.isBusy = false } }
+        let (before, present) = state.update { ($0, now()) }
+        var began = before.began
+        if began == nil, before.savedAt != nil {
+            began = try database.store.head(ObjectKeys.leases + before.id).modifiedSeconds
+        }
+        guard let first = before.trees.first else { preconditionFailure("a writer names a tree") }
+        let lease = Lease(
+            purpose: .write, tree: first, expires: Timestamp(seconds: present.seconds + Self.seconds, nanoseconds: 0),
+            holder: holderName(), subject: before.id, trees: Array(before.trees.dropFirst()), began: began)
+        try database.saveLease(lease, id: before.id)
+        state.update { state in
+            state.savedAt = present
+            state.began = began
+        }
+    }
+
+    private func startRenewing(_ database: ObjectDatabase) {
+        let isFirst = state.update { state in
+            defer { state.hasRenewer = true }
+            return !state.hasRenewer
+        }
+        guard isFirst else { return }
+        startThread { [weak self, weak database] in
+            while true {
+                sleepMilliseconds(1000)
+                guard let self, let database else { return }
+                self.renewIfDue(database)
+            }
+        }
+    }
+
+    private func renewIfDue(_ database: ObjectDatabase) {
+        let isDue = state.update { state -> Bool in
+            guard !state.isBusy, let saved = state.savedAt, now().seconds - saved.seconds > Self.renewalSeconds else {
+                return false
+            }
+            state.isBusy = true
+            return true
+        }
+        guard isDue else { return }
+        do {
+            try save(database)
+        } catch {
+            database.logger.warning("the lease on what is being uploaded was not renewed: \(error)")
+        }
+    }
+}
+
+extension ObjectDatabase {
+    /// Before anything is uploaded for a ref that may not move.
+    package func refuseIfMirror() throws(ObjectDatabaseError) {
+        guard let mirror = config.mirror else { return }
+        throw .isMirror(location: store.location, source: mirror.source)
+    }
+
+    /// Runs `body`, which uploads objects and refers to what `commits` and `trees` reach, safe from the garbage
+    /// collector. Throws `.collected` when the data of one of the commits is gone or about to go.
+    ///
+    /// - Parameter copiesPlaces: `body` takes places of blocks from nodes and lists, and publishes them.
+    package func writing<Result>(
+        on commits: [(id: CommitID, tree: NodeID)], trees: [NodeID] = [], copiesPlaces: Bool = true,
+        _ body: () throws -> Result
+    ) throws -> Result {
+        if !commits.isEmpty { try refuseIfMirror() }
+        try writeLease.hold(self, commits.map(\.tree) + trees)
+        defer { writeLease.release(self) }
+        // After the lease: either the collector sees it, or we see the collector's record.
+        for commit in commits { try refuseIfCollected(commit.id, tree: commit.tree) }
+        if copiesPlaces { try heedSweeps() }
+        return try body()
+    }
+}

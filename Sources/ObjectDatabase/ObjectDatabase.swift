@@ -1,0 +1,96 @@
+package import BlockCache
+import BlockingIO
+import FoundationEssentials
+import Glibc
+package import Logging
+package import ObjectStorage
+package import ProllyTree
+import Synchronization
+import Versioning
+
+/// The tree of one commit.
+package typealias SnapshotTree = Tree<RepositoryNodeStore>
+
+/// An opened repository's objects: commits, refs, tree nodes, block lists and blocks, each verified where it enters.
+///
+/// Everything blocks; call from threads of our own. Safe to use from many threads.
+package final class ObjectDatabase: Sendable {
+    package let store: any ObjectStore
+    package let config: RepositoryConfig
+    package let nodes: RepositoryNodeStore
+    package let blocks: BlockReader
+    package let lists: BlockListStore
+    package let logger: Logger
+    let history = Mutex(KnownHistory())
+    package let writeLease = WriteLease()
+    let confirmation = UploadConfirmation()
+    let copyTrust = Mutex(CopyTrust())
+    /// Threads for uploads and downloads.
+    package let ioThreads: Int
+    /// Threads that fetch blocks ahead of readers: as many as the store may be sent requests at once, so that its own
+    /// limit decides. A directory, which has no such limit, is asked by as many as `ioThreads`.
+    package let readThreads: Int
+    let signer: (any RecordSigner)?
+
+    package struct Options: Sendable {
+        /// Where the host's block cache lies; `nil` for none.
+        package var cacheDirectory: String?
+        /// `nil` keeps the limit that the cache has.
+        package var cacheLimitBytes: UInt64?
+        package var nodeCacheLimitBytes = 96 << 20
+        /// `nil`: 32 where the store limits its requests itself, else 16.
+        package var ioThreads: Int?
+        /// Signs the commits and movements that are made.
+        package var signer: (any RecordSigner)?
+
+        package init() {}
+    }
+
+    /// Opens the repository that lies in `store`. Throws `.notARepository`, `.newerFormat`, `.corrupt`.
+    package convenience init(
+        opening store: any ObjectStore, options: Options = Options(), logger: Logger
+    ) throws {
+        let config = try RepositoryConfig.load(from: store)
+        try self.init(store: store, config: config, options: options, logger: logger)
+    }
+
+    /// - Parameter config: as `RepositoryConfig.load` read it from this store.
+    package init(store: any ObjectStore, config: RepositoryConfig, options: Options, logger: Logger) throws {
+        self.store = store
+        self.config = config
+        self.logger = logger
+        let ioThreads = options.ioThreads ?? (store.traffic == nil ? 16 : 32)
+        self.ioThreads = ioThreads
+        readThreads = store.traffic == nil ? ioThreads : TrafficMetrics.maximumLimit
+        signer = options.signer
+        let cache = try options.cacheDirectory.map { directory in
+            let path = directory + "/" + config.id.uuidString.lowercased()
+            try makeDirectories(path)
+            return try BlockCache(directory: path, limitBytes: options.cacheLimitBytes, logger: logger)
+        }
+        // A mirror has the same id, and the same nodes with other places.
+        let place = "\(store.location) \(config.mirror.map { "\($0.source) \($0.since.rfc3339)" } ?? "")"
+        let salt = NodeID(hashing: Array(place.utf8)).prefixWord
+        nodes = RepositoryNodeStore(
+            store: store, diskCache: cache, cacheSalt: salt, memoryLimitBytes: options.nodeCacheLimitBytes,
+            uploadThreads: ioThreads)
+        lists = BlockListStore(store: store, diskCache: cache, cacheSalt: salt)
+        blocks = BlockReader(store: store, cache: cache)
+    }
+
+    package var cache: BlockCache? { blocks.cache }
+
+    /// What blocks may take in the host's cache, leaving room for tree nodes; `nil` without a cache.
+    package var blockCacheRoomBytes: UInt64? {
+        cache.map { $0.limitBytes - $0.limitBytes / 32 }
+    }
+
+    package func tree(_ id: NodeID) -> SnapshotTree {
+        Tree(root: id, store: nodes)
+    }
+
+    /// Waits until all nodes and lists saved so far are in the bucket, where no sweep removes them.
+    package func flush() throws {
+        try confirmation.confirm(in: self)
+    }
+}

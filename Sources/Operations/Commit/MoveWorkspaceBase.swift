@@ -1,0 +1,64 @@
+import ObjectDatabase
+import ProllyTree
+package import Staging
+package import Versioning
+
+extension Repository {
+    /// Makes `id`, which was published from the workspace's seal, its base. Answers paths that were changed here since the
+    /// seal and by others in the new base: each is a conflict to resolve before the next commit.
+    package func rebase(_ workspace: Workspace, to id: CommitID) throws -> [TreePath] {
+        let conflicts = try workspace.rebase(planMove(of: workspace, to: .publishedSeal(id)))
+        try workspace.finishMove()
+        return conflicts
+    }
+
+    /// Puts what is staged on the branch's present head. Answers it, and the paths that are conflicts now.
+    package func update(_ workspace: Workspace) throws -> (head: CommitID, conflicts: [TreePath]) {
+        let head = try database.liveRef(.branch(workspace.info.branch)).commit
+        guard try workspace.base() != head else { return (head, []) }
+        return (head, try update(workspace, to: head))
+    }
+
+    package func update(_ workspace: Workspace, to head: CommitID) throws -> [TreePath] {
+        let conflicts = try workspace.update(planMove(of: workspace, to: .head(head)))
+        try workspace.finishMove()
+        return conflicts
+    }
+
+    /// The move of a workspace to another base. The nodes that it will ask for are loaded when this returns, so that nobody
+    /// waits for the store in the workspace's transaction.
+    package func planMove(of workspace: Workspace, to target: BaseTarget) throws -> BaseMove {
+        switch target {
+        // The commit's first parent is the head that it was merged onto.
+        case .publishedSeal(let id): try planMove(of: workspace, to: id, others: database.commit(id).parents.first)
+        case .head(let id): try planMove(of: workspace, to: id, others: id)
+        }
+    }
+
+    /// - Parameter others: the commit that holds what others changed since the workspace's base, and nothing of ours.
+    private func planMove(of workspace: Workspace, to id: CommitID, others: CommitID?) throws -> BaseMove {
+        // What is staged later takes places from this base.
+        let forgot = try database.heedSweeps()
+        let new = database.tree(try database.commit(id).tree)
+        let baseID = try workspace.base()
+        let old = database.tree(try database.commit(baseID).tree)
+        var changed: [TreePath] = []
+        if others != id { try old.diff(to: new) { _ in true } }
+        if forgot {
+            // Else the nodes that both have are here since the names below them were staged.
+            for path in try workspace.stagedPlaces() {
+                _ = try old.entry(at: path)
+                _ = try new.entry(at: path)
+            }
+        }
+        if let others, others != baseID {
+            try old.pathChanges(to: database.tree(try database.commit(others).tree)) { change in
+                if change.new != nil { changed.append(change.path) }
+                return true
+            }
+        }
+        return BaseMove(
+            to: id, oldEntry: { try old.entry(at: $0) }, newEntry: { try new.entry(at: $0) }, others: changed,
+            forgotCopies: forgot)
+    }
+}

@@ -1,0 +1,227 @@
+import BlockingIO
+import Logging
+import ObjectDatabase
+import ObjectStorage
+import ProllyTree
+import Versioning
+
+extension Repository {
+    /// Finds what no branch, tag, rule, lease or running writer needs, and deletes it if asked to.
+    ///
+    /// 1. Fix the time, by the store's clock: what is younger stays.
+    /// 2. Decide which commits stay, by the rules.
+    /// 3. Note those that go (`collected/`), so that nobody builds on them any more.
+    /// 4. Read leases and refs again: whoever did not see the note is seen now.
+    /// 5. Mark what the commits and leases reach.
+    /// 6. List what is left; announce the nodes and lists that go (`gc/sweeps.json`).
+    /// 7. List again and delete what is announced and was not written again meanwhile; delete packs.
+    /// 8. Rewrite packs that are mostly dead.
+    ///
+    /// Commits, movements and refs are never deleted. Why it is safe beside writers, and may be broken off anywhere:
+    /// docs/design/011. Throws before anything is deleted when something that must stay cannot be read.
+    package func collectGarbage(
+        _ options: GarbageOptions, progress: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws -> GarbageReport {
+        var collection = Collection(repository: self, options: options, progress: progress)
+        try collection.fixTime()
+        try collection.decide()
+        if options.deletes { try collection.noteExpired() }
+        try collection.mark()
+        try collection.survey()
+        if options.deletes {
+            try collection.sweep()
+            try collection.repack()
+            try collection.tidy()
+        }
+        return collection.report
+    }
+}
+
+/// One run.
+struct Collection {
+    let repository: Repository
+    let options: GarbageOptions
+    let progress: @Sendable (String) -> Void
+    var report = GarbageReport()
+    let moves: PackMoves
+    private(set) var movedPacks: [PackID: Int64] = [:]
+    private var present: Timestamp
+    private var history = CollectionHistory(commits: [:], movements: [:], refs: [])
+    private var kept: Set<CommitID> = []
+    /// Trees of which a record says that they were collected.
+    private var recorded: Set<NodeID> = []
+    private var expired: [NodeID: [CommitID]] = [:]
+    private(set) var live: LiveObjects
+    /// Objects from this second on stay.
+    private(set) var cutoffSeconds: Int64
+    var doomed = Doomed()
+
+    /// What is to be deleted.
+    struct Doomed {
+        /// Roots of expired commits: these go first, so that nobody opens half of a commit.
+        var roots: Set<NodeID> = []
+        var nodes: Set<NodeID> = []
+        var lists: Set<NodeID> = []
+        var packs: [PackID] = []
+        /// Packs to rewrite, with their bytes in use.
+        var repackable: [PackID: UInt64] = [:]
+    }
+
+    init(repository: Repository, options: GarbageOptions, progress: @escaping @Sendable (String) -> Void) {
+        self.repository = repository
+        self.options = options
+        self.progress = progress
+        moves = PackMoves(store: repository.database.store)
+        live = LiveObjects(repository, moves: moves)
+        present = options.present ?? now()
+        cutoffSeconds = 0
+    }
+
+    mutating func fixTime() throws {
+        if options.deletes, options.present == nil {
+            _ = try repository.database.store.put(ObjectKeys.clock, encodeRecord(["format": 1]), .none)
+            let seconds = try repository.database.store.head(ObjectKeys.clock).modifiedSeconds
+            present = Timestamp(seconds: seconds, nanoseconds: 0)
+        }
+        cutoffSeconds = present.seconds - options.graceSeconds - options.clockSlackSeconds
+    }
+
+    mutating func decide() throws {
+        progress("reading the history")
+        let rules = try repository.retention()
+        history = try repository.loadCollectionHistory()
+        let decision = try KeptCommits(
+            history, rules, presentSeconds: present.seconds,
+            graceSeconds: options.graceSeconds + options.clockSlackSeconds)
+        kept = decision.kept
+        recorded = try repository.database.collectedTrees()
+        var inUse = Set(kept.compactMap { history.commits[$0]?.tree })
+        try readLeases()
+        for lease in report.leases { inUse.formUnion(lease.allTrees) }
+        var commitsOfTree: [NodeID: Int] = [:]
+        for commit in history.commits.values { commitsOfTree[commit.tree, default: 0] += 1 }
+        for (id, commit) in history.commits where !kept.contains(id) && !inUse.contains(commit.tree) {
+            if recorded.contains(commit.tree), commitsOfTree[commit.tree] == 1 {
+                report.collectedBefore += 1
+                continue
+            }
+            expired[commit.tree, default: []].append(id)
+        }
+        for (tree, commits) in expired where recorded.contains(tree) {
+            let known = try CollectedTree.load(tree, from: repository.database.store)?.commits ?? []
+            expired[tree] = commits.filter { !known.contains($0) }
+            report.collectedBefore += commits.count - (expired[tree]?.count ?? 0)
+        }
+        report.expired = expired.values.joined().compactMap { id in
+            history.commits[id].map {
+                GarbageReport.Expired(
+                    commit: id, seconds: $0.seconds, message: $0.message, reason: decision.reason(id))
+            }
+        }.sorted { ($0.seconds, $0.commit) > ($1.seconds, $1.commit) }
+    }
+
+    /// Before anything is deleted: from here on no writer builds on these commits.
+    mutating func noteExpired() throws {
+        let reasons = Dictionary(report.expired.map { ($0.commit, $0.reason) }) { first, _ in first }
+        let entries = expired.filter { !$0.value.isEmpty }
+        progress("noting \(entries.count) trees that expire")
+        try concurrently(Array(entries), threads: repository.database.ioThreads) {
+            [repository, present] tree, commits in
+            try repository.database.recordCollected(
+                tree, commits.sorted(), rule: commits.first.flatMap { reasons[$0] } ?? "no rule", when: present)
+        }
+    }
+
+    /// Finds everything that is in use. Leases before refs: a writer holds its lease until its ref has moved.
+    mutating func mark() throws {
+        try readLeases()
+        let refreshed = try repository.refresh(history)
+        kept.formUnion(
+            try KeptCommits(
+                refreshed, try repository.retention(), presentSeconds: present.seconds,
+                graceSeconds: options.graceSeconds + options.clockSlackSeconds
+            ).kept)
+        history = refreshed
+        report.keptCommits = kept.count
+        movedPacks = try moves.list()
+        var trees = Set(
+            try kept.map { id in
+                guard let commit = history.commits[id] else {
+                    throw ObjectDatabaseError.missingObject(object: ObjectKeys.commit(id), neededBy: "the history")
+                }
+                return commit.tree
+            })
+        let doubtful = try collectedEarlier(trees)
+        trees.subtract(doubtful)
+        let leased = Set(report.leases.flatMap(\.allTrees))
+        try revive(trees.union(leased).intersection(expired.keys))
+        let progress = progress
+        try live.add(trees) { progress("marked \($0) nodes") }
+        if let missing = live.result.missing.first {
+            throw ObjectDatabaseError.missingObject(
+                object: missing, neededBy: "a commit that must stay; run 'tarn fsck'")
+        }
+        // What a lease protects may be half uploaded, or gone by an earlier run.
+        try live.add(leased)
+    }
+
+    /// Trees of kept commits whose data an earlier run has taken, when the rules were other ones. A record is no proof:
+    /// a run may have been broken off after it.
+    private func collectedEarlier(_ trees: Set<NodeID>) throws -> Set<NodeID> {
+        var gone: Set<NodeID> = []
+        for tree in trees.intersection(recorded) {
+            let probe = LiveObjects(repository, moves: moves)
+            try probe.add([tree])
+            if !probe.result.missing.isEmpty {
+                gone.insert(tree)
+            } else if options.deletes {
+                try repository.database.store.delete(ObjectKeys.collected(tree))
+            }
+        }
+        return gone
+    }
+
+    /// Takes back what was noted of trees that came into use meanwhile.
+    private mutating func revive(_ trees: Set<NodeID>) throws {
+        for tree in trees {
+            let commits = expired.removeValue(forKey: tree) ?? []
+            if options.deletes, !commits.isEmpty { try repository.database.store.delete(ObjectKeys.collected(tree)) }
+            report.expired.removeAll { commits.contains($0.commit) }
+        }
+    }
+
+    /// Reads the leases that hold, and moves the cutoff before the oldest upload under way. A lease that cannot be read
+    /// might protect anything, so it stops the run.
+    private mutating func readLeases() throws {
+        report.leases = []
+        for object in try repository.database.listKeys(ObjectKeys.leases) {
+            guard let found = try repository.database.store.find(object.key) else { continue }
+            let lease: Lease = try decodeObject(found.bytes, key: object.key)
+            guard lease.expires.seconds + Self.clockDifferenceSeconds > present.seconds else { continue }
+            if lease.purpose == .mirror, options.deletes {
+                throw RepositoryError.collectionRefused(
+                    reason:
+                        "\(lease.holder) is copying a repository into this one (until \(lease.expires.rfc3339) at most)"
+                )
+            }
+            report.leases.append(lease)
+            if lease.purpose == .write || lease.purpose == .mirror {
+                let began = lease.began ?? object.modifiedSeconds
+                cutoffSeconds = min(cutoffSeconds, began - options.clockSlackSeconds)
+            }
+        }
+    }
+
+    func refuseBesideMirror() throws {
+        for (_, lease) in try repository.database.leases() where lease.purpose == .mirror {
+            throw RepositoryError.collectionRefused(
+                reason: "\(lease.holder) has begun to copy a repository into this one; run it again later")
+        }
+    }
+
+    /// A lease holds for so long after its end: its holder's clock may be behind ours.
+    static let clockDifferenceSeconds: Int64 = 3600
+
+    /// The roots of commits that expire, for `sweep`.
+    var expiredRoots: [NodeID] { Array(expired.keys) }
+}

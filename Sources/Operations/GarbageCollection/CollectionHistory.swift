@@ -1,0 +1,122 @@
+import BlockingIO
+import ObjectDatabase
+import ObjectStorage
+import ProllyTree
+import Synchronization
+import Versioning
+
+/// All commits and movements of a repository and where its refs stand, in memory: what the collector decides from.
+struct CollectionHistory: Sendable {
+    struct Node: Sendable {
+        let parents: [CommitID]
+        let tree: NodeID
+        /// When it was made, or written to this store: whichever is later.
+        let seconds: Int64
+        /// When it was written to this store, by the store's clock.
+        let storedSeconds: Int64
+        let message: String
+    }
+
+    struct Step: Sendable {
+        let movement: Movement
+        /// Likewise the later of its own time and the store's.
+        let seconds: Int64
+    }
+
+    var commits: [CommitID: Node]
+    var movements: [MovementID: Step]
+    var refs: [RefSnapshot]
+
+    /// The movements of a ref, newest first. Throws `.missingObject` where the chain breaks: then nothing is safe to
+    /// collect.
+    func chain(of ref: RefSnapshot) throws -> [Step] {
+        var steps: [Step] = []
+        var next: MovementID? = ref.state.movement
+        while let id = next {
+            guard let step = movements[id] else {
+                throw ObjectDatabaseError.missingObject(
+                    object: ObjectKeys.movement(id), neededBy: "the chain of \(ref.name.qualified)")
+            }
+            steps.append(step)
+            next = step.movement.previous
+        }
+        return steps
+    }
+}
+
+extension Repository {
+    /// Reads every commit, movement and ref, in parallel. Throws when one is damaged.
+    func loadCollectionHistory() throws -> CollectionHistory {
+        // Commits are written before the movements that name them, so they are listed after these.
+        let movements = try loadAll(ObjectKeys.movements) { (id: MovementID, info) in
+            let movement = try self.database.movement(id)
+            return CollectionHistory.Step(movement: movement, seconds: max(movement.when.seconds, info.modifiedSeconds))
+        }
+        let commits = try loadAll(ObjectKeys.commits) { (id: CommitID, info) in
+            let commit = try self.database.commit(id)
+            return CollectionHistory.Node(
+                parents: commit.parents, tree: commit.tree, seconds: max(commit.time.seconds, info.modifiedSeconds),
+                storedSeconds: info.modifiedSeconds, message: commit.message)
+        }
+        // The refs after the objects: what came meanwhile is read behind them.
+        return try refresh(CollectionHistory(commits: commits, movements: movements, refs: []))
+    }
+
+    /// Reads the refs again, and whatever behind them was written since, or while the listings went on.
+    func refresh(_ history: CollectionHistory) throws -> CollectionHistory {
+        var history = history
+        let present = now().seconds
+        history.refs = try allRefs()
+        var needed: Set<CommitID> = []
+        for ref in history.refs {
+            var next: MovementID? = ref.state.movement
+            while let id = next {
+                let movement: Movement
+                if let known = history.movements[id] {
+                    movement = known.movement
+                } else {
+                    movement = try self.database.movement(id)
+                    history.movements[id] = CollectionHistory.Step(movement: movement, seconds: present)
+                }
+                for commit in [movement.old, movement.new].compactMap({ $0 }) { needed.insert(commit) }
+                next = movement.previous
+            }
+        }
+        for commit in history.commits.values { needed.formUnion(commit.parents) }
+        var waiting = needed.filter { history.commits[$0] == nil }
+        while let id = waiting.popFirst() {
+            let commit = try database.commit(id)
+            history.commits[id] = CollectionHistory.Node(
+                parents: commit.parents, tree: commit.tree, seconds: present, storedSeconds: present,
+                message: commit.message)
+            for parent in commit.parents where history.commits[parent] == nil { waiting.insert(parent) }
+        }
+        return history
+    }
+
+    /// Every ref, deleted ones too.
+    func allRefs() throws -> [RefSnapshot] {
+        let names = try RefName.Kind.allCases.flatMap(database.refNames)
+        let found = Mutex<[RefSnapshot]>([])
+        try concurrently(names, threads: database.ioThreads) { name in
+            guard let ref = try self.database.readRef(name) else { return }
+            found.withLock { $0.append(ref) }
+        }
+        return found.withLock { $0 }.sorted { $0.name.qualified < $1.name.qualified }
+    }
+
+    private func loadAll<Kind, Value: Sendable>(
+        _ prefix: String, _ load: @escaping @Sendable (Identifier<Kind>, ObjectInfo) throws -> Value
+    ) throws -> [Identifier<Kind>: Value] {
+        let all = Mutex<[Identifier<Kind>: Value]>([:])
+        try database.store.forEachPage(prefix) { objects in
+            try concurrently(objects, threads: database.ioThreads) { info in
+                // What no Tarn wrote is not ours to judge.
+                guard let id = Identifier<Kind>(hex: info.key.dropFirst(prefix.count)) else { return }
+                let value = try load(id, info)
+                all.withLock { $0[id] = value }
+            }
+        }
+        return all.withLock { $0 }
+    }
+}

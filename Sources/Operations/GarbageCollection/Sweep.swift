@@ -1,0 +1,156 @@
+import BlockingIO
+import Logging
+import ObjectDatabase
+import ObjectStorage
+import ProllyTree
+import Synchronization
+import Versioning
+
+extension Collection {
+    /// Deletes what the survey found dead.
+    mutating func sweep() throws {
+        let (doomed, cutoff, progress) = (doomed, cutoffSeconds, progress)
+        let deleted = Mutex(report.deleted)
+        let total = doomed.roots.count + doomed.nodes.count + doomed.lists.count + doomed.packs.count
+        @Sendable func count(_ bytes: UInt64) {
+            let count = deleted.withLock { deleted in
+                deleted.add(bytes)
+                return deleted.objects
+            }
+            if count.isMultiple(of: 100) { progress("deleted \(count) of \(total) objects") }
+        }
+        guard total > 0 else { return }
+        let notice = try SweepNotice(
+            announcing: Array(doomed.roots) + Array(doomed.nodes) + Array(doomed.lists), in: repository)
+        defer { notice.end() }
+        // Either it sees our announcement and waits, or we see it.
+        try refuseBesideMirror()
+        let store = repository.database.store
+        // Listed again after the announcement: what a writer has uploaded anew is younger now and stays.
+        @Sendable func remove(_ ids: Set<NodeID>, _ info: ObjectInfo, _ name: Substring) throws {
+            guard info.modifiedSeconds < cutoff, let id = NodeID(hex: name), ids.contains(id) else { return }
+            try notice.check()
+            try store.delete(info.key)
+            count(info.sizeBytes)
+        }
+        if !doomed.roots.isEmpty {
+            try concurrently(Array(doomed.roots), threads: repository.database.ioThreads) { id in
+                guard let info = try store.findInfo(ObjectKeys.node(id)) else { return }
+                try remove([id], info, info.key.dropFirst("trees/00/".count))
+            }
+        }
+        if !doomed.nodes.isEmpty {
+            try forEachObject(below: ObjectKeys.trees) { try remove(doomed.nodes, $0, $1) }
+        }
+        if !doomed.lists.isEmpty {
+            try forEachObject(below: ObjectKeys.lists) { try remove(doomed.lists, $0, $1) }
+        }
+        // A pack's name is random and never written again.
+        try concurrently(doomed.packs, threads: repository.database.ioThreads) { id in
+            guard let info = try store.findInfo(ObjectKeys.pack(id)) else { return }
+            try notice.check()
+            try store.delete(info.key)
+            count(info.sizeBytes)
+        }
+        report.deleted = deleted.withLock { $0 }
+    }
+
+    /// Removes what earlier runs and holders of leases have left.
+    func tidy() throws {
+        let limit = now().seconds - SweepNotice.keptSeconds
+        for object in try repository.database.listKeys(ObjectKeys.leases) {
+            guard let found = try repository.database.store.find(object.key) else { continue }
+            let lease: Lease = try decodeObject(found.bytes, key: object.key)
+            if lease.expires.seconds < limit { try repository.database.store.delete(object.key) }
+        }
+        let old = try SweepNotices.load(from: repository.database.store)?.runs.filter {
+            ($0.ended ?? $0.began).seconds < limit
+        }
+        guard let old, !old.isEmpty else { return }
+        try SweepNotices.update(in: repository.database.store) { notices in
+            notices.removeRuns { run in old.contains { $0.id == run.id } }
+        }
+        for run in old {
+            for page in 0..<run.pages {
+                try repository.database.store.delete(ObjectKeys.doomed(run: run.id, page: page))
+            }
+        }
+    }
+}
+
+/// The announcement of one sweep, kept alive by a thread until it ends.
+final class SweepNotice: Sendable {
+    private struct State {
+        var pulsed: ContinuousClock.Instant
+        var isEnded = false
+    }
+
+    private let id = randomHex()
+    private let repository: Repository
+    private let state = Mutex(State(pulsed: .now))
+
+    /// Ids in a page of the announcement.
+    private static let pageIDs = 32_768
+    private static let pulseMilliseconds = 10_000
+    /// A sweep that has not shown life for so long deletes nothing more: writers will soon take it for dead.
+    private static let limit: Duration = .seconds(90)
+    /// How long an announcement stays after its sweep.
+    static let keptSeconds: Int64 = 3 * 86_400
+
+    /// Writers that look from here on know what is deleted.
+    init(announcing ids: [NodeID], in repository: Repository) throws {
+        self.repository = repository
+        var pages = 0
+        for start in stride(from: 0, to: ids.count, by: Self.pageIDs) {
+            var bytes: [UInt8] = []
+            for id in ids[start..<min(start + Self.pageIDs, ids.count)] { id.append(to: &bytes) }
+            _ = try repository.database.store.put(ObjectKeys.doomed(run: id, page: pages), bytes, .none)
+            pages += 1
+        }
+        let run = SweepNotices.Run(id: id, began: now(), pages: pages)
+        try SweepNotices.update(in: repository.database.store) { $0.runs.append(run) }
+        state.withLock { $0.pulsed = .now }
+        startThread { [self] in
+            while true {
+                for _ in 0..<Self.pulseMilliseconds / 100 {
+                    if state.withLock({ $0.isEnded }) { return }
+                    sleepMilliseconds(100)
+                }
+                pulse()
+            }
+        }
+    }
+
+    private func pulse() {
+        let start = ContinuousClock.now
+        do {
+            try SweepNotices.update(in: repository.database.store) { [id] notices in
+                guard let index = notices.runs.firstIndex(where: { $0.id == id }) else { return }
+                notices.runs[index].pulse += 1
+                notices.runs[index].alive = now()
+            }
+            state.withLock { $0.pulsed = start }
+        } catch {
+            repository.database.logger.warning("the sweep could not show that it lives: \(error)")
+        }
+    }
+
+    func check() throws {
+        if ContinuousClock.now - state.withLock({ $0.pulsed }) > Self.limit {
+            throw RepositoryError.collectionRefused(
+                reason: "the store was away for too long to go on safely; run it again to go on")
+        }
+    }
+
+    func end() {
+        state.withLock { $0.isEnded = true }
+        do {
+            try SweepNotices.update(in: repository.database.store) { [id] notices in
+                guard let index = notices.runs.firstIndex(where: { $0.id == id }) else { return }
+                notices.runs[index].ended = now()
+            }
+        } catch {
+            repository.database.logger.warning("the end of the sweep could not be noted: \(error)")
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import ObjectDatabase
+import ProllyTree
+package import Versioning
+
+/// One person's word that a commit may be merged into a branch (or, for a revert, taken back from it).
+package struct Approval: Sendable {
+    package let movementID: MovementID
+    package let who: String
+    package let when: Timestamp
+    package let why: String
+    /// By the author of the commit: it does not count.
+    package let isOwn: Bool
+}
+
+extension Repository {
+    /// `main/<commit>`, and `main/revert-<commit>` for taking it back.
+    private func approvalRef(_ branch: RefName, _ commit: CommitID, isRevert: Bool) throws -> RefName {
+        try RefName(.approvals, "\(branch.name)/\(isRevert ? "revert-" : "")\(commit.hex)")
+    }
+
+    /// Notes that `who` approves (or withdraws the approval) that `commit` be merged into `branch`.
+    package func approve(
+        _ commit: CommitID, into branch: RefName, isRevert: Bool, withdraw: Bool = false, who: String, why: String
+    ) throws -> [Approval] {
+        let ref = try approvalRef(branch, commit, isRevert: isRevert)
+        for _ in 0..<Self.maximumPublishAttempts {
+            let current = try database.readRef(ref)
+            let move = RefMove(
+                ref: ref, operation: withdraw ? .withdraw : .approve, old: current?.commit,
+                new: commit, who: who, why: why)
+            if withdraw, current == nil { return [] }
+            do {
+                return try approvals(in: carryOut(admit(move), from: current))
+            } catch RefMoveFailure.moved {
+                continue
+            }
+        }
+        throw RepositoryError.contended(ref, attempts: Self.maximumPublishAttempts, winner: "someone")
+    }
+
+    package func approvals(of commit: CommitID, into branch: RefName, isRevert: Bool) throws -> [Approval] {
+        try database.readRef(approvalRef(branch, commit, isRevert: isRevert)).map(approvals(in:)) ?? []
+    }
+
+    /// Each person's newest word, where it is a yes, oldest first.
+    private func approvals(in snapshot: RefSnapshot) throws -> [Approval] {
+        let author = try snapshot.commit.map { personKey(try database.commit($0).author) }
+        var heard: Set<String> = []
+        var approvals: [Approval] = []
+        try database.forEachMovement(of: snapshot) { id, movement in
+            let person = personKey(movement.who)
+            if heard.insert(person).inserted, movement.operation != .withdraw {
+                approvals.append(
+                    Approval(
+                        movementID: id, who: movement.who, when: movement.when, why: movement.why,
+                        isOwn: person == author))
+            }
+            return true
+        }
+        return approvals.reversed()
+    }
+
+    /// The approvals of a move that needs `wanted`. Nobody approves a commit of their own. Throws `.notApproved`.
+    func approvals(of move: RefMove, wanted: Int) throws -> [MovementID] {
+        guard wanted > 0, [.merge, .fastForward, .revert].contains(move.operation), let source = move.source else {
+            return []
+        }
+        let given = try approvals(of: source, into: move.ref, isRevert: move.operation == .revert)
+            .filter { !$0.isOwn }
+        guard given.count >= wanted else {
+            throw RepositoryError.notApproved(
+                move.ref, source: source, by: given.map(\.who), wanted: wanted, isRevert: move.operation == .revert)
+        }
+        return given.map(\.movementID)
+    }
+}
+
+/// What tells people apart: the address in `Name <address>`, in lower case, else the whole text.
+private func personKey(_ who: String) -> String {
+    guard let open = who.lastIndex(of: "<"), let close = who.lastIndex(of: ">"), open < close else {
+        return who.lowercased()
+    }
+    return who[who.index(after: open)..<close].lowercased()
+}

@@ -1,0 +1,177 @@
+import BlockingIO
+import ObjectDatabase
+import ObjectStorage
+import ProllyTree
+import Synchronization
+import Versioning
+
+/// Copies the nodes, lists and packs of trees, each once.
+struct MirrorData {
+    private let source: Repository
+    private let target: Repository
+    private let progress: @Sendable (String) -> Void
+    private let moves: PackMoves
+    private var done: Set<NodeID> = []
+    private var doneLists: Set<ContentID> = []
+    /// Packs of the target, by size; `nil` until they are listed.
+    private var present: [PackID: UInt64]?
+    private var sourcePacks: [PackID: UInt64] = [:]
+
+    private(set) var nodes = 0
+    private(set) var lists = 0
+    private(set) var packs = 0
+    private(set) var packBytes: UInt64 = 0
+    private(set) var packsPresent = 0
+
+    init(source: Repository, target: Repository, progress: @escaping @Sendable (String) -> Void) {
+        self.source = source
+        self.target = target
+        self.progress = progress
+        moves = PackMoves(store: source.database.store)
+    }
+
+    /// Notes the nodes of a tree that the target has, whole. Reads its interior nodes only.
+    mutating func skip(_ tree: NodeID) throws {
+        var waiting = [tree]
+        while let id = waiting.popLast() {
+            guard done.insert(id).inserted else { continue }
+            // A base that the source has collected saves nothing, and is no error.
+            guard let node = try source.database.storedNode(id), !node.isLeaf else { continue }
+            let children = (0..<node.count).map { node.child($0) }
+            if node.level == 1 { done.formUnion(children) } else { waiting += children }
+        }
+    }
+
+    mutating func copy(_ tree: NodeID) throws {
+        if present == nil {
+            progress("listing packs")
+            sourcePacks = try source.database.packSizes()
+            present = try target.database.packSizes()
+            _ = try moves.list()
+        }
+        var needed: [PackID: Set<PackedBlock>] = [:]
+        var late: (nodes: [NodeID], lists: [ContentID]) = ([], [])
+        var level = [tree].filter { done.insert($0).inserted }
+        while !level.isEmpty {
+            let found = Mutex(Found())
+            try concurrently(level, threads: source.database.ioThreads) { [self] id in
+                let copied = try copyNode(id)
+                found.withLock { found in
+                    found.children += copied.children
+                    found.lists += copied.lists
+                    found.blocks += copied.blocks
+                    found.late += copied.late
+                }
+            }
+            nodes += level.count
+            let result = found.withLock { $0 }
+            let lists = try copyLists(result.lists.filter { doneLists.insert($0).inserted })
+            for block in result.blocks + lists.blocks { needed[block.extent.pack, default: []].insert(block) }
+            late.nodes += result.late
+            late.lists += lists.late
+            level = result.children.filter { done.insert($0).inserted }
+            progress("\(nodes) tree nodes, \(packs) packs")
+        }
+        try copyPacks(needed)
+        try concurrently(late.nodes, threads: source.database.ioThreads) { [self] id in
+            _ = try copyNode(id, isLast: true)
+        }
+        _ = try copyLists(late.lists, isLast: true)
+    }
+
+    /// What some nodes lead to; `late` are those that are at the target in places of its own, which give way only to packs
+    /// that are there.
+    private struct Found {
+        var children: [NodeID] = []
+        var lists: [ContentID] = []
+        var blocks: [PackedBlock] = []
+        var late: [NodeID] = []
+    }
+
+    /// Answers whether the object is at the target now; otherwise it is to be put again when its packs are there.
+    private func isPut(_ isLast: Bool, _ put: () throws -> Void) throws -> Bool {
+        do {
+            try put()
+            return true
+        } catch ObjectDatabaseError.missingObject where !isLast {
+            return false
+        }
+    }
+
+    private func copyNode(_ id: NodeID, isLast: Bool = false) throws -> Found {
+        guard let node = try source.database.storedNode(id) else {
+            throw ObjectDatabaseError.missingObject(object: ObjectKeys.node(id), neededBy: "the mirror")
+        }
+        guard node.isLeaf else {
+            try target.database.nodes.put(node.relocated((0..<node.count).map { node.item($0) }))
+            return Found(children: (0..<node.count).map { node.child($0) })
+        }
+        var found = Found()
+        let items = try (0..<node.count).map { index in
+            let item = node.item(index)
+            var located = try LocatedEntry(item: item)
+            if case .list(let list) = located.entry.file?.blocks { found.lists.append(list) }
+            guard let list = located.inlineList, !list.blocks.isEmpty else { return item }
+            located.extents = try located.extents.map { try place(of: $0) }
+            found.blocks += zip(list.blocks, located.extents).map { PackedBlock(block: $0, extent: $1) }
+            return Item(key: item.key, value: item.value, location: encodeExtents(located.extents))
+        }
+        if try !isPut(isLast, { try target.database.nodes.put(node.relocated(items)) }) { found.late = [id] }
+        found.blocks.removeAll { $0.extent.codec == .zeros }
+        return found
+    }
+
+    private mutating func copyLists(
+        _ ids: [ContentID], isLast: Bool = false
+    ) throws -> (blocks: [PackedBlock], late: [ContentID]) {
+        let found = Mutex<(blocks: [PackedBlock], late: [ContentID])>(([], []))
+        try concurrently(ids, threads: source.database.ioThreads) { [self] id in
+            guard let list = try source.database.storedList(id) else {
+                throw ObjectDatabaseError.missingObject(object: ObjectKeys.list(id), neededBy: "the mirror")
+            }
+            let copy = BlockList(blocks: list.blocks, extents: try list.extents.map { try place(of: $0) })
+            let isPut = try isPut(isLast) { try target.database.lists.put(copy) }
+            found.withLock { found in
+                found.blocks += zip(copy.blocks, copy.extents).map { PackedBlock(block: $0, extent: $1) }
+                if !isPut { found.late.append(id) }
+            }
+        }
+        if !isLast { lists += ids.count }
+        let (blocks, late) = found.withLock { $0 }
+        return (blocks.filter { $0.extent.codec != .zeros }, late)
+    }
+
+    /// Where the source has a block: where its node says, or where repacking has put it.
+    private func place(of extent: Extent) throws -> Extent {
+        if extent.codec == .zeros || sourcePacks[extent.pack] != nil { return extent }
+        return try moves.present(of: extent)
+    }
+
+    private mutating func copyPacks(_ needed: [PackID: Set<PackedBlock>]) throws {
+        var missing: [(pack: PackID, blocks: Set<PackedBlock>)] = []
+        for (pack, blocks) in needed {
+            if let size = present?[pack], size == sourcePacks[pack] ?? size {
+                packsPresent += 1
+            } else {
+                missing.append((pack, blocks))
+            }
+        }
+        let copied = Mutex<[PackID: UInt64]>([:])
+        let total = missing.count
+        try concurrently(missing, threads: min(4, source.database.ioThreads)) {
+            [source, target, progress] pack, blocks in
+            let bytes = try PackCopy(
+                pack: pack, source: source.database.store, target: target.database.store, blocks: Array(blocks)
+            ).run()
+            let done = copied.withLock { copied in
+                copied[pack] = bytes
+                return copied.count
+            }
+            progress("\(done) of \(total) packs")
+        }
+        let sizes = copied.withLock { $0 }
+        packs += sizes.count
+        packBytes += sizes.values.reduce(0, +)
+        present?.merge(sizes) { _, new in new }
+    }
+}

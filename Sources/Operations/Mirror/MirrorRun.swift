@@ -1,0 +1,172 @@
+import Logging
+import ObjectDatabase
+import ObjectStorage
+import ProllyTree
+import Synchronization
+import Versioning
+
+/// One copy of refs to a mirror.
+struct MirrorRun {
+    let source: Repository
+    let target: Repository
+    let progress: @Sendable (String) -> Void
+    var report = MirrorReport()
+    private var data: MirrorData
+
+    private struct Planned {
+        let ref: RefSnapshot
+        let present: RefSnapshot?
+        /// Oldest first.
+        var movements: [MovementID]
+    }
+
+    init(source: Repository, target: Repository, progress: @escaping @Sendable (String) -> Void) {
+        self.source = source
+        self.target = target
+        self.progress = progress
+        data = MirrorData(source: source, target: target, progress: progress)
+    }
+
+    mutating func copy(_ patterns: [String]) throws {
+        let globs = patterns.map { Glob($0) }
+        let refs = try source.allRefs().filter { ref in
+            globs.isEmpty || globs.contains { $0.matches(ref.name.name) || $0.matches(ref.name.qualified) }
+        }
+        if refs.isEmpty { throw MirrorFault.noRefMatches(patterns) }
+        progress("comparing \(refs.count) refs")
+        let plans = try refs.compactMap { try plan($0) }
+        var wanted: Set<CommitID> = []
+        for movement in try plans.flatMap(\.movements).map({ try source.database.movement($0) }) {
+            wanted.formUnion([movement.old, movement.new].compactMap { $0 })
+        }
+        try copyCommits(wanted)
+        for plan in plans { try move(plan) }
+        if patterns.isEmpty { try copyOthers() }
+    }
+
+    /// What a ref of the target lacks; `nil` when it lacks nothing or has diverged.
+    private mutating func plan(_ ref: RefSnapshot) throws -> Planned? {
+        let present = try target.database.readRef(ref.name)
+        var movements: [MovementID] = []
+        var meets = present == nil
+        try source.database.forEachMovement(of: ref) { id, _ in
+            if id == present?.state.movement {
+                meets = true
+                return false
+            }
+            movements.append(id)
+            return true
+        }
+        guard meets else {
+            report.diverged.append(ref.name)
+            return nil
+        }
+        guard !movements.isEmpty else {
+            report.refsUnchanged += 1
+            return nil
+        }
+        return Planned(ref: ref, present: present, movements: movements.reversed())
+    }
+
+    /// Copies commits and their ancestors, parents first.
+    private mutating func copyCommits(_ wanted: Set<CommitID>) throws {
+        var missing: [CommitID: Commit] = [:]
+        var waiting = wanted
+        while let id = waiting.popFirst() {
+            guard missing[id] == nil, try !isWhole(id) else { continue }
+            let commit = try source.database.commit(id)
+            missing[id] = commit
+            waiting.formUnion(commit.parents)
+        }
+        let order = missing.sorted { ($0.value.generation, $0.key) < ($1.value.generation, $1.key) }
+        for (number, (id, commit)) in order.enumerated() {
+            progress("commit \(number + 1) of \(order.count)")
+            if let record = try collected(id, commit.tree, source) {
+                try target.database.recordCollected(commit.tree, [id], rule: record.rule, when: record.when)
+                report.collectedCommits += 1
+            } else {
+                // A parent that is not copied now is at the target, whole.
+                for parent in commit.parents where missing[parent] == nil {
+                    try data.skip(source.database.commit(parent).tree)
+                }
+                try data.copy(commit.tree)
+                if try collected(id, commit.tree, target) != nil {
+                    try target.database.store.delete(ObjectKeys.collected(commit.tree))
+                }
+            }
+            try copyRecord(ObjectKeys.commit(id), id: id)
+            report.commits += 1
+        }
+        report.nodes = data.nodes
+        report.lists = data.lists
+        report.packs = data.packs
+        report.packBytes = data.packBytes
+        report.packsPresent = data.packsPresent
+    }
+
+    /// A commit is written after all its data, so where it is its data is, unless a collector has taken that and the
+    /// source still has it.
+    private func isWhole(_ id: CommitID) throws -> Bool {
+        guard try target.database.store.findInfo(ObjectKeys.commit(id)) != nil else { return false }
+        let tree = try source.database.commit(id).tree
+        return try collected(id, tree, target) == nil || collected(id, tree, source) != nil
+    }
+
+    private func collected(_ id: CommitID, _ tree: NodeID, _ repository: Repository) throws -> CollectedTree? {
+        let record = try CollectedTree.load(tree, from: repository.database.store)
+        return record?.commits.contains(id) == true ? record : nil
+    }
+
+    /// Copies a JSON object whose id is the SHA-256 of its bytes.
+    private func copyRecord<Kind>(_ key: String, id: Identifier<Kind>) throws {
+        guard let bytes = try source.database.storedBytes(key) else {
+            throw ObjectDatabaseError.missingObject(object: key, neededBy: "the mirror")
+        }
+        guard Identifier<Kind>(hashing: bytes) == id else {
+            throw ObjectDatabaseError.corrupt(object: key, reason: "its bytes do not have the SHA-256 that is its name")
+        }
+        _ = try target.database.store.put(key, bytes, .none)
+    }
+
+    private mutating func move(_ plan: Planned) throws {
+        for id in plan.movements { try copyRecord(ObjectKeys.movement(id), id: id) }
+        report.movements += plan.movements.count
+        let state = RefState(
+            commit: plan.ref.commit, movement: plan.ref.state.movement, writeID: randomHex())
+        let key = ObjectKeys.ref(plan.ref.name)
+        if try target.database.store.swap(key, from: plan.present?.etag, to: encodeRecord(state)) {
+            report.refsMoved.append(plan.ref.name)
+        } else if try target.database.readRef(plan.ref.name)?.state.movement == plan.ref.state.movement {
+            // Another copy was as fast, or the reply to our own swap was lost.
+            report.refsMoved.append(plan.ref.name)
+        } else {
+            report.diverged.append(plan.ref.name)
+        }
+    }
+
+    /// Copies what else is in the repository: rules, hooks' records and the like.
+    private mutating func copyOthers() throws {
+        let own = [
+            "commits/", "movements/", "trees/", "lists/", "packs/", "refs/", "leases/", "gc/", "moved/", "collected/",
+        ]
+        var after: String?
+        while true {
+            let page = try source.database.store.list(prefix: "", after: after, limit: 1000)
+            var next = page.objects.last?.key
+            for object in page.objects where object.key != ObjectKeys.config {
+                if let prefix = own.first(where: { object.key.hasPrefix($0) }) {
+                    // Past everything of this kind: keys are of letters and digits, which `~` follows.
+                    next = max(next ?? "", prefix + "~")
+                    continue
+                }
+                guard let bytes = try source.database.storedBytes(object.key) else { continue }
+                if try target.database.storedBytes(object.key) != bytes {
+                    _ = try target.database.store.put(object.key, bytes, .none)
+                }
+                report.otherObjects += 1
+            }
+            after = next
+            if !page.isTruncated || page.objects.isEmpty { return }
+        }
+    }
+}

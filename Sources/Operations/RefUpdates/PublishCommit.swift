@@ -1,0 +1,103 @@
+import BlockingIO
+import Logging
+import ObjectDatabase
+import ProllyTree
+import Synchronization
+package import Versioning
+
+/// Who commits, and what they say of it.
+package struct CommitInfo: Sendable {
+    package var author: String
+    package var message: String
+    package var metadata: [String: String]
+
+    package init(author: String, message: String, metadata: [String: String] = [:]) {
+        self.author = author
+        self.message = message
+        self.metadata = metadata
+    }
+}
+
+/// What a publication came to.
+package struct Published: Sendable {
+    package let commitID: CommitID
+    package let commit: Commit
+    /// The commit that the branch pointed to before.
+    package let previous: CommitID
+}
+
+extension Repository {
+    static let maximumPublishAttempts = 60
+
+    /// Moves a branch to a new commit that `prepare` makes from the branch's head, again on the newer head as often as
+    /// somebody else moves the branch first (at most `maximumPublishAttempts` times, with a growing random pause).
+    ///
+    /// What the branch's rules and hooks say is asked for each commit that `prepare` answers: hooks judge the exact result.
+    ///
+    /// - Parameter source: what a merge brings in, or a revert takes back.
+    /// - Parameter prepare: uploads everything the commit needs and answers it; called on each new head.
+    /// - Parameter beforeMove: called when the commit is in the bucket, just before the compare-and-swap.
+    func publish(
+        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo, source: CommitID? = nil,
+        prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit,
+        beforeMove: (CommitID) throws -> Void = { _ in }
+    ) throws -> Published {
+        // The head itself needs no lease (docs/design/011); whoever uploaded before has one.
+        if database.writeLease.isHeld {
+            return try publishing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
+        }
+        let (_, first) = try database.liveRef(branch)
+        return try database.writing(on: [(first, try database.commit(first).tree)]) {
+            try publishing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
+        }
+    }
+
+    private func publishing(
+        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo, _ source: CommitID?,
+        prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit, beforeMove: (CommitID) throws -> Void
+    ) throws -> Published {
+        var winner = ""
+        for attempt in 0..<Self.maximumPublishAttempts {
+            pauseBeforeAttempt(attempt)
+            let epoch = database.cacheTrustEpoch
+            let (ref, head) = try database.liveRef(branch)
+            let commit = try prepare(head, try self.database.commit(head))
+            try database.flush()
+            // A sweep since: what was read of the head may have come from copies that it made stale.
+            if database.cacheTrustEpoch != epoch {
+                winner = "the garbage collector"
+                continue
+            }
+            let id = try database.saveCommit(commit)
+            let admission = try admit(
+                RefMove(
+                    ref: branch, operation: operation, old: head, new: id, who: info.author, why: info.message,
+                    source: source))
+            try beforeMove(id)
+            do {
+                _ = try carryOut(admission, from: ref)
+                return Published(commitID: id, commit: commit, previous: head)
+            } catch RefMoveFailure.moved(let current) {
+                winner = current?.movement.who ?? "someone who removed it"
+                database.logger.info("\(branch.name) was moved by \(winner) meanwhile; trying again on the new head")
+            }
+        }
+        throw RepositoryError.contended(branch, attempts: Self.maximumPublishAttempts, winner: winner)
+    }
+
+    /// A commit on top of `parents` (the first one's counts are given after the change).
+    func makeCommit(
+        tree: NodeID, parents: [(id: CommitID, commit: Commit)], counts: Commit.Counts, _ info: CommitInfo
+    ) -> Commit {
+        Commit(
+            tree: tree, parents: parents.map(\.id), author: info.author, committer: info.author, time: now(),
+            message: info.message, metadata: info.metadata,
+            generation: 1 + (parents.map(\.commit.generation).max() ?? 0), counts: counts)
+    }
+
+    /// Nothing before the first attempt, then a random time of up to 20 ms · 2^attempt, at most a second.
+    private func pauseBeforeAttempt(_ attempt: Int) {
+        guard attempt > 0 else { return }
+        sleepMilliseconds(.random(in: 1...min(1000, 20 << min(attempt, 6))))
+    }
+}

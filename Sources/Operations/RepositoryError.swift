@@ -1,0 +1,33 @@
+import ObjectDatabase
+package import Versioning
+
+/// What stops a use case. Cases carry facts; the command line makes the sentences. What is wrong with stored objects is an
+/// `ObjectDatabaseError`.
+package enum RepositoryError: Error, Sendable {
+    case alreadyARepository(location: String)
+    case refExists(RefName)
+    case notADirectory(path: TreePath)
+    case isADirectory(path: TreePath)
+    case conflicts([Conflict], head: CommitID)
+    /// Other writers kept moving the ref; `winner` is who moved it last.
+    case contended(RefName, attempts: Int, winner: String)
+    case nothingToCommit
+    case nothingToMerge(source: String, destination: String)
+    case noCommonHistory(source: String, destination: String)
+    case notFastForward(source: String, destination: String)
+    /// A protection rule forbids it.
+    case protected(RefName, by: ProtectionRule, Movement.Operation)
+    /// A rule wants more people to approve it.
+    case notApproved(RefName, source: CommitID, by: [String], wanted: Int, isRevert: Bool)
+    /// The hooks file cannot be read, or this program cannot run it.
+    case hooksUnusable(reason: String)
+    /// What is to be published has a hooks file that nobody understands.
+    case hooksBroken(reason: String)
+    /// This user has not trusted the hooks file.
+    case hooksUntrusted(origin: String, file: ContentID)
+    /// Hooks that did not pass, with what they printed.
+    case hooksRefused(event: String, [HookRecord])
+    case retentionNotFound(String)
+    /// The garbage collector must not run now.
+    case collectionRefused(reason: String)
+}

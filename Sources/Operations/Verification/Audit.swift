@@ -1,0 +1,234 @@
+import FoundationEssentials
+package import ObjectDatabase
+import ObjectStorage
+import ProllyTree
+package import Versioning
+
+/// Something that the audit trail does not explain.
+package struct AuditFinding: Hashable, Sendable {
+    package let ref: String
+    package let object: String
+    package let reason: String
+}
+
+package struct AuditReport: Sendable {
+    package var refs = 0
+    package var movements = 0
+    package var commits = 0
+    package var hookRecords = 0
+    /// Commits and movements with a good signature, and without any; counted when a verifier is there.
+    package var signed = 0
+    package var unsigned = 0
+    package var findings: [AuditFinding] = []
+    /// Movements that no chain holds: usually a compare-and-swap that lost a race.
+    package var unreferenced: [MovementID] = []
+}
+
+/// Where every chain of movements stood at one time. Kept apart from the repository it proves that nothing was cut off at
+/// the end since: the chains themselves show what was changed, removed or inserted before it.
+package struct AuditCheckpoint: Hashable, Sendable, Codable {
+    package var format = 1
+    package var repository: String
+    package var time: Timestamp
+    /// The newest movement of each ref, by its qualified name.
+    package var heads: [String: MovementID]
+}
+
+extension Repository {
+    /// Verifies every ref's chain of movements and the commits they name, with all that lie behind them: each object has
+    /// the SHA-256 that names it, each movement begins where the one before ended, times do not run backwards, the first
+    /// creates, the ref agrees with the last, and the records of hooks and the approvals that a movement names are there
+    /// and say yes. Deleted refs are included. Reads commits, movements and hooks' records only; needs nothing but the
+    /// bucket or a copy of it.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: where the chains were found before: they must go on from there.
+    ///   - verifier: tells whose signatures are good; without one they are not looked at.
+    ///   - requiresSignatures: every commit and movement must be signed by whom it names.
+    package func verifyAudit(
+        since checkpoint: AuditCheckpoint? = nil, verifier: (any SignatureVerifier)? = nil,
+        requiresSignatures: Bool = false
+    ) throws -> AuditReport {
+        var verification = AuditVerification(self, verifier, requiresSignatures: requiresSignatures)
+        var expected = checkpoint?.heads ?? [:]
+        for kind in RefName.Kind.allCases {
+            for name in try database.refNames(kind) {
+                try verification.verify(name, since: expected.removeValue(forKey: name.qualified))
+            }
+        }
+        for (name, movement) in expected.sorted(by: { $0.key < $1.key }) {
+            verification.note(name, ObjectKeys.movement(movement), "the checkpoint has this ref, and it is gone")
+        }
+        try verification.verifyCommits()
+        try verification.findUnreferenced()
+        return verification.report
+    }
+
+    package func auditCheckpoint() throws -> AuditCheckpoint {
+        var heads: [String: MovementID] = [:]
+        for kind in RefName.Kind.allCases {
+            for name in try database.refNames(kind) {
+                heads[name.qualified] = try database.readRef(name)?.state.movement
+            }
+        }
+        return AuditCheckpoint(repository: database.config.id.uuidString, time: now(), heads: heads)
+    }
+
+    /// What is wrong with the object that the error is about.
+    static func reason(_ error: any Error) -> String {
+        switch error {
+        case ObjectDatabaseError.corrupt(_, let reason): reason
+        case ObjectDatabaseError.missingObject, StoreError.notFound: "it is missing"
+        case StoreError.unavailable(_, let key, _, let reason):
+            "the store did not answer for \(key): \(reason)"
+        default: "\(error)"
+        }
+    }
+
+    /// The movements of all refs (also deleted ones), newest first.
+    package func auditLog(ref: RefName?) throws -> [(id: MovementID, movement: Movement)] {
+        let names = try ref.map { [$0] } ?? RefName.Kind.allCases.flatMap(database.refNames)
+        var log: [(id: MovementID, movement: Movement)] = []
+        for name in names {
+            guard let snapshot = try database.readRef(name) else {
+                throw ObjectDatabaseError.refNotFound(name)
+            }
+            try database.forEachMovement(of: snapshot) { id, movement in
+                log.append((id, movement))
+                return true
+            }
+        }
+        return log.sorted { $0.movement.when > $1.movement.when }
+    }
+}
+
+/// One verification of the audit trail.
+private struct AuditVerification {
+    private let repository: Repository
+    private(set) var report = AuditReport()
+    private var commits: Set<CommitID> = []
+    private var seen: Set<MovementID> = []
+
+    private let verifier: (any SignatureVerifier)?
+    private let requiresSignatures: Bool
+
+    init(_ repository: Repository, _ verifier: (any SignatureVerifier)?, requiresSignatures: Bool) {
+        self.repository = repository
+        self.verifier = verifier
+        self.requiresSignatures = requiresSignatures
+    }
+
+    private mutating func verifySignature(_ key: String, id: String, who: String, _ ref: String) throws {
+        guard let verifier else { return }
+        switch try repository.database.signatureState(key, id: id, who: who, verifier) {
+        case .good: report.signed += 1
+        case .bad: note(ref, key, "it is signed, but not by \(who)")
+        case .unsigned:
+            report.unsigned += 1
+            if requiresSignatures { note(ref, key, "it is not signed") }
+        }
+    }
+
+    mutating func note(_ ref: String, _ object: String, _ reason: String) {
+        report.findings.append(AuditFinding(ref: ref, object: object, reason: reason))
+    }
+
+    /// The chain of one ref. What cannot be read is a finding, not the end.
+    mutating func verify(_ name: RefName, since known: MovementID?) throws {
+        report.refs += 1
+        do {
+            guard let ref = try repository.database.readRef(name) else { return }
+            try verifyChain(ref, since: known)
+        } catch ObjectDatabaseError.corrupt(let object, let reason) {
+            note(name.qualified, object, reason)
+        } catch ObjectDatabaseError.missingObject(let object, _) {
+            note(name.qualified, object, "it is missing")
+        } catch {
+            note(name.qualified, ObjectKeys.ref(name), Repository.reason(error))
+        }
+    }
+
+    private mutating func verifyChain(_ ref: RefSnapshot, since known: MovementID?) throws {
+        let name = ref.name.qualified
+        var later: Movement?
+        var wasPassed = known == nil
+        try repository.database.forEachMovement(of: ref) { id, movement in
+            report.movements += 1
+            seen.insert(id)
+            wasPassed = wasPassed || id == known
+            if let commit = movement.new { commits.insert(commit) }
+            let key = ObjectKeys.movement(id)
+            if movement.ref != name { note(name, key, "it is a movement of \(movement.ref)") }
+            if let later {
+                if later.old != movement.new { note(name, key, "the next movement does not begin where it ends") }
+                if later.when < movement.when { note(name, key, "it is later than the next movement") }
+            }
+            if movement.previous == nil, movement.old != nil || !Self.begins(movement.operation) {
+                note(name, key, "the chain begins with it, but it creates nothing")
+            }
+            try verifyGates(movement, name, key)
+            try verifySignature(key, id: id.hex, who: movement.who, name)
+            later = movement
+            return true
+        }
+        if let known, !wasPassed {
+            note(name, ObjectKeys.movement(known), "the checkpoint has this movement, and the chain does not")
+        }
+    }
+
+    private static func begins(_ operation: Movement.Operation) -> Bool {
+        [.create, .protect, .approve].contains(operation)
+    }
+
+    /// What a movement says it was let through by.
+    private mutating func verifyGates(_ movement: Movement, _ name: String, _ key: String) throws {
+        guard let subject = movement.new ?? movement.old else { return }
+        for gate in movement.gates ?? [] {
+            do {
+                let record = try repository.hookRecord(gate, of: subject)
+                report.hookRecords += 1
+                if record.verdict != .passed {
+                    note(name, key, "it names the hook '\(record.hook)', which did not pass")
+                }
+                if record.ref != name { note(name, key, "it names a hook's record about \(record.ref)") }
+            } catch {
+                note(name, ObjectKeys.hookRecord(subject, gate), Repository.reason(error))
+            }
+        }
+        for approval in movement.approvals ?? [] {
+            do {
+                let given = try repository.database.movement(approval)
+                if !given.ref.hasPrefix("\(RefName.Kind.approvals.rawValue)/") || given.operation == .withdraw {
+                    note(name, key, "it names the movement \(approval) as an approval, which is none")
+                }
+            } catch {
+                note(name, ObjectKeys.movement(approval), Repository.reason(error))
+            }
+        }
+    }
+
+    /// The commits that movements name, and every commit behind them.
+    mutating func verifyCommits() throws {
+        var queue = commits.sorted()
+        while let id = queue.popLast() {
+            do {
+                let commit = try repository.database.commit(id)
+                report.commits += 1
+                try verifySignature(ObjectKeys.commit(id), id: id.hex, who: commit.committer, "")
+                for parent in commit.parents where commits.insert(parent).inserted { queue.append(parent) }
+            } catch {
+                note("", ObjectKeys.commit(id), Repository.reason(error))
+            }
+        }
+    }
+
+    mutating func findUnreferenced() throws {
+        for object in try repository.database.listKeys(ObjectKeys.movements) {
+            guard let id = MovementID(hex: object.key.dropFirst(ObjectKeys.movements.count)) else {
+                note("", object.key, "no movement has such a name")
+                continue
+            }
+            if !seen.contains(id) { report.unreferenced.append(id) }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+import BlockingIO
+import Glibc
+import ObjectDatabase
+import ObjectStorage
+import ProllyTree
+import Synchronization
+package import Versioning
+
+/// Something damaged, and what it takes with it.
+package struct Damage: Sendable {
+    package let object: String
+    package let reason: String
+    /// Paths that cannot be read (whole) because of it. For a tree node, the first and last path that it may hold.
+    package var paths: [TreePath] = []
+    package var isRange = false
+    /// A commit in which they are.
+    package var commit: CommitID?
+    /// For a pack, the blocks of it that are in use.
+    var blocks: [PackedBlock] = []
+}
+
+package struct FsckReport: Sendable {
+    package var refs = 0
+    package var commits = 0
+    package var nodes = 0
+    package var files = 0
+    package var packs = 0
+    package var blocks = 0
+    package var bytesVerified: UInt64 = 0
+    /// Commits whose data the garbage collector took.
+    package var collected = 0
+    package var damage: [Damage] = []
+}
+
+extension Repository {
+    /// Checks everything that refs reach: chains, commits, tree nodes, block lists, and that each pack exists and is
+    /// long enough; with `data`, reads and hashes every block. Shared nodes and blocks are checked once. Goes past the
+    /// caches.
+    package func fsck(
+        data: Bool, progress: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws -> FsckReport {
+        var check = FsckRun(repository: self)
+        let audit = try verifyAudit()
+        check.report.refs = audit.refs
+        check.report.damage = audit.findings.map { Damage(object: $0.object, reason: $0.reason) }
+        let collected = try database.collectedTrees()
+        progress("listing packs")
+        try check.listPacks()
+        for id in try check.reachableCommits() {
+            progress("commit \(id.hex.prefix(12))")
+            try check.tree(of: id, collected: collected)
+        }
+        try check.packs()
+        if data { try check.data(progress) }
+        check.nameFiles()
+        return check.report
+    }
+}
+
+private struct FsckRun {
+    let repository: Repository
+    var report = FsckReport()
+    private var seenNodes: Set<NodeID> = []
+    private var packSizes: [PackID: UInt64] = [:]
+    /// Every stored block that a checked file refers to, and who refers to it.
+    private var blocks: [Extent: (block: BlockReference, files: [Int])] = [:]
+    private var files: [(path: TreePath, commit: CommitID)] = []
+    private var heads: Set<CommitID> = []
+    private let moves: PackMoves
+    private var badPacks: [PackID: String] = [:]
+    private var badBlocks: [Extent: String] = [:]
+
+    init(repository: Repository) {
+        self.repository = repository
+        moves = PackMoves(store: repository.database.store)
+    }
+
+    mutating func listPacks() throws {
+        _ = try moves.list()
+        packSizes = try repository.database.packSizes()
+        report.packs = packSizes.count
+    }
+
+    mutating func reachableCommits() throws -> [CommitID] {
+        var heads: [CommitID] = []
+        for kind in RefName.Kind.allCases {
+            for name in try repository.database.refNames(kind) {
+                // A damaged ref was reported by the audit; the others are still checked.
+                if let commit = (try? repository.database.readRef(name))?.commit { heads.append(commit) }
+            }
+        }
+        self.heads = Set(heads)
+        var order: [CommitID] = []
+        var seen = Set(heads)
+        var queue = Array(seen).sorted()
+        while let id = queue.popLast() {
+            do {
+                let commit = try repository.database.commit(id)
+                order.append(id)
+                for parent in commit.parents where seen.insert(parent).inserted { queue.append(parent) }
+            } catch {
+                report.damage.append(
+                    Damage(object: ObjectKeys.commit(id), reason: Repository.reason(error), commit: id))
+            }
+        }
+        report.commits = order.count
+        return order
+    }
+
+    /// A commit whose data was collected has none to check; the head of a ref must have all.
+    mutating func tree(of id: CommitID, collected: Set<NodeID>) throws {
+        // Read a moment ago; a commit that cannot be read again is reported as such.
+        guard let tree = try? repository.database.commit(id).tree else {
+            report.damage.append(Damage(object: ObjectKeys.commit(id), reason: "it cannot be read again", commit: id))
+            return
+        }
+        if collected.contains(tree), !heads.contains(id),
+            try CollectedTree.load(tree, from: repository.database.store)?.commits.contains(id) == true
+        {
+            report.collected += 1
+            return
+        }
+        try node(tree, in: id, after: [], upTo: nil)
+    }
+
+    private mutating func node(_ id: NodeID, in commit: CommitID, after: [UInt8], upTo: [UInt8]?) throws {
+        guard seenNodes.insert(id).inserted else { return }
+        let node: Node
+        do {
+            node = try repository.database.nodes.reload(id)
+        } catch .unreadable(_, ObjectDatabaseError.collected) where !heads.contains(commit) {
+            report.collected += 1
+            return
+        } catch {
+            report.damage.append(damaged(id, error, commit, after, upTo))
+            return
+        }
+        report.nodes += 1
+        var previous = after
+        for index in 0..<node.count {
+            let key = node.key(index)
+            if node.isLeaf {
+                entry(node.item(index), in: commit)
+            } else {
+                try self.node(node.child(index), in: commit, after: previous, upTo: key)
+            }
+            previous = key
+        }
+    }
+
+    private func damaged(
+        _ id: NodeID, _ error: TreeError, _ commit: CommitID, _ after: [UInt8], _ upTo: [UInt8]?
+    ) -> Damage {
+        let reason =
+            switch error {
+            case .missing: "it is missing"
+            case .corrupt(_, let reason): reason
+            case .unreadable(_, let reason), .unwritable(_, let reason): Repository.reason(reason)
+            }
+        // Keys that do not decode would have been reported with their own node.
+        let range = [try? TreePath(itemKey: after), upTo.flatMap { try? TreePath(itemKey: $0) }].compactMap { $0 }
+        return Damage(object: ObjectKeys.node(id), reason: reason, paths: range, isRange: true, commit: commit)
+    }
+
+    private mutating func entry(_ item: Item, in commit: CommitID) {
+        do {
+            let path = try TreePath(itemKey: item.key)
+            let located = try LocatedEntry(item: item)
+            guard let content = located.entry.file else { return }
+            report.files += 1
+            files.append((path, commit))
+            let list: BlockList
+            if case .list(let id) = content.blocks {
+                do {
+                    list = try repository.database.lists.reload(id).list
+                } catch {
+                    report.damage.append(
+                        Damage(
+                            object: ObjectKeys.list(id), reason: Repository.reason(error), paths: [path], commit: commit
+                        ))
+                    return
+                }
+            } else {
+                list = located.inlineList ?? .empty
+            }
+            for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
+                let present = packSizes[extent.pack] == nil ? try moves.present(of: extent) : extent
+                blocks[present, default: (block, [])].files.append(files.count - 1)
+            }
+        } catch {
+            report.damage.append(Damage(object: "entry \(printableName(item.key))", reason: "\(error)", commit: commit))
+        }
+    }
+
+    /// Every pack that is referred to exists and reaches to its last block's end.
+    mutating func packs() throws {
+        report.blocks = blocks.count
+        for extent in blocks.keys {
+            // Written since the listing, perhaps.
+            if packSizes[extent.pack] == nil {
+                packSizes[extent.pack] = try repository.database.store.findInfo(ObjectKeys.pack(extent.pack))?.sizeBytes
+            }
+            guard let size = packSizes[extent.pack] else {
+                badPacks[extent.pack] = "it is missing"
+                continue
+            }
+            if extent.offset + UInt64(extent.storedLength) > size {
+                badBlocks[extent] = "the pack ends at byte \(size), before the block does"
+            }
+        }
+    }
+
+    mutating func data(_ progress: @escaping @Sendable (String) -> Void) throws {
+        let wanted = blocks.filter { badPacks[$0.key.pack] == nil && badBlocks[$0.key] == nil }
+            .sorted {
+                ($0.key.pack.high, $0.key.pack.low, $0.key.offset) < ($1.key.pack.high, $1.key.pack.low, $1.key.offset)
+            }
+        let found = Mutex<(bad: [Extent: String], bytes: UInt64, count: Int)>(([:], 0, 0))
+        try concurrently(wanted.map { ($0.key, $0.value.block) }, threads: repository.database.ioThreads) {
+            [repository] extent, block in
+            var reason: String?
+            do {
+                _ = try repository.database.blocks.fetch(block, extent)
+            } catch {
+                reason = Repository.reason(error)
+            }
+            found.withLock { found in
+                found.bad[extent] = reason
+                found.bytes += UInt64(block.length)
+                found.count += 1
+                if found.count.isMultiple(of: 1000) { progress("\(found.count) of \(wanted.count) blocks") }
+            }
+        }
+        found.withLock { found in
+            badBlocks.merge(found.bad) { first, _ in first }
+            report.bytesVerified = found.bytes
+        }
+    }
+
+    /// Adds the damaged packs and blocks to the report with every path that needs them.
+    mutating func nameFiles() {
+        var byObject: [String: (reason: String, files: Set<Int>, pack: PackID)] = [:]
+        for (extent, entry) in blocks {
+            guard let reason = badPacks[extent.pack] ?? badBlocks[extent] else { continue }
+            byObject[ObjectKeys.pack(extent.pack), default: (reason, [], extent.pack)].files.formUnion(entry.files)
+        }
+        var packed: [PackID: [PackedBlock]] = [:]
+        let damaged = Set(byObject.values.map(\.pack))
+        for (extent, entry) in blocks where damaged.contains(extent.pack) {
+            packed[extent.pack, default: []].append(PackedBlock(block: entry.block, extent: extent))
+        }
+        for (object, entry) in byObject.sorted(by: { $0.key < $1.key }) {
+            let affected = entry.files.map { files[$0] }.sorted { $0.path < $1.path }
+            report.damage.append(
+                Damage(
+                    object: object, reason: entry.reason, paths: affected.map(\.path), commit: affected.first?.commit,
+                    blocks: packed[entry.pack] ?? []))
+        }
+    }
+}

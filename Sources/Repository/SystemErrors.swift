@@ -1,3 +1,0 @@
-import Glibc
-
-func lastErrno() -> Int32 { errno }

@@ -1,0 +1,150 @@
+import BlockingIO
+import ErrorMessages
+import Logging
+import ObjectDatabase
+import Synchronization
+package import Versioning
+
+/// Why a mount does not take an order.
+package enum OrderRefusal: Error, Hashable, Sendable {
+    /// It shows the whole repository or follows a branch.
+    case noOneCommit
+    case anotherCommit(CommitID)
+    /// It keeps nothing, so there is nothing to fetch into.
+    case noCache
+    case tooManyFiles(limit: Int)
+}
+
+/// Fetches ahead of a reader that follows a known order of files. One thread of its own; it begins with the first order
+/// and ends with `close`.
+final class OrderFetch: Sendable {
+    private struct State {
+        var window: OrderWindow?
+        /// Counts the orders, so that what was begun for an old one is dropped.
+        var order: UInt64 = 0
+        /// Whether the thread is at work or about to be: it need not be woken.
+        var isWorking = false
+    }
+
+    private enum Signal {
+        case none, work, end
+    }
+
+    private struct Signals {
+        var signal = Signal.none
+        var hasThread = false
+    }
+
+    private let fetcher: BlockFetcher
+    private let blocks: TreeBlocks
+    private let commitID: CommitID
+    private let logger: Logger
+    /// Lock order: alone, or before `BlockFetcher`'s; nothing blocks under it.
+    private let state = Mutex(State())
+    private let signals = Monitor(Signals())
+    private let isActive = Atomic<Bool>(false)
+
+    init(_ commit: ResolvedRevision, in database: ObjectDatabase, fetcher: BlockFetcher, logger: Logger) {
+        self.fetcher = fetcher
+        commitID = commit.commitID
+        blocks = TreeBlocks(database: database, tree: database.tree(commit.commit.tree))
+        self.logger = logger
+    }
+
+    /// From now on these files of `commit` are the order, and no others. Answers how far ahead of the reader they are
+    /// fetched: `aheadBytes`, but at most half of what the cache may hold.
+    func begin(_ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64) throws(OrderRefusal) -> UInt64 {
+        guard commit == commitID else { throw .anotherCommit(commitID) }
+        guard let room = blocks.database.blockCacheRoomBytes else { throw .noCache }
+        guard files.count <= OrderWindow.maximumFiles else { throw .tooManyFiles(limit: OrderWindow.maximumFiles) }
+        let ahead = max(1, min(aheadBytes, room / 2))
+        begin(OrderWindow(files, aheadBytes: ahead))
+        return ahead
+    }
+
+    private func begin(_ window: OrderWindow) {
+        state.withLock { state in
+            state.window = window
+            state.order += 1
+            state.isWorking = true
+        }
+        isActive.store(true, ordering: .releasing)
+        let needsThread = signals.update { signals in
+            guard signals.signal != .end else { return false }
+            signals.signal = .work
+            defer { signals.hasThread = true }
+            return !signals.hasThread
+        }
+        if needsThread { startThread { [self] in run() } }
+    }
+
+    /// Ends the thread, soon.
+    func close() {
+        isActive.store(false, ordering: .releasing)
+        state.withLock { state in
+            state.window = nil
+            state.order += 1
+        }
+        signals.update { $0.signal = .end }
+    }
+
+    /// A file was read. Costs next to nothing without an order, and a search in it with one.
+    func noteRead(_ rank: UInt64, from offset: UInt64, count: Int) {
+        guard isActive.load(ordering: .acquiring), count > 0 else { return }
+        let mustWake = state.withLock { state in
+            state.window?.noteRead(rank, from: offset, count: UInt64(count))
+            guard !state.isWorking, state.window?.hasNext == true else { return false }
+            state.isWorking = true
+            return true
+        }
+        if mustWake { signals.update { $0.signal = $0.signal == .end ? .end : .work } }
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        while signals.wait(for: Self.nextSignal) == .work {
+            while let step = nextStep() { fetch(step) }
+        }
+    }
+
+    private static func nextSignal(_ signals: inout Signals) -> Signal? {
+        switch signals.signal {
+        case .none: return nil
+        case .end: return .end
+        case .work:
+            signals.signal = .none
+            return .work
+        }
+    }
+
+    private struct Step {
+        let order: UInt64
+        let wanted: [TreeBlocks.Wanted]
+    }
+
+    private func nextStep() -> Step? {
+        state.withLock { state in
+            guard let range = state.window?.next(), let window = state.window else {
+                state.isWorking = false
+                return nil
+            }
+            let wanted = window.parts(of: range).map { TreeBlocks.Wanted(rank: $0.file.rank, within: $0.within) }
+            return Step(order: state.order, wanted: wanted)
+        }
+    }
+
+    /// Returns when the step's GETs are begun.
+    private func fetch(_ step: Step) {
+        do {
+            let found = try blocks.blocks(of: step.wanted).map(\.placed)
+            for run in BlockFetcher.runs(found.filter { !fetcher.isLocal($0) }, wasteShare: BlockFetcher.orderWaste) {
+                guard state.withLock({ $0.order == step.order }) else { return }
+                fetcher.fetchAhead(run)
+            }
+        } catch {
+            // The reader that needs these files meets the error itself.
+            logger.warning("fetching ahead in the given order: \(logLine(of: error))")
+        }
+    }
+}

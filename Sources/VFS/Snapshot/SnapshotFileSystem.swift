@@ -1,0 +1,407 @@
+import BlockCache
+package import Logging
+package import ObjectDatabase
+package import ProllyTree
+import Synchronization
+package import Versioning
+
+/// Immutable commits as a file system: one commit at the root, or the whole repository as `branches/`, `tags/`,
+/// `commits/`.
+///
+/// A node id is the commit's slot (24 bits; 0 for a mount of one commit) and, in the low 40 bits, 1 + the entry's rank
+/// in its tree. Slot 0 of a repository mount holds the directories above the commits; slot 0 of a mount that follows a
+/// branch holds only the root, which stands for that of the commit shown at present (see `HeadFollowing`).
+package final class SnapshotFileSystem: ReadOnlyFileSystem {
+    let database: ObjectDatabase
+    let logger: Logger
+    private let fetcher: BlockFetcher
+    private let slots = Mutex(Slots())
+    /// The directories above the commits; `nil` when one commit is the root.
+    private let directory: RefDirectory?
+    /// How the root follows a branch; `nil` when it does not.
+    let following: HeadFollowing?
+    let kernel = Mutex<(any KernelCache)?>(nil)
+    /// Notes what is read; `nil` for a mount that keeps no record.
+    let recorder: ReadRecorder?
+    private let wantsPassthrough: Bool
+    /// Fetches ahead in a given order; `nil` for a mount that does not show one commit for good.
+    private let orderFetch: OrderFetch?
+    /// What `user.tarn.mount` answers: tells the command line where it is.
+    private let mountDescription: [UInt8]
+
+    private struct Slots {
+        /// `nil` for a commit that was shown and that the kernel has forgotten.
+        var views: [SnapshotView?] = []
+        var byCommit: [CommitID: Int] = [:]
+        /// References that the kernel holds; counted where the root follows a branch.
+        var lookups: [UInt64] = []
+    }
+
+    private static let rankBits: UInt64 = 40
+    private static let maximumSlots = 1 << 24
+    /// An immutable tree never changes; a day is as good as for ever and fits every kernel's arithmetic.
+    private static let immutableSeconds = 86_400.0
+    private static let refSeconds = 1.0
+
+    /// - Parameter commit: the commit to show, or `nil` for the whole repository.
+    /// - Parameter follows: the root may move to other commits (`move(to:)`).
+    /// - Parameter recorder: notes what is read; for a mount of one commit that stays. What the kernel reads by itself
+    ///   could not be noted, so there is no passthrough with it.
+    package init(
+        database: ObjectDatabase, commit: ResolvedRevision?, follows: Bool = false, recorder: ReadRecorder? = nil,
+        opening: Opening = .auto, mountDescription: String, readThreads: Int, logger: Logger
+    ) {
+        precondition(recorder == nil || (commit != nil && !follows), "a record is of one commit")
+        self.recorder = recorder
+        self.database = database
+        self.logger = logger
+        self.mountDescription = Array(mountDescription.utf8)
+        fetcher = BlockFetcher(blocks: database.blocks, threads: readThreads, logger: logger)
+        directory = commit == nil ? RefDirectory(database: database) : nil
+        following = follows ? HeadFollowing() : nil
+        wantsPassthrough =
+            recorder == nil && opening != .none
+            && (opening == .passthrough || commit.map { Self.hasLargeFiles($0.commit) } ?? true)
+        if let commit, !follows {
+            orderFetch = OrderFetch(commit, in: database, fetcher: fetcher, logger: logger)
+        } else {
+            orderFetch = nil
+        }
+        if let commit { _ = slot(commit.commitID, commit.commit) }
+    }
+
+    deinit { orderFetch?.close() }
+
+    /// From now on the mount fetches ahead of whoever reads these files of `commit` in this order, and forgets the order
+    /// that it had. Answers how many bytes ahead: `aheadBytes`, or half of what the cache may hold.
+    package func fetchAhead(
+        _ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64
+    ) throws(OrderRefusal) -> UInt64 {
+        guard let orderFetch else { throw .noOneCommit }
+        return try orderFetch.begin(files, of: commit, aheadBytes: aheadBytes)
+    }
+
+    /// An open costs a message of some 55 µs, which passthrough saves again on a file of this size.
+    private static func hasLargeFiles(_ commit: Commit) -> Bool {
+        commit.counts.files > 0 && commit.counts.bytes / commit.counts.files >= 256 << 10
+    }
+
+    /// Slots below it show no commit.
+    private var firstSlot: Int { directory == nil && following == nil ? 0 : 1 }
+
+    package var traits: FileSystemTraits {
+        FileSystemTraits(
+            isReadOnly: true, timeoutSeconds: Self.immutableSeconds, needsNoOpen: directory == nil,
+            needsNoOpenDirectory: directory == nil && following == nil, wantsPassthrough: wantsPassthrough)
+    }
+
+    package func entryTimeoutSeconds(in parent: InodeNumber) -> Double {
+        place(parent).isAboveCommits ? Self.refSeconds : Self.immutableSeconds
+    }
+
+    package func attach(_ kernel: any KernelCache) {
+        self.kernel.withLock { $0 = kernel }
+    }
+
+    // MARK: Numbers
+
+    private enum Place {
+        case above(UInt64)
+        case inside(SnapshotView, slot: Int, rank: UInt64)
+
+        var isAboveCommits: Bool {
+            if case .above = self { return true }
+            return false
+        }
+    }
+
+    private func place(_ inode: InodeNumber) -> Place {
+        let slot = Int(inode.value >> Self.rankBits)
+        let low = inode.value & (1 << Self.rankBits - 1)
+        if slot == 0, directory != nil { return .above(low) }
+        if slot == 0, let following { return place(slot: following.currentSlot, low: low) }
+        return place(slot: slot, low: low)
+    }
+
+    private func place(slot: Int, low: UInt64) -> Place {
+        slots.withLock { slots in
+            let index = slot - firstSlot
+            guard index >= 0, index < slots.views.count, low > 0, let view = slots.views[index] else {
+                return .above(UInt64.max)
+            }
+            return .inside(view, slot: slot, rank: low - 1)
+        }
+    }
+
+    /// The slot that shows a commit, a new one if needed.
+    func slot(_ id: CommitID, _ commit: Commit) -> Int {
+        slots.withLock { slots in
+            if let known = slots.byCommit[id] { return known + firstSlot }
+            precondition(slots.views.count < Self.maximumSlots, "more commits than one mount can show")
+            slots.views.append(SnapshotView(id, commit, database: database, fetcher: fetcher))
+            slots.lookups.append(0)
+            slots.byCommit[id] = slots.views.count - 1
+            return slots.views.count - 1 + firstSlot
+        }
+    }
+
+    /// The trees of the commits that are shown now.
+    package func shownTrees() -> [NodeID] {
+        slots.withLock { slots in slots.views.compactMap { $0?.commit.tree } }
+    }
+
+    /// Lets go of a commit that the root has moved away from and the kernel has forgotten.
+    func releaseIfUnused(slot: Int) {
+        guard let following, slot != following.currentSlot else { return }
+        slots.withLock { slots in
+            let index = slot - firstSlot
+            guard index >= 0, index < slots.views.count, slots.lookups[index] == 0, let view = slots.views[index] else {
+                return
+            }
+            slots.views[index] = nil
+            slots.byCommit[view.commitID] = nil
+        }
+    }
+
+    /// The kernel took a reference to something in a slot.
+    private func countLookup(slot: Int) {
+        if following != nil { slots.withLock { $0.lookups[slot - firstSlot] += 1 } }
+    }
+
+    private func inode(slot: Int, rank: UInt64) -> InodeNumber {
+        InodeNumber(UInt64(slot) << Self.rankBits | (rank + 1))
+    }
+
+    // MARK: Names and attributes
+
+    package func lookup(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) -> FileAttributes {
+        try reportingFailures(logger, "lookup of \(printableName(name))") {
+            switch place(parent) {
+            case .above(let node):
+                guard let child = try directory?.child(of: node, name) else { throw VFSError.notFound }
+                return try attributes(child)
+            case .inside(let view, let slot, let rank):
+                if parent == .root, let following { return try childOfMovingRoot(following, name) }
+                let found = try view.child(of: rank, name)
+                countLookup(slot: slot)
+                return FileAttributes(found.located.entry, inode: inode(slot: slot, rank: found.rank))
+            }
+        }
+    }
+
+    private func childOfMovingRoot(_ following: HeadFollowing, _ name: [UInt8]) throws -> FileAttributes {
+        let (attributes, slot) = try following.handingOut(name) { isFleeting in
+            guard case .inside(let view, let slot, _) = place(.root) else { throw VFSError.staleHandle }
+            let found = try view.child(of: 0, name)
+            var attributes = FileAttributes(found.located.entry, inode: inode(slot: slot, rank: found.rank))
+            attributes.isFleeting = isFleeting
+            return (attributes, slot)
+        }
+        countLookup(slot: slot)
+        return attributes
+    }
+
+    private func attributes(_ node: RefDirectory.Node) throws -> FileAttributes {
+        switch node {
+        case .directory(let number):
+            return FileAttributes(
+                inode: InodeNumber(number), kind: .directory, mode: 0o555, sizeBytes: 0,
+                modified: database.config.created, owner: nil)
+        case .commit(let id):
+            let commit = try database.commit(id)
+            let slot = slot(id, commit)
+            return try attributes(of: inode(slot: slot, rank: 0))
+        }
+    }
+
+    package func forget(_ inode: InodeNumber, count: UInt64) {
+        let slot = Int(inode.value >> Self.rankBits)
+        guard following != nil, slot > 0 else { return }
+        let isUnused = slots.withLock { slots in
+            let index = slot - firstSlot
+            guard index < slots.lookups.count else { return false }
+            slots.lookups[index] -= min(count, slots.lookups[index])
+            return slots.lookups[index] == 0
+        }
+        if isUnused { releaseIfUnused(slot: slot) }
+    }
+
+    package func attributes(_ inode: InodeNumber) throws(VFSError) -> FileAttributes {
+        try reportingFailures(logger, "stat of inode \(inode.value)") { try attributes(of: inode) }
+    }
+
+    private func attributes(of inode: InodeNumber) throws -> FileAttributes {
+        switch place(inode) {
+        case .above(let node):
+            guard directory?.exists(node) == true else { throw VFSError.staleHandle }
+            return try attributes(.directory(node))
+        case .inside(let view, _, let rank):
+            return FileAttributes(try view.entry(rank).located.entry, inode: inode)
+        }
+    }
+
+    package func readLink(_ inode: InodeNumber) throws(VFSError) -> [UInt8] {
+        try reportingFailures(logger, "readlink of inode \(inode.value)") {
+            guard case .inside(let view, _, let rank) = place(inode),
+                case .symlink(let target) = try view.entry(rank).located.entry.kind
+            else { throw VFSError.invalidArgument }
+            return target
+        }
+    }
+
+    // MARK: Directories
+
+    /// A listing of a root that follows a branch stays on the commit that it was opened on.
+    package func openDirectory(_ inode: InodeNumber) throws(VFSError) -> HandleNumber {
+        guard inode == .root, let following else { return .none }
+        return HandleNumber(UInt64(following.currentSlot))
+    }
+    package func releaseDirectory(_ inode: InodeNumber, _ handle: HandleNumber) {}
+
+    private static let dotCookie: UInt64 = 1
+    private static let dotDotCookie: UInt64 = 2
+    private static let firstChildCookie: UInt64 = 3
+
+    /// Cookies: 1 after `.`, 2 after `..`, 3 + rank after a child; the same in every listing of the commit.
+    package func readDirectory(
+        _ inode: InodeNumber, _ handle: HandleNumber, after cookie: UInt64, countsAsLookup: Bool,
+        _ body: (DirectoryEntry) -> Bool
+    ) throws(VFSError) {
+        try reportingFailures(logger, "listing of inode \(inode.value)") {
+            let own = try attributes(of: inode)
+            guard own.kind == .directory else { throw VFSError.notADirectory }
+            if cookie < Self.dotCookie {
+                if !body(DirectoryEntry(name: Array(".".utf8), attributes: own, cookie: Self.dotCookie)) { return }
+            }
+            if cookie < Self.dotDotCookie {
+                if !body(DirectoryEntry(name: Array("..".utf8), attributes: own, cookie: Self.dotDotCookie)) { return }
+            }
+            let isFollowing = inode == .root && following != nil
+            switch isFollowing ? place(slot: Int(handle.value), low: 1) : place(inode) {
+            case .above(let node):
+                let children = try directory?.children(of: node) ?? []
+                for (index, child) in children.enumerated() {
+                    let next = Self.firstChildCookie + UInt64(index)
+                    if next <= cookie { continue }
+                    let entry = DirectoryEntry(name: child.name, attributes: try attributes(child.node), cookie: next)
+                    if !body(entry) { return }
+                }
+            case .inside(let view, let slot, let rank):
+                let from = cookie >= Self.firstChildCookie ? cookie - Self.firstChildCookie + 1 : nil
+                try view.forEachChild(of: rank, from: from) { found, name in
+                    var attributes = FileAttributes(
+                        found.located.entry, inode: self.inode(slot: slot, rank: found.rank))
+                    // Names that a root which moves hands out are kept by lookup only.
+                    attributes.isFleeting = isFollowing
+                    let isTaken = body(
+                        DirectoryEntry(name: name, attributes: attributes, cookie: Self.firstChildCookie + found.rank))
+                    if isTaken, countsAsLookup { self.countLookup(slot: slot) }
+                    return isTaken
+                }
+            }
+        }
+    }
+
+    // MARK: Files
+
+    package func open(_ inode: InodeNumber, forWriting: Bool, truncating: Bool) throws(VFSError) -> HandleNumber {
+        if forWriting || truncating { throw .readOnly }
+        return .none
+    }
+
+    package func release(_ inode: InodeNumber, _ handle: HandleNumber) {}
+
+    package func read(
+        _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(VFSError) -> Int {
+        guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
+        return try reportingFailures(logger, "reading \(name(of: inode))") {
+            let count = try view.read(rank, at: offset, into: buffer)
+            recorder?.note(rank, from: offset, count: count)
+            orderFetch?.noteRead(rank, from: offset, count: count)
+            return count
+        }
+    }
+
+    package func hostFile(_ inode: InodeNumber) -> HostFile? {
+        guard case .inside(let view, _, let rank) = place(inode) else { return nil }
+        // What is wrong with the file its reader is told.
+        let file = (try? view.wholeFile(rank)).map(HostFile.init)
+        // Its reader is not heard of again.
+        if file != nil { orderFetch?.noteRead(rank, from: 0, count: .max) }
+        return file
+    }
+
+    package func sampleHostFile() -> HostFile? { database.cache?.sampleFile().map(HostFile.init) }
+
+    package func seek(
+        _ inode: InodeNumber, from offset: UInt64, to target: SeekTarget
+    ) throws(VFSError) -> UInt64 {
+        guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
+        return try reportingFailures(logger, "seeking in \(name(of: inode))") {
+            try view.seek(rank, from: offset, to: target)
+        }
+    }
+
+    /// The files of the mounted commit that were read so far, in the order of tree keys.
+    package func forEachFileRead(_ body: (FileRead) throws -> Void) throws {
+        guard let recorder, case .inside(let view, _, _) = place(.root) else { return }
+        for (rank, ranges) in recorder.ranks() {
+            let found = try view.entry(rank)
+            guard let content = found.located.entry.file else { continue }
+            try body(
+                FileRead(path: found.path, contentID: content.contentID, sizeBytes: content.sizeBytes, ranges: ranges))
+        }
+    }
+
+    /// For log lines.
+    private func name(of inode: InodeNumber) -> String {
+        guard case .inside(let view, _, let rank) = place(inode), let found = try? view.entry(rank) else {
+            return "inode \(inode.value)"
+        }
+        return "\(found.path) of commit \(view.commitID)"
+    }
+
+    // MARK: Extended attributes
+
+    package func attributeNames(_ inode: InodeNumber) throws(VFSError) -> [[UInt8]] {
+        guard case .inside(let view, _, let rank) = place(inode) else { return [] }
+        return try reportingFailures(logger, "attributes of inode \(inode.value)") {
+            try view.entry(rank).located.entry.attributes.map(\.name)
+        }
+    }
+
+    package func attribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
+        if name.elementsEqual(TarnAttribute.mount.utf8) { return mountDescription }
+        guard case .inside(let view, _, let rank) = place(inode) else { throw .noAttribute }
+        return try reportingFailures(logger, "attributes of inode \(inode.value)") {
+            if name.elementsEqual(TarnAttribute.commit.utf8) { return Array(view.commitID.hex.utf8) }
+            return try entryAttribute(view.entry(rank).located.entry, name)
+        }
+    }
+
+    package func statistics() throws(VFSError) -> VolumeStatistics {
+        var counts = Commit.Counts()
+        if case .inside(let view, _, _) = place(.root) { counts = view.commit.counts }
+        return VolumeStatistics(
+            totalBytes: counts.bytes, freeBytes: 0, files: counts.files + counts.directories, freeFiles: 0)
+    }
+}
+
+/// Extended attributes that Tarn answers itself. They are not listed, so that copying tools do not carry them along.
+enum TarnAttribute {
+    /// The commit's id, on everything in it.
+    static let commit = "user.tarn.commit"
+    /// The content id, on files.
+    static let content = "user.tarn.content"
+    /// What is mounted, as JSON, on everything.
+    static let mount = "user.tarn.mount"
+    static let prefix = "user.tarn."
+}
+
+/// A stored attribute, or the content id of a file.
+func entryAttribute(_ entry: Entry, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
+    if name.elementsEqual(TarnAttribute.content.utf8), let file = entry.file { return Array(file.contentID.hex.utf8) }
+    guard let attribute = entry.attributes.first(where: { $0.name == name }) else { throw .noAttribute }
+    return attribute.value
+}

@@ -1,0 +1,151 @@
+import Glibc
+import Logging
+import ObjectDatabase
+import ProllyTree
+import Staging
+import Synchronization
+import Versioning
+
+// Attributes of single files.
+
+extension WorkspaceFileSystem {
+    package func setAttributes(
+        _ inode: InodeNumber, _ changes: AttributeChanges
+    ) throws(VFSError) -> FileAttributes {
+        let isFreeing = changes.sizeBytes != nil
+        return try gate.pass { () throws(VFSError) in
+            try reportingFailures(logger, "changing attributes of inode \(inode.value)") {
+                try table.withLock { table in
+                    let file = try current(&table, inode)
+                    let owner = try newOwner(changes, attributes(table, file).owner)
+                    var freed: Set<DataFileID> = []
+                    try makingRoom(isFreeing) {
+                        try transaction(isFreeing: isFreeing) { change in
+                            _ = try stage(table, change, file)
+                            let number = try change.overlay.nextChange()
+                            try update(change, file, content: changes.sizeBytes != nil) { node in
+                                freed = try apply(changes, owner: owner, to: &node)
+                                node.change = number
+                            }
+                        }
+                    }
+                    reclaims.add(freed)
+                    return attributes(table, file)
+                }
+            }
+        }
+    }
+
+    /// Answers data files that the file no longer shows.
+    private func apply(
+        _ changes: AttributeChanges, owner: Owner??, to node: inout StagedNode
+    ) throws -> Set<DataFileID> {
+        var freed: Set<DataFileID> = []
+        let present = now()
+        if changes.takesPrivileges { node.dropPrivileges() }
+        if let mode = changes.mode { node.mode = mode }
+        if let owner { node.owner = owner }
+        if let size = changes.sizeBytes {
+            guard var content = node.content else {
+                throw node.isDirectory ? VFSError.isADirectory : VFSError.invalidArgument
+            }
+            guard size <= UInt64(Int64.max) else { throw VFSError.fileTooLarge }
+            if size == 0, !content.ranges.isEmpty {
+                freed = content.ranges.dataFiles
+                content.writeTarget = nil
+            }
+            content.resize(to: size)
+            node.kind = .file(content)
+            node.modified = present
+        }
+        if let modified = changes.modified { node.modified = modified }
+        if let accessed = changes.accessed { node.accessed = accessed }
+        node.changed = present
+        return freed
+    }
+
+    /// Who mounted: files without a recorded owner are theirs.
+    var mounter: Owner { Owner(userID: getuid(), groupID: getgid()) }
+
+    /// An owner as it is recorded: whoever mounted is nobody in particular.
+    func recorded(_ owner: Owner) -> Owner? {
+        squashesOwners || owner == mounter ? nil : owner
+    }
+
+    /// The owner to record; `nil` when it stays. Throws `.notPermitted` where all belongs to whoever mounted.
+    private func newOwner(_ changes: AttributeChanges, _ present: Owner?) throws -> Owner?? {
+        guard changes.userID != nil || changes.groupID != nil else { return nil }
+        let old = present ?? mounter
+        let new = Owner(userID: changes.userID ?? old.userID, groupID: changes.groupID ?? old.groupID)
+        if new == old { return nil }
+        if squashesOwners { throw VFSError.notPermitted }
+        return .some(recorded(new))
+    }
+
+    package func setAttribute(
+        _ inode: InodeNumber, _ name: [UInt8], _ value: [UInt8], mustExist: Bool, mustNotExist: Bool
+    ) throws(VFSError) {
+        guard name.starts(with: "user.".utf8) else { throw .notSupported }
+        guard !name.starts(with: TarnAttribute.prefix.utf8) else { throw .notPermitted }
+        guard value.count <= Self.maximumAttributeBytes else { throw .noSpace }
+        try changeAttributes(inode) { attributes in
+            let known = attributes.firstIndex { $0.name == name }
+            if mustExist, known == nil { throw VFSError.noAttribute }
+            if mustNotExist, known != nil { throw VFSError.exists }
+            if let known { attributes.remove(at: known) }
+            attributes.append(ExtendedAttribute(name: name, value: value))
+            attributes.sort { compareBytes($0.name, $1.name) < 0 }
+        }
+    }
+
+    /// `XATTR_SIZE_MAX` of linux/limits.h.
+    private static let maximumAttributeBytes = 65_536
+
+    package func removeAttribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) {
+        try changeAttributes(inode) { attributes in
+            guard let known = attributes.firstIndex(where: { $0.name == name }) else { throw VFSError.noAttribute }
+            attributes.remove(at: known)
+        }
+    }
+
+    private func changeAttributes(
+        _ inode: InodeNumber, _ body: (inout [ExtendedAttribute]) throws -> Void
+    ) throws(VFSError) {
+        try gate.pass { () throws(VFSError) in
+            try reportingFailures(logger, "changing attributes of inode \(inode.value)") {
+                try table.withLock { table in
+                    let file = try current(&table, inode)
+                    try makingRoom {
+                        try transaction { change in
+                            _ = try stage(table, change, file)
+                            let number = try change.overlay.nextChange()
+                            try update(change, file) { node in
+                                try body(&node.attributes)
+                                node.changed = now()
+                                node.change = number
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+extension AttributeChanges {
+    /// Whether set-user-ID and set-group-ID go: when a file is truncated or given to another. A change of nothing is a
+    /// chown(2) that names neither user nor group.
+    fileprivate var takesPrivileges: Bool {
+        sizeBytes != nil || userID != nil || groupID != nil || (mode == nil && modified == nil && accessed == nil)
+    }
+}
+
+extension StagedNode {
+    /// Takes set-user-ID, and set-group-ID where the group may execute, from a file, as Linux does when it is written
+    /// (inode_drop_suidgid). Also when root writes: the kernel leaves it to us and does not say who it is.
+    mutating func dropPrivileges() {
+        guard !isDirectory else { return }
+        mode &= ~UInt16(Glibc.S_ISUID)
+        if mode & UInt16(Glibc.S_IXGRP) != 0 { mode &= ~UInt16(Glibc.S_ISGID) }
+    }
+}

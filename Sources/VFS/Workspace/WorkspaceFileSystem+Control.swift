@@ -1,0 +1,188 @@
+import ErrorMessages
+import Logging
+import ObjectDatabase
+import ProllyTree
+package import Staging
+import Synchronization
+package import Versioning
+
+// What a commit, run by another process, asks of a live mount (see docs/ARCHITECTURE.md, "The life of a commit").
+
+extension WorkspaceFileSystem {
+    /// Everything written so far is in the workspace's database when this returns.
+    package func flushAll() throws {
+        try gate.alone { try persistAll() }
+    }
+
+    private func persistAll() throws {
+        for (inode, _) in try unsaved(allInodes) { try persist(inode, isFreeing: true) }
+    }
+
+    /// Persists what is dirty without keeping writers out; called every few seconds.
+    package func persistPeriodically() {
+        for inode in allInodes where inode.state.withLock({ $0.isDirty }) {
+            do {
+                try persist(inode)
+            } catch {
+                logger.error("saving staged changes: \(logLine(of: error))")
+            }
+        }
+        do {
+            try reclaims.perform()
+            try workspace.holdReserve()
+        } catch {
+            logger.error("freeing room in the workspace: \(logLine(of: error))")
+        }
+    }
+
+    /// Nodes with writes that the workspace does not know of yet.
+    package func unsavedNodes() throws -> Set<StagedNodeID> {
+        Set(try unsaved(allInodes).compactMap { $0.state.backing.node?.id })
+    }
+
+    private var allInodes: [WorkspaceInode] { table.withLock { Array($0.inodes.values) } }
+
+    /// Seals what is staged: all writes that returned before are in it, and later ones go to new data files.
+    package func seal() throws -> SealState {
+        try gate.alone {
+            try persistAll()
+            let state = try makingRoom(true) { try workspace.seal() }
+            beginNewDataFiles()
+            return state
+        }
+    }
+
+    private func beginNewDataFiles() {
+        for inode in allInodes {
+            inode.state.withLock { state in
+                guard case .staged(var node) = state.backing, var content = node.content else { return }
+                content.writeTarget = nil
+                node.kind = .file(content)
+                state.backing = .staged(node)
+            }
+        }
+    }
+
+    /// The sealed changes were published as `commit`: it is the new base.
+    ///
+    /// - Parameter foreign: the paths at which the commit has other content than was sealed; `nil` when that is not
+    ///   known.
+    package func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
+        try changingBelow(foreign: foreign) { [workspace] in
+            let move = try planMove(workspace, .publishedSeal(commit))
+            try warm(move)
+            return ChangeBelow(head: commit, apply: { try workspace.rebase(move) }, finish: workspace.finishMove)
+        }.conflicts
+    }
+
+    /// Puts what is staged on the branch's present head; answers it, and the paths that are conflicts now.
+    package func update() throws -> (head: CommitID, conflicts: [TreePath]) {
+        try changingBelow(foreign: []) { [workspace] in
+            let head = try database.liveRef(.branch(workspace.info.branch)).commit
+            guard try workspace.base() != head else { return ChangeBelow(head: head, apply: { [] }) }
+            let move = try planMove(workspace, .head(head))
+            try warm(move)
+            return ChangeBelow(head: head, apply: { try workspace.update(move) }, finish: workspace.finishMove)
+        }
+    }
+
+    /// Throws away what is staged at and below these paths; all of it when empty.
+    package func discard(_ paths: [TreePath]) throws {
+        _ = try changingBelow(foreign: nil) {
+            let data = try workspace.usedData()
+            return ChangeBelow(head: try workspace.base()) { [workspace] in
+                try workspace.discard(paths)
+                return []
+            } finish: { [self] in
+                try workspace.makeDurable()
+                reclaimUnopened(data)
+            }
+        }
+    }
+
+    /// Frees the room of data files, but for those of open files, which keep their bytes; those go at the next mount.
+    private func reclaimUnopened(_ data: Set<DataFileID>) {
+        let open = allInodes.reduce(into: Set<DataFileID>()) { open, inode in
+            let state = inode.state.withLock { $0 }
+            if state.openCount > 0 { open.formUnion(state.backing.node?.content?.ranges.dataFiles ?? []) }
+        }
+        reclaims.add(data.subtracting(open))
+    }
+
+    /// A change of the overlay or its base that is made behind the inodes' back.
+    private struct ChangeBelow {
+        /// The base after it.
+        let head: CommitID
+        /// One transaction of the workspace; answers the paths that are conflicts now.
+        let apply: () throws -> [TreePath]
+        /// What then remains to be done before anything else changes.
+        var finish: () throws -> Void = {}
+    }
+
+    /// Makes a change behind the inodes' back, and makes the kernel forget the content that is not the same any more.
+    /// Whoever looks meanwhile sees all as it was or all as it is after: overlay and base change under the table's lock,
+    /// under which both are read.
+    ///
+    /// - Parameter prepare: what takes long, or needs the store. Nothing else changes anything from here on.
+    private func changingBelow(
+        foreign: Set<TreePath>?, _ prepare: () throws -> ChangeBelow
+    ) throws -> (head: CommitID, conflicts: [TreePath]) {
+        let kernel = kernel.withLock { $0 }
+        let (before, conflicts, head, finished) = try gate.alone {
+            try persistAll()
+            let change = try prepare()
+            let base = database.tree(try database.commit(change.head).tree)
+            let (before, conflicts) = try table.withLock { table in
+                let before = table.inodes.values.map { ($0, $0.backing) }
+                let conflicts = try makingRoom(true) { try change.apply() }
+                table.base = base
+                table.baseCommit = change.head
+                table.invalidate()
+                return (before, conflicts)
+            }
+            return (before, conflicts, change.head, Result { try makingRoom(true) { try change.finish() } })
+        }
+        var failure: (any Error)?
+        for (inode, old) in before {
+            do {
+                if try showsOther(inode, than: old, foreign) { kernel?.dropContent(of: inode.number) }
+            } catch {
+                // What it shows now is not known: the kernel is to ask.
+                kernel?.dropContent(of: inode.number)
+                failure = failure ?? error
+            }
+        }
+        for (parent, name) in table.withLock({ $0.takeSevered() }) { kernel?.dropName(name, in: parent) }
+        try finished.get()
+        if let failure { throw failure }
+        return (head, conflicts)
+    }
+
+    /// Loads the nodes that the known inodes will need, where they may be here no more, so that nobody waits for the store
+    /// under the table's lock.
+    private func warm(_ move: BaseMove) throws {
+        guard move.forgotCopies else { return }
+        for inode in allInodes {
+            if let origin = inode.backing.origin { _ = try move.newEntry(origin) }
+        }
+    }
+
+    private func showsOther(
+        _ inode: WorkspaceInode, than old: Backing, _ foreign: Set<TreePath>?
+    ) throws -> Bool {
+        try table.withLock { table in
+            guard table.inodes[inode.number] != nil else { return false }
+            let now = try current(&table, inode.number).backing
+            return !old.isDirectory && !now.hasSameContent(as: old, foreign: foreign)
+        }
+    }
+
+    package func abandonSeal() throws {
+        try gate.alone {
+            // First: data files that no range in the database refers to are deleted, and none of these is written to again.
+            try persistAll()
+            beginNewDataFiles()
+            try workspace.abandonSeal()
+        }
+    }
+}

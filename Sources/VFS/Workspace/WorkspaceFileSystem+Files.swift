@@ -1,0 +1,228 @@
+import ErrorMessages
+import Glibc
+import Logging
+import ObjectDatabase
+import ProllyTree
+import Staging
+import Synchronization
+import Versioning
+
+// Opening, reading and writing single files.
+
+extension WorkspaceFileSystem {
+    package func open(_ inode: InodeNumber, forWriting: Bool, truncating: Bool) throws(VFSError) -> HandleNumber {
+        try reportingFailures(logger, "opening inode \(inode.value)") {
+            let file = try table.withLock { try current(&$0, inode) }
+            if file.backing.isDirectory { throw VFSError.isADirectory }
+            file.state.withLock { $0.openCount += 1 }
+        }
+        if truncating {
+            var changes = AttributeChanges()
+            changes.sizeBytes = 0
+            do {
+                _ = try setAttributes(inode, changes)
+            } catch {
+                release(inode, .none)
+                throw error
+            }
+        }
+        return forWriting ? .writing : .none
+    }
+
+    package func release(_ inode: InodeNumber, _ handle: HandleNumber) {
+        gate.pass {
+            guard let file = table.withLock({ $0.inodes[inode] }) else { return }
+            // The last close of a file whose flush failed has told so already; here there is nobody to tell.
+            if file.state.withLock({ $0.isDirty }) { try? flushFile(inode) }
+            table.withLock { table in
+                let isLast = file.state.withLock { state in
+                    state.openCount = max(0, state.openCount - 1)
+                    // What could not be saved is synced when it is.
+                    if state.openCount == 0, !state.isDirty { state.descriptors = [:] }
+                    return state.openCount == 0
+                }
+                guard isLast else { return }
+                if table[file].names.isEmpty, let node = file.backing.node, node.links == 0 {
+                    do {
+                        try transaction(isFreeing: true) { try $0.overlay.remove(node.id) }
+                        file.state.withLock { $0.isDirty = false }
+                        reclaims.add(node.content?.ranges.dataFiles ?? [])
+                    } catch {
+                        logger.warning(
+                            "an unlinked file stays in the workspace until the next mount: \(logLine(of: error))")
+                    }
+                }
+                table.removeIfUnused(file)
+            }
+        }
+    }
+
+    package func read(
+        _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(VFSError) -> Int {
+        try reportingFailures(logger, "reading inode \(inode.value)") {
+            var attempt = 1
+            while true {
+                let file = try table.withLock { try current(&$0, inode) }
+                do {
+                    switch file.backing {
+                    case .base(let located, _): return try baseFile(file, located).read(at: offset, into: buffer)
+                    case .staged(let node):
+                        guard let content = node.content else { throw VFSError.isADirectory }
+                        return try read(file, content, at: offset, into: buffer)
+                    }
+                } catch WorkspaceError.localIO(_, errno: ENOENT) where attempt < Self.maximumReadAttempts {
+                    // A commit has taken the data file away just now: the bytes are the base's.
+                    attempt += 1
+                }
+            }
+        }
+    }
+
+    private static let maximumReadAttempts = 100
+
+    private func read(
+        _ file: WorkspaceInode, _ content: StagedContent, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws -> Int {
+        guard offset < content.sizeBytes else { return 0 }
+        let count = Int(min(UInt64(buffer.count), content.sizeBytes - offset))
+        var done = 0
+        while done < count {
+            let source = content.source(at: offset + UInt64(done))
+            let part = Int(min(UInt64(count - done), source.end - offset - UInt64(done)))
+            let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + part])
+            switch source.source {
+            case .zeros: piece.initializeMemory(as: UInt8.self, repeating: 0)
+            case .data(let data):
+                let descriptor = try descriptor(file, data, create: false)
+                try readFully(
+                    descriptor.number, at: source.from, into: piece, path: Array(workspace.dataPath(data).utf8))
+            case .base, .cloned:
+                guard let open = try committedFile(file, content, source.source) else {
+                    preconditionFailure("a committed piece has its entry")
+                }
+                _ = try open.read(at: source.from, into: piece)
+            }
+            done += part
+        }
+        return count
+    }
+
+    /// The committed file that a piece shows; `nil` for other pieces.
+    func committedFile(
+        _ file: WorkspaceInode, _ content: StagedContent, _ source: StagedContent.Source
+    ) throws -> OpenFile? {
+        switch source {
+        case .zeros, .data: return nil
+        case .base: return try content.base.map { try baseFile(file, $0) }
+        case .cloned(let id):
+            guard let located = content.cloned[id] else { return nil }
+            if let open = file.state.withLock({ $0.clonedFiles[id] }) { return open }
+            let open = OpenFile(map: try database.lists.map(of: located), fetcher: fetcher)
+            file.state.withLock { $0.clonedFiles[id] = open }
+            return open
+        }
+    }
+
+    func baseFile(_ file: WorkspaceInode, _ located: LocatedEntry) throws -> OpenFile {
+        guard let content = located.entry.file else { throw VFSError.isADirectory }
+        // A reader that was overtaken by a commit may have left that of the base before.
+        if let known = file.state.withLock({ $0.baseFile }), known.content == content { return known.open }
+        let open = OpenFile(map: try database.lists.map(of: located), fetcher: fetcher)
+        file.state.withLock { $0.baseFile = (content, open) }
+        return open
+    }
+
+    func descriptor(_ file: WorkspaceInode, _ data: DataFileID, create: Bool) throws -> Descriptor {
+        try file.state.withLock { state in
+            if let open = state.descriptors[data] { return open }
+            let open = Descriptor(try workspace.openData(data, create: create))
+            if state.openCount > 0 { state.descriptors[data] = open }
+            return open
+        }
+    }
+
+    package func write(
+        _ inode: InodeNumber, at offset: UInt64, _ bytes: UnsafeRawBufferPointer
+    ) throws(VFSError) -> Int {
+        try gate.pass { () throws(VFSError) in
+            try reportingFailures(logger, "writing inode \(inode.value)") {
+                let end = offset.addingReportingOverflow(UInt64(bytes.count))
+                guard !end.overflow, end.partialValue <= UInt64(Int64.max) else { throw VFSError.fileTooLarge }
+                // Rarely does a truncation or a copy take the data file away meanwhile: then the bytes go to the next.
+                for _ in 0..<Self.maximumWriteAttempts {
+                    let (file, data) = try writable(inode)
+                    let descriptor = try descriptor(file, data, create: true)
+                    let written = try makingRoom { try writeFully(descriptor.number, at: offset, bytes, data) }
+                    if note(file, from: offset, to: offset + UInt64(written), in: data) { return written }
+                }
+                throw VFSError.inputOutput
+            }
+        }
+    }
+
+    private static let maximumWriteAttempts = 1000
+
+    /// Says that bytes of the file are in `data` now; false when that is no longer where its writes go.
+    private func note(_ file: WorkspaceInode, from start: UInt64, to end: UInt64, in data: DataFileID) -> Bool {
+        file.state.withLock { state in
+            guard case .staged(var node) = state.backing, var content = node.content, content.writeTarget == data,
+                !state.isChangingContent
+            else { return false }
+            // Taken out first: the ranges are then changed in place instead of copied.
+            state.backing = .staged(StagedNode(kind: .directory, mode: 0, modified: node.modified))
+            node.kind = .directory
+            content.wrote(start: start, end: end, data: data)
+            node.kind = .file(content)
+            node.dropPrivileges()
+            node.modified = now()
+            node.changed = node.modified
+            state.backing = .staged(node)
+            state.isDirty = true
+            return true
+        }
+    }
+
+    /// The inode, staged and with a data file that takes writes.
+    func writable(_ inode: InodeNumber) throws -> (WorkspaceInode, DataFileID) {
+        try table.withLock { table in
+            let file = try current(&table, inode)
+            if let target = file.backing.node?.content?.writeTarget { return (file, target) }
+            return try transaction { change in
+                let node = try stage(table, change, file)
+                guard node.content != nil else { throw VFSError.isADirectory }
+                let target = try change.overlay.nextDataFile()
+                // A number that was not kept is given out again, to another file.
+                change.willChange(file)
+                file.state.withLock { state in
+                    guard case .staged(var node) = state.backing, var content = node.content else { return }
+                    content.writeTarget = target
+                    node.kind = .file(content)
+                    state.backing = .staged(node)
+                }
+                return (file, target)
+            }
+        }
+    }
+
+    /// Writes everything; a disk that fills up half-way gives the count before it, or `.noSpace` for none.
+    private func writeFully(
+        _ descriptor: Int32, at offset: UInt64, _ bytes: UnsafeRawBufferPointer, _ data: DataFileID
+    ) throws -> Int {
+        var done = 0
+        while done < bytes.count {
+            let count = pwrite(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset) + off_t(done))
+            if count > 0 {
+                done += count
+            } else if count < 0, errno == EINTR {
+                continue
+            } else if done > 0 {
+                return done
+            } else {
+                throw WorkspaceError.localIO(path: workspace.dataPath(data), errno: errno)
+            }
+        }
+        return done
+    }
+}

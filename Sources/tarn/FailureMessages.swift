@@ -1,0 +1,151 @@
+import ErrorMessages
+import FUSEServer
+import Glibc
+import Operations
+import ProllyTree
+import Staging
+import VFS
+import Versioning
+
+/// What to tell a person; `nil` for errors of the argument parser.
+func describe(_ error: any Error) -> ErrorMessage? {
+    switch error {
+    case let failure as CommandFailure:
+        ErrorMessage(message: failure.message, hint: failure.hint, kind: failure.kind)
+    case let error as RepositoryError: words(error)
+    case let error as ReceiptFile.Unreadable: ErrorMessage(message: error.reason)
+    case WorkspaceError.inUse(let directory, let holder):
+        message(of: WorkspaceError.inUse(directory: directory, holder: describeHolder(holder)))
+    case let error as FUSEServerError: words(error)
+    case let fault as MirrorFault: words(fault)
+    case let fault as PrefetchFault: words(fault)
+    case let refusal as OrderRefusal: words(refusal)
+    default: message(of: error)
+    }
+}
+
+private func words(_ error: RepositoryError) -> ErrorMessage {
+    switch error {
+    case .alreadyARepository(let location):
+        ErrorMessage(message: "\(location) is a Tarn repository already")
+    case .refExists(let name):
+        ErrorMessage(message: "the \(name.kind == .branch ? "branch" : "tag") '\(name.name)' exists already")
+    case .notADirectory(let path): ErrorMessage(message: "'\(path)' is not a directory")
+    case .isADirectory(let path): ErrorMessage(message: "'\(path)' is a directory")
+    case .conflicts(let conflicts, let head):
+        ErrorMessage(
+            message: conflictText(conflicts, head),
+            hint: "Nothing was changed", kind: .conflict)
+    case .contended(let name, let attempts, let winner):
+        ErrorMessage(
+            message: "'\(name.name)' was moved by \(winner) (and others) in each of \(attempts) attempts",
+            hint: "Nothing was lost; try again")
+    case .nothingToCommit: ErrorMessage(message: "there is nothing to commit")
+    case .nothingToMerge(let source, let destination):
+        ErrorMessage(message: "'\(destination)' has everything of '\(source)' already")
+    case .noCommonHistory(let source, let destination):
+        ErrorMessage(message: "'\(source)' and '\(destination)' share no commit")
+    case .notFastForward(let source, let destination):
+        ErrorMessage(
+            message: "'\(destination)' has commits that '\(source)' lacks", hint: "Merge without --ff-only")
+    case .protected(let ref, let rule, let operation):
+        ErrorMessage(
+            message:
+                "\(ref.kind == .branch ? "the branch" : "the tag") '\(ref.name)' is protected by the rule '\(rule.pattern)', which refuses: \(operation.rawValue)",
+            hint: ref.kind == .branch
+                ? "Work on a branch of your own and merge it: tarn branch create NAME --from \(ref.name)"
+                : "'tarn protect list' shows the rules",
+            kind: .refused)
+    case .notApproved(let ref, let source, let names, let wanted, let isRevert):
+        ErrorMessage(
+            message:
+                "'\(ref.name)' wants \(count(wanted, "approval")) of \(source.hex.prefix(12)), and it has \(names.isEmpty ? "none" : "\(names.count): \(names.joined(separator: ", "))") (an author's own does not count)",
+            hint:
+                "Somebody else runs: tarn approve \(source.hex.prefix(12)) --into \(ref.name)\(isRevert ? " --revert" : "")",
+            kind: .refused)
+    case .hooksUnusable(let reason):
+        ErrorMessage(
+            message: "the hooks cannot be run, so nothing may pass them: \(reason)",
+            hint: "A commit, import or merge that changes only \(Repository.hooksPath) there may mend it",
+            kind: .refused)
+    case .hooksBroken(let reason):
+        ErrorMessage(
+            message: "\(reason)", hint: "Mend it first: once it is published, nothing else may pass it", kind: .refused)
+    case .hooksUntrusted(let origin, let file):
+        ErrorMessage(
+            message: "the hooks in \(origin) are not trusted on this host, and untrusted hooks are never skipped",
+            hint:
+                "Read them ('tarn cat \(origin)'), then 'tarn hooks trust \(origin.split(separator: ":").first ?? "")'; in automation set TARN_TRUST_HOOKS=\(file.hex)",
+            kind: .refused)
+    case .hooksRefused(let event, let records):
+        ErrorMessage(
+            message: "\(event) was refused:\n" + records.map { hookText($0) + "\n" }.joined(),
+            hint: "Nothing was published. 'tarn hooks log' has all that they said", kind: .refused)
+    case .retentionNotFound(let glob):
+        ErrorMessage(
+            message: "there is no retention rule for '\(glob)'", hint: "'tarn retention list' shows what there is",
+            kind: .notFound)
+    case .collectionRefused(let reason):
+        ErrorMessage(message: "nothing was collected: \(reason)", kind: .refused)
+    }
+}
+
+/// What a hook did, and the last lines it printed.
+private func hookText(_ record: HookRecord) -> String {
+    let code = record.code.map { " (code \($0))" } ?? ""
+    let said = record.output.split(separator: "\n").suffix(10).map { "      \($0)" }
+    return (["  \(record.hook): \(record.verdict.rawValue)\(code)"] + said).joined(separator: "\n")
+}
+
+private func conflictText(_ conflicts: [Conflict], _ head: CommitID) -> String {
+    let lines = conflicts.map { "  \($0.path)  (\($0.reason))" }.joined(separator: "\n")
+    let count = conflicts.count == 1 ? "one path was" : "\(conflicts.count) paths were"
+    return "\(count) changed on both sides, also in \(head.hex.prefix(12)):\n\(lines)\n"
+}
+
+private func words(_ fault: PrefetchFault) -> ErrorMessage {
+    switch fault {
+    case .badPath(let line, let fault):
+        ErrorMessage(
+            message: "line \(line): '\(printableName(fault.path))' cannot be a path: \(fault.reason)",
+            hint: "Nothing was fetched", kind: .usage)
+    case .notFound(let line, let path):
+        ErrorMessage(
+            message: "line \(line): there is no '\(path)' in the commit", hint: "Nothing was fetched", kind: .notFound)
+    case .notAFile(let line, let path, let isDirectory):
+        ErrorMessage(
+            message: "line \(line): '\(path)' is a \(isDirectory ? "directory" : "symbolic link"), not a file",
+            hint: "Nothing was fetched")
+    case .tooManyFiles(let limit): ErrorMessage(message: "these are more than \(limit) files")
+    case .doesNotFit(let needed, let limit):
+        ErrorMessage(
+            message:
+                "these files take \(humanSize(needed)), and the block cache has room for \(humanSize(limit)) of them",
+            hint:
+                "Nothing was fetched. Give it more with --cache-size, name less, or let a mount fetch ahead (--order, --at)"
+        )
+    case .notKept(let path):
+        ErrorMessage(
+            message: "what was fetched of '\(path)' is not in the block cache",
+            hint: "Its disk may be full, or another program lowered its limit")
+    }
+}
+
+private func words(_ refusal: OrderRefusal) -> ErrorMessage {
+    switch refusal {
+    case .noOneCommit: ErrorMessage(message: "it does not show one commit, so it takes no order")
+    case .anotherCommit(let id): ErrorMessage(message: "it shows commit \(id.hex.prefix(12))")
+    case .noCache: ErrorMessage(message: "it has no block cache to fetch into")
+    case .tooManyFiles(let limit): ErrorMessage(message: "an order has at most \(limit) files")
+    }
+}
+
+private func words(_ error: FUSEServerError) -> ErrorMessage {
+    switch error {
+    case .cannotMount(let mountPoint):
+        ErrorMessage(
+            message: "cannot mount at \(mountPoint)",
+            hint: "Is the package fuse3 installed ('apt install fuse3') and /dev/fuse there?")
+    case .ended(let status): ErrorMessage(message: "the mount ended: \(String(cString: strerror(status)))")
+    }
+}

@@ -1,0 +1,440 @@
+import ObjectDatabase
+import ObjectStorage
+import Operations
+import ProllyTree
+import Synchronization
+import TestSupport
+import Testing
+import Versioning
+
+/// SEMANTICS: P1–P7, C1–C4.
+@Suite struct GovernanceTests {
+    private let store = MemoryStore()
+    private let repository: Repository
+    private let work: RefName
+
+    init() throws {
+        repository = try makeRepository(in: store)
+        work = try RefName.branch("work")
+        _ = try change(.main, ["a": "1\n2\n3\n", "b": "b"])
+        try repository.createRef(work, at: repository.head(), who: "w", why: "")
+    }
+
+    @discardableResult
+    private func change(_ branch: RefName, _ files: [String: String], by author: String? = nil) throws -> CommitID {
+        let source = try TemporaryDirectory()
+        try source.write(files)
+        var info = CommitInfo.test("\(files.keys.sorted())")
+        if let author { info.author = author }
+        return try repository.importDirectory(source.path, into: branch, info).commitID
+    }
+
+    private func merge(_ source: String, into branch: RefName = .main, _ options: MergeOptions = MergeOptions()) throws
+        -> CommitID
+    {
+        try repository.merge(
+            repository.database.resolve(source), named: source, into: branch, .test("merge"), options: options
+        ).commitID
+    }
+
+    private func protect(_ pattern: String, approvals: Int = 0) throws {
+        _ = try repository.changeProtection(who: "admin", why: "protect") {
+            $0.adding(ProtectionRule(pattern: pattern, approvals: approvals))
+        }
+    }
+
+    private func text(_ path: String, _ id: CommitID) throws -> String {
+        String(decoding: try repository.bytes(of: path, in: id), as: UTF8.self)
+    }
+
+    // MARK: Rules
+
+    @Test func protectedBranchRefusesAllButMergesAndReverts() throws {
+        try protect("main")
+        try change(work, ["c": "c"])
+        let head = try repository.head()
+        let parent = try #require(repository.database.commit(head).parents.first)
+        let refused: [() throws -> Void] = [
+            { _ = try change(.main, ["d": "d"]) },
+            { _ = try repository.reset(.main, to: parent, who: "w", why: "") },
+            { _ = try repository.deleteRef(.main, who: "w", why: "") },
+            { _ = try repository.cherryPick(repository.database.resolve("work"), on: .main, .test("pick")) },
+        ]
+        for body in refused {
+            #expect { try body() } throws: { if case RepositoryError.protected = $0 { true } else { false } }
+            #expect(try repository.head() == head)
+        }
+        _ = try merge("work")
+        _ = try repository.revert(repository.database.resolve("main"), on: .main, .test("revert"))
+        #expect(try repository.paths(in: repository.head()) == ["a", "b"])
+    }
+
+    @Test func changesOfRulesAreMovementsOfTheirOwn() throws {
+        try protect("main")
+        try protect("release/*", approvals: 2)
+        _ = try repository.changeProtection(who: "admin", why: "less") { rules in
+            ProtectionRules(rules.rules.filter { $0.pattern != "main" })
+        }
+        #expect(try repository.protectionRules().rules.rules == [ProtectionRule(pattern: "release/*", approvals: 2)])
+        let log = try repository.auditLog(ref: RefName(.rules, "protection"))
+        #expect(log.map(\.movement.operation) == [.protect, .protect, .protect])
+        #expect(try repository.verifyAudit().findings.isEmpty)
+        #expect(try change(.main, ["free": "again"]) == repository.head())
+    }
+
+    @Test func mergeNeedsApprovalsByOthersOfExactlyThisCommit() throws {
+        try protect("main", approvals: 2)
+        let first = try change(work, ["c": "c"], by: "Ann <ann@x>")
+        func approve(_ commit: CommitID, _ who: String, withdraw: Bool = false) throws {
+            _ = try repository.approve(
+                commit, into: .main, isRevert: false, withdraw: withdraw, who: who, why: "read it")
+        }
+        func isRefused() -> Bool {
+            do {
+                _ = try merge("work")
+                return false
+            } catch { if case RepositoryError.notApproved = error { return true } else { return false } }
+        }
+        #expect(isRefused())
+        try approve(first, "Ann <ann@x>")
+        try approve(first, "Bob <bob@x>")
+        try approve(first, "Robert <BOB@x>")
+        #expect(isRefused())
+        try approve(first, "Cy <cy@x>")
+        try approve(first, "Cy <cy@x>", withdraw: true)
+        #expect(isRefused())
+        try approve(first, "Dee <dee@x>")
+        try change(work, ["d": "d"], by: "Ann <ann@x>")
+        #expect(isRefused(), "the branch moved on")
+        _ = try repository.reset(work, to: first, who: "w", why: "")
+        _ = try merge("work")
+        let movement = try #require(repository.auditLog(ref: .main).first).movement
+        #expect(movement.operation == .merge && movement.approvals?.count == 2)
+        #expect(try repository.verifyAudit().findings.isEmpty)
+    }
+
+    // MARK: Merges
+
+    @Test func patternsDecideConflicts() throws {
+        try change(work, ["a": "theirs", "b": "theirs"])
+        try change(.main, ["a": "ours", "b": "ours"])
+        #expect(throws: RepositoryError.self) { try merge("work") }
+        var options = MergeOptions()
+        options.strategy.patterns = [(Glob("a"), .theirs)]
+        #expect(throws: RepositoryError.self) { try merge("work", options) }
+        options.strategy.otherwise = .ours
+        let merged = try merge("work", options)
+        #expect(try text("a", merged) == "theirs" && text("b", merged) == "ours")
+    }
+
+    private func merge(_ source: String, _ options: MergeOptions) throws -> CommitID {
+        try merge(source, into: .main, options)
+    }
+
+    @Test func previewChangesNothing() throws {
+        try change(work, ["c": "c"])
+        let head = try repository.head()
+        let preview = try repository.previewMerge(
+            repository.database.resolve("work"), named: "work", into: .main, MergeStrategy())
+        #expect(preview.changes.map { "\($0.path)" }.contains("c") && preview.conflicts.isEmpty)
+        #expect(try repository.head() == head)
+    }
+
+    @Test func squashHasOneParent() throws {
+        try change(work, ["c": "1"])
+        let tip = try change(work, ["c": "2"])
+        var options = MergeOptions()
+        options.squash = true
+        let commit = try repository.database.commit(merge("work", options))
+        #expect(commit.parents.count == 1 && commit.metadata["squashed-from"] == tip.hex)
+        #expect(try text("c", repository.head()) == "2")
+    }
+
+    /// Each branch merged the other's first commit, then they disagree with neither: with one base alone, `a` would be in
+    /// conflict or go back.
+    @Test func crissCrossHistoriesMergeOverAllTheirBases() throws {
+        let left = try change(.main, ["a": "left"])
+        let right = try change(work, ["b": "right"])
+        _ = try repository.merge(repository.database.resolve(right.hex), named: "r", into: .main, .test("m1"))
+        _ = try repository.merge(repository.database.resolve(left.hex), named: "l", into: work, .test("m2"))
+        try change(.main, ["b": "right and main"])
+        try change(work, ["a": "left and work"])
+        let merged = try merge("work")
+        #expect(try text("a", merged) == "left and work" && text("b", merged) == "right and main")
+    }
+
+    @Test func revertTakesBackAMergeWholeAndKeepsWhatCameLater() throws {
+        try change(work, ["c": "c", "a": "changed"])
+        try change(work, ["d": "d"])
+        let merged = try merge("work")
+        try change(.main, ["later": "kept"])
+        let reverted = try repository.revert(repository.database.resolve(merged.hex), on: .main, .test("back")).commitID
+        #expect(try repository.paths(in: reverted) == ["a", "b", "later"])
+        #expect(try text("a", reverted) == "1\n2\n3\n")
+        #expect(try repository.database.commit(reverted).metadata["reverts"] == merged.hex)
+        #expect(throws: RepositoryError.self) {
+            try repository.revert(repository.database.resolve(merged.hex), on: .main, .test("nothing left"))
+        }
+    }
+
+    @Test func revertOfWhatWasChangedAgainIsAConflict() throws {
+        let first = try change(.main, ["a": "wrong"])
+        let head = try change(.main, ["a": "wrong, and more"])
+        #expect(throws: RepositoryError.self) {
+            try repository.revert(repository.database.resolve(first.hex), on: .main, .test("back"))
+        }
+        #expect(try repository.head() == head)
+    }
+
+    @Test func cherryPickBringsOneCommitOnly() throws {
+        try change(work, ["c": "c"])
+        let wanted = try change(work, ["d": "d"])
+        try change(work, ["e": "e"])
+        let picked = try repository.cherryPick(repository.database.resolve(wanted.hex), on: .main, .test("pick"))
+            .commitID
+        #expect(try repository.paths(in: picked) == ["a", "b", "d"])
+    }
+
+    @Test func resetIsRecordedAndUndone() throws {
+        let old = try repository.head()
+        let new = try change(.main, ["c": "c"])
+        #expect(try repository.reset(.main, to: old, who: "w", why: "") == new)
+        #expect(try repository.head() == old)
+        _ = try repository.reset(.main, to: new, who: "w", why: "undo")
+        #expect(try repository.head() == new)
+        #expect(try repository.auditLog(ref: .main).prefix(2).map(\.movement.operation) == [.reset, .reset])
+    }
+
+    @Test func blameNamesTheCommitThatLastChangedEachPath() throws {
+        let first = try repository.head()
+        let own = try change(.main, ["a": "own"])
+        let theirs = try change(work, ["dir/c": "c"])
+        let merged = try merge("work")
+        let lines = try repository.blame(.root, from: merged, named: "main")
+        let blamed = Dictionary(uniqueKeysWithValues: lines.map { ("\($0.path)", $0.commitID) })
+        #expect(blamed == ["a": own, "b": first, "dir/c": theirs])
+        #expect(try repository.blame(TreePath(parsing: "dir"), from: merged, named: "main").map(\.commitID) == [theirs])
+        #expect(try repository.touches(TreePath(parsing: "dir/c"), repository.database.commit(theirs)))
+        #expect(try !repository.touches(TreePath(parsing: "dir/c"), repository.database.commit(own)))
+        #expect(try !repository.touches(TreePath(parsing: "dir"), repository.database.commit(merged)))
+    }
+
+    // MARK: Hooks
+
+    /// Says what it was asked, and refuses what it is told to.
+    private final class Runner: HookRunner {
+        let asked = Mutex<[(event: String, hooks: [String], commit: CommitID?)]>([])
+        let refuses: Mutex<Bool>
+        let during = Mutex<(@Sendable () throws -> Void)?>(nil)
+
+        init(refuses: Bool = false) {
+            self.refuses = Mutex(refuses)
+        }
+
+        func run(_ hooks: ApplicableHooks, for move: RefMove, in repository: Repository) throws -> [HookRecordID] {
+            asked.withLock { $0.append((hooks.event, hooks.hooks.map(\.name), move.new)) }
+            let action = during.withLock { action in
+                defer { action = nil }
+                return action
+            }
+            try action?()
+            let commit = try #require(move.new ?? move.old)
+            let record = HookRecord(
+                hook: "h", event: hooks.event, ref: move.ref.qualified, commit: commit, file: hooks.file, action: "",
+                who: move.who, host: "", started: now(), ended: now(), verdict: .passed, code: 0, output: "",
+                isOutputCut: false)
+            if refuses.withLock({ $0 }) { throw RepositoryError.hooksRefused(event: hooks.event, [record]) }
+            return [try repository.saveHookRecord(record)]
+        }
+    }
+
+    private static let hooks = """
+        hooks:
+          - {name: gate, on: [pre-merge, pre-create-tag], branches: main, run: check}
+          - {name: tags, on: pre-create-tag, tags: "v*", run: check}
+          - {name: after, on: post-merge, run: tell}
+        """
+
+    private func withHooks(_ runner: Runner) throws -> Repository {
+        try change(.main, [".tarn/hooks.yaml": Self.hooks])
+        return try Repository(opening: store, hookRunner: runner, logger: .silent)
+    }
+
+    @Test func hooksOfTheDestinationAreAskedAboutTheExactCommit() throws {
+        let runner = Runner()
+        let repository = try withHooks(runner)
+        // The source has a weaker file: it does not count.
+        try change(work, ["c": "c", ".tarn/hooks.yaml": "hooks: []"])
+        var options = MergeOptions()
+        options.strategy.otherwise = .ours
+        let merged = try repository.merge(
+            repository.database.resolve("work"), named: "work", into: .main, .test("m"), options: options
+        ).commitID
+        let asked = runner.asked.withLock { $0 }
+        #expect(asked.map(\.event) == ["pre-merge", "post-merge"])
+        #expect(asked.map(\.hooks) == [["gate"], ["after"]])
+        #expect(asked.allSatisfy { $0.commit == merged })
+        let movement = try #require(repository.auditLog(ref: .main).first).movement
+        #expect(movement.gates?.count == 1)
+        let report = try repository.verifyAudit()
+        #expect(report.findings.isEmpty && report.hookRecords == 1)
+        // The record is what the trail says it is, or it is found.
+        let gate = try #require(movement.gates?.first)
+        let key = "hooks/\(merged.hex)/\(gate.hex).json"
+        let bytes = try store.get(key, range: nil, ifMatch: nil).bytes
+        _ = try store.put(key, bytes + [32], .none)
+        #expect(try repository.verifyAudit().findings.map(\.object) == [key])
+    }
+
+    @Test func refusalChangesNothing() throws {
+        let runner = Runner(refuses: true)
+        let repository = try withHooks(runner)
+        try change(work, ["c": "c"])
+        let head = try repository.head()
+        #expect(throws: RepositoryError.self) {
+            try repository.merge(repository.database.resolve("work"), named: "work", into: .main, .test("m"))
+        }
+        #expect(throws: RepositoryError.self) {
+            try repository.createRef(.tag("v1"), at: head, who: "w", why: "")
+        }
+        try repository.createRef(.tag("other"), at: head, who: "w", why: "")
+        #expect(try repository.head() == head)
+        #expect(try repository.database.readRef(.tag("v1")) == nil)
+    }
+
+    @Test func gatesRunAgainWhenTheBranchMovedMeanwhile() throws {
+        let runner = Runner()
+        let repository = try withHooks(runner)
+        try change(work, ["c": "c"])
+        let other = self.repository
+        runner.during.withLock { action in
+            action = {
+                let source = try TemporaryDirectory()
+                try source.write(["meanwhile": "x"])
+                _ = try other.importDirectory(source.path, into: .main, .test("meanwhile"))
+            }
+        }
+        let merged = try repository.merge(repository.database.resolve("work"), named: "work", into: .main, .test("m"))
+            .commitID
+        let asked = runner.asked.withLock { $0 }.filter { $0.event == "pre-merge" }
+        #expect(asked.count == 2 && asked.last?.commit == merged && asked.first?.commit != merged)
+        #expect(try repository.paths(in: merged).contains("meanwhile"))
+    }
+
+    @Test func withoutSomebodyToRunThemHooksRefuse() throws {
+        try change(.main, [".tarn/hooks.yaml": Self.hooks])
+        try change(work, ["c": "c"])
+        #expect { try merge("work") } throws: { if case RepositoryError.hooksUnusable = $0 { true } else { false } }
+    }
+
+    @Test(arguments: [
+        "hooks: [{name: a, on: pre-merge, run: x, tiemout: 3s}]", "hooks: [{name: a, on: pre-merge}]",
+        "hooks: [{name: a, on: pre-murge, run: x}]", "hooks: [{name: a, on: pre-merge, run: x, timeout: soon}]",
+        "hooks: [{name: a, on: pre-merge, run: x}, {name: a, on: pre-merge, run: y}]", "hooks: {", "- a",
+        "hooks: [{name: a, on: pre-merge, run: x, url: 'https://x'}]",
+        "hooks: [{name: a, on: pre-merge, url: 'ftp://x'}]",
+        "hooks: [{name: a, on: pre-merge, run: x, after: b}, {name: b, on: pre-merge, run: x}]",
+    ])
+    func fileThatIsNotUnderstoodRefuses(_ text: String) throws {
+        #expect(throws: HookFault.self) { try parseHooks(text) }
+    }
+
+    @Test func fileThatIsNotUnderstoodIsNotPublished() throws {
+        let head = try repository.head()
+        for (branch, name) in [(RefName.main, "main"), (work, "work")] {
+            #expect {
+                try change(branch, [".tarn/hooks.yaml": "hooks: [", "c": name])
+            } throws: {
+                if case RepositoryError.hooksBroken = $0 { true } else { false }
+            }
+        }
+        #expect(try repository.head() == head)
+        try change(.main, [".tarn/hooks.yaml": "hooks: []", "c": "c"])
+    }
+
+    /// As a client that did not look would leave it.
+    private func breakHooks() throws {
+        let other = try repository.database.commit(change(work, ["text": "hooks: ["]))
+        let donor = try repository.database.entry(at: TreePath(parsing: "text"), in: other, named: "work")
+        let (head, before) = (try repository.head(), try repository.database.commit(repository.head()))
+        let file = try TreePath(parsing: Repository.hooksPath)
+        let directory = LocatedEntry(Entry(kind: .directory, mode: 0o755, modified: now()))
+        let edits = [(TreePath.root.appending(Array(".tarn".utf8)), directory), (file, donor)].map { path, entry in
+            Edit.put(entry.item(at: path))
+        }
+        let tree = try repository.database.tree(before.tree).applying(edits.sorted { compareBytes($0.key, $1.key) < 0 })
+        try repository.database.nodes.flush()
+        let record = encodeRecord(
+            Commit(
+                tree: tree.root, parents: [head], author: "a", committer: "a", time: now(), message: "broken",
+                metadata: [:], generation: before.generation + 1, counts: before.counts))
+        let id = CommitID(hashing: record)
+        _ = try store.put("commits/\(id.hex)", record, .none)
+        _ = try repository.reset(.main, to: id, who: "a", why: "broken")
+    }
+
+    /// P5: nothing passes but what mends the file, and that only as the rules allow it.
+    @Test func fileThatIsNotUnderstoodCanBeMended() throws {
+        try breakHooks()
+        let useless: (any Error) -> Bool = { if case RepositoryError.hooksUnusable = $0 { true } else { false } }
+        #expect(throws: RepositoryError.self) { try change(.main, ["c": "c"]) }
+        #expect {
+            try change(.main, [".tarn/hooks.yaml": "hooks: []", "c": "c"])
+        } throws: {
+            useless($0)
+        }
+        #expect {
+            try repository.createRef(.branch("new"), at: repository.head(), who: "w", why: "")
+        } throws: {
+            useless($0)
+        }
+        try change(.main, [".tarn/hooks.yaml": Self.hooks])
+        try change(.main, ["c": "c"])
+        #expect(throws: RepositoryError.self) { try merge("work") }
+    }
+
+    @Test func whatMendsHooksObeysTheRules() throws {
+        try breakHooks()
+        try protect("main")
+        #expect {
+            try change(.main, [".tarn/hooks.yaml": Self.hooks])
+        } throws: {
+            if case RepositoryError.protected = $0 { true } else { false }
+        }
+    }
+
+    // MARK: Audit
+
+    @Test func checkpointShowsThatTheEndOfAChainWasCutOff() throws {
+        try change(.main, ["c": "c"])
+        let key = "refs/heads/main"
+        let before = try store.get(key, range: nil, ifMatch: nil).bytes
+        try change(.main, ["d": "d"])
+        let checkpoint = try repository.auditCheckpoint()
+        _ = try store.put(key, before, .none)
+        let repository = try reopen(store)
+        #expect(try repository.verifyAudit().findings.isEmpty)
+        #expect(try repository.verifyAudit(since: checkpoint).findings.map(\.ref) == ["heads/main"])
+    }
+
+    private struct Stamp: RecordSigner, SignatureVerifier {
+        func sign(_ record: [UInt8]) throws -> [UInt8] { Array("signed \(record.count)".utf8) }
+        func isGood(_ signature: [UInt8], over record: [UInt8], by who: String) throws -> Bool {
+            signature == Array("signed \(record.count)".utf8)
+        }
+    }
+
+    @Test func signaturesAreMadeAndMissed() throws {
+        var options = ObjectDatabase.Options()
+        options.signer = Stamp()
+        let signing = try Repository(opening: store, options: options, logger: .silent)
+        try signing.createRef(.branch("signed"), at: repository.head(), who: "w", why: "")
+        let report = try repository.verifyAudit(verifier: Stamp())
+        #expect(report.findings.isEmpty && report.signed == 1 && report.unsigned > 1)
+        #expect(
+            try repository.verifyAudit(verifier: Stamp(), requiresSignatures: true).findings.count == report.unsigned)
+        let key = try #require(store.list(prefix: "signatures/", after: nil, limit: 9).objects.first).key
+        _ = try store.put(key, [1], .none)
+        #expect(try repository.verifyAudit(verifier: Stamp()).findings.count == 1)
+    }
+}

@@ -1,0 +1,191 @@
+import ObjectDatabase
+import ObjectStorage
+import Operations
+import ProllyTree
+import TestSupport
+import Testing
+import Versioning
+
+@Suite struct MirrorTests {
+    private let store = MemoryStore(location: "source")
+    private let target = MemoryStore(location: "target")
+    private let repository: Repository
+    private let large: [UInt8]
+
+    init() throws {
+        repository = try makeRepository(in: store)
+        var random = SeededRandom(seed: 9)
+        large = random.bytes(24 << 20)
+        let source = try TemporaryDirectory()
+        try source.write("large", large)
+        _ = try repository.importDirectory(source.path, into: .main, .test("large"))
+        try repository.importing("a", "one")
+        try repository.createRef(.tag("v1"), at: repository.head(), who: "Test", why: "")
+        try repository.createRef(.branch("tmp/gone"), at: repository.head(), who: "Test", why: "")
+        try repository.importing("b", "of a deleted branch", into: .branch("tmp/gone"))
+        _ = try repository.deleteRef(.branch("tmp/gone"), who: "Test", why: "")
+    }
+
+    @discardableResult
+    private func mirror(to target: any ObjectStore, _ refs: [String] = []) throws -> MirrorReport {
+        try reopen(store).mirror(to: target, targetQuirks: .init(quoteIfMatch: true), refs: refs)
+    }
+
+    private func expectSame(_ target: any ObjectStore) throws {
+        let copy = try reopen(target)
+        #expect(copy.database.config.id == repository.database.config.id)
+        #expect(try copy.head() == repository.head())
+        #expect(try copy.bytes(of: "large", in: copy.head()) == large)
+        #expect(try copy.fsck(data: true).damage.isEmpty)
+        #expect(try copy.verifyAudit().findings.isEmpty)
+        #expect(try copy.auditLog(ref: nil).map(\.id) == repository.auditLog(ref: nil).map(\.id))
+    }
+
+    /// K1
+    @Test func mirrorHasTheSameIdsChainsAndBytes() throws {
+        try repository.keep("tmp/*", days: 30)
+        let report = try mirror(to: target)
+        #expect(report.refsMoved.count == 3 && report.diverged.isEmpty)
+        try expectSame(target)
+        #expect(try reopen(target).retention() == repository.retention())
+        #expect(try objectCount(target, "leases/") == 0)
+    }
+
+    /// K2
+    @Test func secondRunCopiesOnlyWhatIsNew() throws {
+        try mirror(to: target)
+        let idle = try mirror(to: target)
+        #expect(idle.refsMoved.isEmpty && idle.refsUnchanged == 3 && idle.nodes == 0 && idle.packs == 0)
+        try repository.importing("c", "new")
+        let second = try mirror(to: target)
+        #expect(second.commits == 1 && second.movements == 1 && second.packs == 1 && second.packBytes < 100)
+        try expectSame(target)
+    }
+
+    /// K1: a list that the source has in other packs since then gets its new places when these packs are there.
+    @Test func newPlacesOfWhatIsThereAreMirrored() throws {
+        try mirror(to: target)
+        let source = try TemporaryDirectory()
+        try source.write("large", large)
+        let first = try #require(
+            repository.database.commit(repository.head()).parents.first.flatMap { id in
+                try repository.database.commit(id).parents.first
+            })
+        let other = try reopen(store)
+        let work = try RefName.branch("work")
+        try other.createRef(work, at: first, who: "Test", why: "")
+        let lists = try objectCount(store, "lists/")
+        let again = try other.importDirectory(source.path, into: work, .test("again")).commitID
+        #expect(try objectCount(store, "lists/") == lists && objectCount(store, "moved/") > 0)
+        let report = try mirror(to: target)
+        #expect(report.packs > 0)
+        try expectSame(target)
+        #expect(try reopen(target).bytes(of: "large", in: again) == large)
+    }
+
+    /// K2
+    @Test func someRefsBringTheirHistoryOnly() throws {
+        let report = try mirror(to: target, ["v*"])
+        #expect(report.refsMoved.map(\.qualified) == ["tags/v1"] && report.commits == 3)
+        #expect(try reopen(target).verifyAudit().findings.isEmpty)
+        #expect(try reopen(target).fsck(data: true).damage.isEmpty)
+    }
+
+    /// K3
+    @Test func copyThatBreaksOffAnywhereGoesOn() throws {
+        let calls = CallCounter()
+        try mirror(
+            to: FaultyStore(MemoryStore()) { call in
+                if call.kind != .list, call.kind != .get, call.kind != .head { _ = calls.next() }
+                return .pass
+            })
+        for number in stride(from: 1, through: calls.count, by: 3) {
+            let target = MemoryStore(location: "target")
+            let seen = CallCounter()
+            let broken = FaultyStore(target) { call in
+                guard call.kind != .list, call.kind != .get, call.kind != .head else { return .pass }
+                return seen.next() >= number ? .failBefore(.lostReply(call.key)) : .pass
+            }
+            do { try mirror(to: broken) } catch {}
+            let packs = try objectCount(target, "packs/")
+            let report = try mirror(to: target)
+            #expect(report.packsPresent >= packs || report.packs == 0, "call \(number): \(report), \(packs)")
+            try expectSame(target)
+        }
+    }
+
+    /// K4
+    @Test func divergedRefIsLeftAlone() throws {
+        try mirror(to: target)
+        try Repository.promote(target)
+        let own = try reopen(target).importing("own", "of the promoted mirror")
+        #expect(throws: MirrorFault.self) { try mirror(to: target) }
+        // Somebody marks it as a mirror again, by hand.
+        let config = try store.get("tarn.json", range: nil, ifMatch: nil).bytes
+        let text = String(decoding: config, as: UTF8.self)
+        let marked = text.dropLast() + #","mirror":{"source":"source","since":"2026-01-01T00:00:00Z"}}"#
+        _ = try target.put("tarn.json", Array(marked.utf8), .none)
+        try repository.importing("c", "of the source")
+        let report = try mirror(to: target)
+        #expect(report.diverged == [.main])
+        #expect(try reopen(target).head() == own)
+    }
+
+    /// K4
+    @Test func mirrorTakesNoCommits() throws {
+        try mirror(to: target)
+        do {
+            try reopen(target).importing("x", "by accident")
+            Issue.record("it was committed")
+        } catch ObjectDatabaseError.isMirror(_, let source) {
+            #expect(source == "source")
+        }
+        try Repository.promote(target)
+        try reopen(target).importing("x", "on purpose")
+    }
+
+    /// K1: wrong bytes of the source do not get into the copy.
+    @Test func damageOfTheSourceIsNotCopied() throws {
+        for prefix in ["packs/", "trees/", "commits/", "lists/", "movements/"] {
+            let key = try #require(try store.list(prefix: prefix, after: nil, limit: 1000).objects.last?.key)
+            let bytes = try store.get(key, range: nil, ifMatch: nil).bytes
+            var flipped = bytes
+            flipped[bytes.count / 2] ^= 4
+            _ = try store.put(key, flipped, .none)
+            let target = MemoryStore()
+            do {
+                try mirror(to: target)
+                Issue.record("\(key) was copied")
+            } catch {}
+            #expect(throws: (any Error).self) { try target.head(key) }
+            _ = try store.put(key, bytes, .none)
+        }
+    }
+
+    /// K5: what gc took from the source is copied as taken; the mirror has its own gc.
+    @Test func collectedCommitsAreCopiedAsRecords() throws {
+        try repository.keep("tmp/*", commits: 1)
+        try repository.keep("main", commits: 1)
+        try reopen(store).collect(afterDays: 1)
+        let report = try mirror(to: target)
+        #expect(report.collectedCommits > 0)
+        try expectSame(target)
+        try repository.importing("a", "two")
+        try mirror(to: target)
+        try reopen(target).collect(afterDays: 1)
+        try expectSame(target)
+    }
+
+    /// K5
+    @Test func collectorOfTheMirrorWaitsForTheCopy() throws {
+        try mirror(to: target)
+        try TreeLease(
+            reopen(target).database, purpose: .mirror, subject: "test", seconds: 3600,
+            trees: [repository.database.commit(repository.head()).tree]
+        ).renew()
+        do {
+            _ = try reopen(target).collect()
+            Issue.record("it ran")
+        } catch RepositoryError.collectionRefused {}
+    }
+}

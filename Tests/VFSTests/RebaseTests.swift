@@ -1,0 +1,214 @@
+import ObjectDatabase
+import ObjectStorage
+import Operations
+import ProllyTree
+import Staging
+import TestSupport
+import Testing
+import Versioning
+
+/// What was staged since a seal, after the commit of the seal was published: alone, and merged with what others
+/// committed.
+@Suite struct RebaseTests {
+    private let repository: Repository
+    private let directory: TemporaryDirectory
+    private let mount: MountedWorkspace
+
+    init() throws {
+        repository = try makeRepository()
+        directory = try TemporaryDirectory()
+        mount = try MountedWorkspace(repository, directory: directory.file("workspace"))
+        try mount.makeDirectory("d")
+        for name in ["d/x", "d/y", "z"] { try mount.makeFile(name, Array("base".utf8)) }
+        _ = try mount.commit("base")
+    }
+
+    /// Somebody else's commit of these files.
+    private func others(_ files: [String: String]) throws {
+        let source = try TemporaryDirectory()
+        try source.write(files)
+        _ = try repository.importDirectory(source.path, into: .main, .test("others"))
+    }
+
+    /// Changes `own`, commits it, and does `since` between the seal and the publication, while others commit too.
+    private func commit(
+        others: [String: String] = [:], own: (MountedWorkspace) throws -> Void = { try $0.makeFile("own", [1]) },
+        since: @escaping (MountedWorkspace) throws -> Void
+    ) throws -> StagedCommit {
+        try own(mount)
+        if !others.isEmpty { try self.others(others) }
+        var holder = MountHolder(mount: mount)
+        holder.afterSeal = { [mount] in try since(mount) }
+        return try repository.commitStaged(mount.workspace, .test("own"), holder: holder)
+    }
+
+    private func text(_ path: String) throws -> String { String(decoding: try mount.read(path), as: UTF8.self) }
+
+    @Test func nothingSinceTheSealLeavesNothingStaged() throws {
+        let commit = try commit { _ in }
+        #expect(try mount.workspace.isEmpty())
+        #expect(try mount.workspace.base() == commit.published.commitID)
+    }
+
+    @Test func fileChangedAgainSinceTheSealStaysStaged() throws {
+        _ = try commit(own: { try $0.edit("z", at: 0, Array("BASE and more".utf8)) }) {
+            try $0.edit("z", at: 5, Array("AND".utf8))
+        }
+        #expect(try repository.bytes(of: "z", in: repository.head()) == Array("BASE and more".utf8))
+        #expect(try text("z") == "BASE AND more")
+        let next = try mount.commit().published.commitID
+        #expect(try repository.bytes(of: "z", in: next) == Array("BASE AND more".utf8))
+    }
+
+    @Test func directoryRenamedBeforeTheSealAndChangedSince() throws {
+        _ = try commit(own: { try $0.rename("d", to: "e") }) {
+            try $0.edit("e/x", at: 0, Array("since".utf8))
+            try $0.unlink("e/y")
+        }
+        #expect(try repository.paths(in: repository.head()) == ["e", "z", "e/x", "e/y"])
+        #expect(try repository.paths(in: mount.commit().published.commitID) == ["e", "z", "e/x"])
+        #expect(try text("e/x") == "since")
+    }
+
+    @Test func directoryRenamedSinceTheSeal() throws {
+        _ = try commit(own: { try $0.makeFile("d/new", [1]) }) { try $0.rename("d", to: "e") }
+        #expect(try repository.paths(in: repository.head()) == ["d", "z", "d/new", "d/x", "d/y"])
+        #expect(try repository.paths(in: mount.commit().published.commitID) == ["e", "z", "e/new", "e/x", "e/y"])
+    }
+
+    @Test func fileSealedAndDeletedSinceIsDeletedByTheNextCommit() throws {
+        _ = try commit { try $0.unlink("own") }
+        #expect(try repository.paths(in: repository.head()).contains("own"))
+        #expect(throws: (any Error).self) { try mount.read("own") }
+        #expect(try !repository.paths(in: mount.commit().published.commitID).contains("own"))
+    }
+
+    @Test func filesOfOthersAppear() throws {
+        let commit = try commit(others: ["d/theirs": "theirs"]) { try $0.makeFile("d/since", [1]) }
+        #expect(commit.laterConflicts.isEmpty)
+        #expect(try text("d/theirs") == "theirs")
+        #expect(
+            try repository.paths(in: mount.commit().published.commitID)
+                == ["d", "own", "z", "d/since", "d/theirs", "d/x", "d/y"])
+    }
+
+    // MARK: Nothing of others is overwritten silently
+
+    private func conflicts(
+        _ path: String, others: [String: String], since: @escaping (MountedWorkspace) throws -> Void
+    ) throws {
+        let commit = try commit(others: others, since: since)
+        #expect(try commit.laterConflicts == [TreePath(parsing: path)])
+        #expect(try mount.workspace.conflicts().map { "\($0.path)" } == [path])
+        let before = try repository.head()
+        do {
+            _ = try mount.commit("again")
+            Issue.record("what others did was overwritten")
+        } catch RepositoryError.conflicts(let open, _) { #expect(open.map { "\($0.path)" } == [path]) }
+        #expect(try repository.head() == before)
+        #expect(try mount.workspace.resolve(TreePath(parsing: path), .ours))
+        _ = try mount.commit("decided")
+        #expect(try mount.workspace.conflicts().isEmpty)
+    }
+
+    @Test func fileFirstChangedSinceAndByOthersIsAConflict() throws {
+        try conflicts("d/x", others: ["d/x": "theirs"]) { try $0.edit("d/x", at: 0, Array("ours".utf8)) }
+        #expect(try repository.bytes(of: "d/x", in: repository.head()) == Array("ours".utf8))
+    }
+
+    @Test func fileCreatedSinceAndByOthersIsAConflict() throws {
+        try conflicts("n", others: ["n": "theirs"]) { try $0.makeFile("n", Array("ours".utf8)) }
+        #expect(try repository.bytes(of: "n", in: repository.head()) == Array("ours".utf8))
+    }
+
+    @Test func fileDeletedSinceAndChangedByOthersIsAConflict() throws {
+        try conflicts("z", others: ["z": "theirs"]) { try $0.unlink("z") }
+        #expect(try !repository.paths(in: repository.head()).contains("z"))
+    }
+
+    @Test func fileReplacedSinceAndChangedByOthersIsAConflict() throws {
+        try conflicts("z", others: ["z": "theirs"]) {
+            try $0.makeFile("tmp", Array("ours".utf8))
+            try $0.rename("tmp", to: "z")
+        }
+    }
+
+    private func removeDirectoryWithFiles(_ mount: MountedWorkspace) throws {
+        for name in ["d/x", "d/y"] { try mount.unlink(name) }
+        try mount.removeDirectory("d")
+    }
+
+    @Test func directoryRemovedSinceThatOthersAddedToIsAConflict() throws {
+        try conflicts("d", others: ["d/new": "theirs"]) { [self] in try removeDirectoryWithFiles($0) }
+        #expect(try !repository.paths(in: repository.head()).contains("d/new"))
+    }
+
+    @Test func directoryReplacedSinceThatOthersAddedToIsAConflict() throws {
+        try conflicts("d", others: ["d/new": "theirs"]) { [self] in
+            try removeDirectoryWithFiles($0)
+            try $0.makeDirectory("d")
+        }
+    }
+
+    @Test func directoryRenamedSinceTakesWhatOthersAddedAlong() throws {
+        let commit = try commit(others: ["d/new": "theirs"]) { try $0.rename("d", to: "e") }
+        #expect(commit.laterConflicts.isEmpty)
+        #expect(try text("e/new") == "theirs")
+        let next = try mount.commit("renamed").published.commitID
+        #expect(try repository.bytes(of: "e/new", in: next) == Array("theirs".utf8))
+    }
+
+    @Test func directoryMadeSinceAndByOthersIsOne() throws {
+        let commit = try commit(others: ["n/theirs": "theirs"]) {
+            try $0.makeDirectory("n")
+            try $0.makeFile("n/ours", [1])
+        }
+        #expect(commit.laterConflicts.isEmpty)
+        #expect(try text("n/theirs") == "theirs")
+        #expect(try repository.paths(in: mount.commit().published.commitID).suffix(2) == ["n/ours", "n/theirs"])
+    }
+
+    @Test func fileMadeByBothInADirectoryMadeByBothIsAConflict() throws {
+        try conflicts("n/f", others: ["n/f": "theirs"]) {
+            try $0.makeDirectory("n")
+            try $0.makeFile("n/f", Array("ours".utf8))
+        }
+    }
+
+    @Test func fileReplacedSinceThatOthersLeftAloneIsNoConflict() throws {
+        let commit = try commit(others: ["theirs": "theirs"]) {
+            try $0.makeFile("tmp", Array("ours".utf8))
+            try $0.rename("tmp", to: "z")
+            try $0.unlink("d/x")
+        }
+        #expect(commit.laterConflicts.isEmpty)
+    }
+
+    /// A decision about a path goes for everything below it on either side, and others stay decided.
+    @Test(arguments: [Resolution.ours, .theirs])
+    func fileAgainstDirectoryIsDecidedOnce(_ resolution: Resolution) throws {
+        try mount.makeFile("both", Array("ours".utf8))
+        try mount.edit("z", at: 0, Array("ours".utf8))
+        try others(["both/b/c/1": "1", "both/2": "2", "z": "theirs"])
+        for path in ["both", "z"] {
+            #expect(throws: RepositoryError.self) { try mount.commit("in conflict") }
+            #expect(try mount.workspace.resolve(TreePath(parsing: path), resolution))
+        }
+        let commit = try mount.commit("decided").published.commitID
+        let theirs = ["both", "d", "z", "both/2", "both/b", "d/x", "d/y", "both/b/c", "both/b/c/1"]
+        #expect(
+            try repository.paths(in: commit).sorted()
+                == (resolution == .ours ? ["both", "d", "d/x", "d/y", "z"] : theirs.sorted()))
+        #expect(try text("z") == (resolution == .ours ? "ours" : "theirs"))
+    }
+
+    /// W13, for a symbolic link too: its names stay one file over a commit.
+    @Test func linkedSymbolicLinkStaysLinked() throws {
+        try mount.makeLink("link", to: "target")
+        try mount.link("link", to: "second")
+        _ = try mount.commit()
+        #expect(try mount.inode("link") == mount.inode("second"))
+        try mount.remount()
+        #expect(try mount.inode("link") == mount.inode("second"))
+    }
+}
