@@ -31,7 +31,7 @@ MASKS = [
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"),
     (r"\d{4}-\d\d-\d\d(?![\w-])", "<date>"),
     (r"\b[\d.,]+ (ms|s)\b", r"<duration>"),
-    (r"\d+ (lines?|files?)/s", r"<rate>"),
+    (r"\bof \d+ B\b", "of <bytes>"),
     (r"\s+", " "),
 ]
 
