@@ -10,19 +10,23 @@ directory of their own, which stands as /home/ada in the document. Ids, times an
 differ, and so may the breaks of lines: longer ones than the document's width are folded. A line `…`
 stands for any number of lines, and such an output is not rewritten.
 """
+import contextlib
 import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HOME = "/home/ada"
 SECONDS = 300
+REMOVAL_ATTEMPTS = 100
 COLUMNS = 98
 MARK = "\x01"
 MASKS = [
@@ -62,8 +66,7 @@ class Session:
 
     def run(self, program):
         """What each command printed, as lines."""
-        with tempfile.TemporaryDirectory(prefix="tarn-example-") as directory:
-            place = pathlib.Path(directory).resolve()
+        with temporary() as place:
             home = place / "ada"
             home.mkdir()
             (place / "bin").mkdir()
@@ -82,7 +85,9 @@ class Session:
                     os.killpg(process.pid, signal.SIGKILL)
                 finally:
                     for point in mounts(place):
-                        subprocess.run(["fusermount3", "-uz", point], check=False)
+                        ended = subprocess.run([str(place / "bin/tarn"), "umount", point], check=False)
+                        if ended.returncode != 0:
+                            subprocess.run(["fusermount3", "-uz", point], check=False)
             text = (place / "log").read_text(errors="replace").replace(str(home), HOME)
             text = re.sub(rf"{re.escape(str(place))}/script: line \d+: ", "bash: ", text)
         printed = [[] for _ in self.commands]
@@ -121,6 +126,23 @@ class Session:
                 blank = end - first - len(expected)
                 self.lines[first:end - blank] = [part for line in printed[number] for part in folded(line)]
         self.path.write_text("\n".join(self.lines))
+
+
+@contextlib.contextmanager
+def temporary():
+    """A directory that is removed at the end; a mount's process that has just ended may still write there."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="tarn-example-")).resolve()
+    try:
+        yield place
+    finally:
+        for attempt in range(REMOVAL_ATTEMPTS):
+            try:
+                shutil.rmtree(place)
+                break
+            except OSError:
+                if attempt == REMOVAL_ATTEMPTS - 1:
+                    raise
+                time.sleep(0.1)
 
 
 def mounts(below):
