@@ -30,13 +30,13 @@ REMOVAL_ATTEMPTS = 100
 COLUMNS = 98
 MARK = "\x01"
 MASKS = [
+    (r"\s+", " "),
     (r"\b[0-9a-f]{2}/[0-9a-f]{32,64}\b|\b[0-9a-f]{32,64}\b|\b[0-9a-f]{12}\b(?!-)", "<id>"),
     (r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b", "<uuid>"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>"),
     (r"\d{4}-\d\d-\d\d(?![\w-])", "<date>"),
     (r"\b[\d.,]+ (ms|s)\b", r"<duration>"),
     (r"\bof \d+ B\b", "of <bytes>"),
-    (r"\s+", " "),
 ]
 
 
