@@ -3,7 +3,7 @@
     python3 bench/scale_branches.py TARN DIRECTORY [BRANCHES] [COMMITS]
 
 main gets COMMITS commits (all of one tree, which is empty); each branch is created at one of them, in turn. Nothing here
-needs a package. Figures in docs/SCALE.md are from this."""
+needs a package. Figures in docs/explanation/SCALE.md are from this."""
 
 import hashlib
 import json

@@ -1,8 +1,8 @@
-"""What docs/SCALE.md says of sizes that nobody here has: simulated, with the standard library only.
+"""What docs/explanation/SCALE.md says of sizes that nobody here has: simulated, with the standard library only.
 
     python3 bench/scale_simulation.py [tree] [readers] [committers]
 
-- tree: how entries are cut into nodes (docs/FORMAT.md), for real keys and for up to 10^9 drawn ones.
+- tree: how entries are cut into nodes (docs/reference/FORMAT.md), for real keys and for up to 10^9 drawn ones.
 - readers: hosts whose requests are limited as `RequestLimit` and `RetryPolicy` do it, against a store that answers 503
   above a rate.
 - committers: writers of one branch with the loop of `PublishCommit`.

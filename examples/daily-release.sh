@@ -3,7 +3,7 @@
 # again on the same day continues where it broke off.
 #
 #   daily-release.sh DATE LOADER [ARGUMENT…]     LOADER writes the day's files into the directory $LAKE
-#   environment: TARN_REPO, TARN_AUTHOR, TARN_TRUST_HOOKS (see docs/GOVERNANCE.md), TARN_SIGNING_KEY if you sign
+#   environment: TARN_REPO, TARN_AUTHOR, TARN_TRUST_HOOKS (see docs/reference/HOOKS.md), TARN_SIGNING_KEY if you sign
 set -euo pipefail
 date=${1:?usage: daily-release.sh DATE LOADER [ARGUMENT…]}
 shift

@@ -27,6 +27,8 @@ import unicodedata
 README_LINES = 80
 COLUMNS = 100
 WIDE_TABLES_REFUSED = ("README.md", "docs/tutorial/", "docs/howto/")
+# Their made-up names are nobody's.
+OWN_FILES = ("check-docs.py", "check_docs_cases.py")
 ALLOWED = "scripts/check-docs-allowed.txt"
 CONFIGURATION = "docs/reference/CONFIGURATION.md"
 CLI = "docs/reference/CLI.md"
@@ -39,12 +41,20 @@ HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 ANCHOR = re.compile(r"<a (?:id|name)=\"([^\"]+)\"")
 VARIABLE = re.compile(r"\"((?:TARN|AWS|XDG|GIT|SSL|SSH)_[A-Z0-9_]*[A-Z0-9])\"")
 
-MODIFIERS = r"(?:\b(?:indirect|final|static|override|mutating|nonisolated|package|public|private)\s+)*"
 TYPE = re.compile(r"\b(?:class|struct|enum|protocol|actor|typealias)\s+([A-Z]\w*)")
 EXTENSION = re.compile(r"\bextension\s+(?:\w+\.)*([A-Z]\w*)")
-FUNCTION = re.compile(r"\b(?:func|def)\s+(\w+)|\b(init)\s*\(|^[a-z][\w \*]*?\b(\w+)\s*\([^;]*$|^[a-z][\w \*]*?\b(\w+)\(.*\);$",
-                      re.M)
-VALUE = re.compile(r"\b(?:let|var)\s+(\w+)|^\s*([a-z]\w*)\s*[:=]", re.M)
+# Functions and values, by the kind of file.
+FUNCTION = {
+    ".swift": re.compile(r"\bfunc\s+(\w+)|\b(init)[?!]?\s*[<(]"),
+    ".py": re.compile(r"\bdef\s+(\w+)"),
+    ".c": re.compile(r"^[a-z][\w ]*[ *](\w+)\([^;]*$", re.M),
+    ".h": re.compile(r"^[a-z][\w ]*[ *](\w+)\(", re.M),
+    ".sh": re.compile(r"^(\w+)\(\)", re.M),
+}
+VALUE = {
+    ".swift": re.compile(r"\b(?:let|var)\s+(\w+)"),
+    ".py": re.compile(r"^\s*(\w+)\s*=", re.M),
+}
 CASE = re.compile(r"^\s*(?:indirect\s+)?case\s+(.+)$", re.M)
 
 UPPER_CAMEL = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
@@ -78,13 +88,13 @@ class Code:
 
     def read(self, path):
         text = path.read_text(errors="replace")
-        self.text.append(text)
         self.files.setdefault(path.name, []).append(path)
-        if path.name == "check-docs.py":
+        if path.name in OWN_FILES:
             return
+        self.text.append(text)
         declared = set(TYPE.findall(text))
-        names = {name for match in FUNCTION.findall(text) for name in match if name}
-        values = {name for match in VALUE.findall(text) for name in match if name}
+        names = found(FUNCTION.get(path.suffix), text)
+        values = found(VALUE.get(path.suffix), text)
         for line in CASE.findall(text):
             values |= set(re.findall(r"(?:^|,)\s*`?([a-z]\w*)", re.sub(r"\([^()]*\)", "", line)))
         self.types |= declared
@@ -94,6 +104,11 @@ class Code:
             self.members.setdefault(owner, set()).update(names, values, declared)
         for match in re.finditer(r"\bfunc\s+(\w+)\s*(?:<[^>]*>)?\s*\(|\b(init)\??\s*\(", text):
             self.labels.setdefault(match[1] or match[2], set()).add(labels(text, match.end()))
+
+
+def found(pattern, text):
+    """The names that a pattern's groups hold."""
+    return {name for match in pattern.finditer(text) for name in match.groups() if name} if pattern else set()
 
 
 def labels(text, start):

@@ -125,7 +125,8 @@ def section(path, command, shared, depth):
         for argument in own:
             yield from entry(argument)
     common = [f"`{names(argument).split(', ')[-1].split(' ')[0]}`"
-              for argument in shown(command) if key(argument) in shared]
+              for argument in shown(command)
+              if key(argument) in shared and argument["valueName"] not in ("version", "help")]
     if common and not command.get("subcommands"):
         yield ""
         yield from textwrap.wrap("Shared: " + ", ".join(common) + ".", COLUMNS, break_on_hyphens=False)
