@@ -36,7 +36,7 @@ EXTENSIONS = ("swift", "md", "py", "sh", "c", "h", "svg", "txt")
 
 FENCE = re.compile(r"^\s*(```|~~~)")
 SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
-LINK = re.compile(r"!?\[[^\]\[]*\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)\)")
+LINK = re.compile(r"\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)\)")
 HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 ANCHOR = re.compile(r"<a (?:id|name)=\"([^\"]+)\"")
 VARIABLE = re.compile(r"\"((?:TARN|AWS|XDG|GIT|SSL|SSH)_[A-Z0-9_]*[A-Z0-9])\"")
@@ -175,6 +175,8 @@ class Checker:
                 self.check_prose(path, number, line)
 
     def check_prose(self, path, number, line):
+        if "`" in SPAN.sub("", line):
+            self.fault(path, number, "a name in backticks does not end in its line")
         for _, text in SPAN.findall(line):
             reason = self.reason(text.strip(), path)
             if reason:
