@@ -17,6 +17,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,8 @@ class Session:
                         if ended.returncode != 0:
                             subprocess.run(["fusermount3", "-uz", point], check=False)
             text = (place / "log").read_text(errors="replace").replace(str(home), HOME)
+            # A document names no machine.
+            text = text.replace(f" on {socket.gethostname()}, ", " on host-a, ")
             text = re.sub(rf"{re.escape(str(place))}/script: line \d+: ", "bash: ", text)
         printed = [[] for _ in self.commands]
         pieces = text.split(MARK)
