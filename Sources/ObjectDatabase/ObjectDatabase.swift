@@ -9,7 +9,7 @@ import Synchronization
 import Versioning
 
 /// The tree of one commit.
-package typealias SnapshotTree = Tree<RepositoryNodeStore>
+package typealias SnapshotTree = Tree<TreeNodeStore>
 
 /// An opened repository's objects: commits, refs, tree nodes, block lists and blocks, each verified where it enters.
 ///
@@ -17,14 +17,14 @@ package typealias SnapshotTree = Tree<RepositoryNodeStore>
 package final class ObjectDatabase: Sendable {
     package let store: any ObjectStore
     package let config: RepositoryConfig
-    package let nodes: RepositoryNodeStore
+    package let nodes: TreeNodeStore
     package let blocks: BlockReader
     package let lists: BlockListStore
     package let logger: Logger
     let history = Mutex(KnownHistory())
     package let writeLease = WriteLease()
     let confirmation = UploadConfirmation()
-    let copyTrust = Mutex(CopyTrust())
+    let cacheTrust = Mutex(CacheTrust())
     /// Threads for uploads and downloads.
     package let ioThreads: Int
     /// Threads that fetch blocks ahead of readers: as many as the store may be sent requests at once, so that its own
@@ -40,7 +40,7 @@ package final class ObjectDatabase: Sendable {
         package var nodeCacheLimitBytes = 96 << 20
         /// `nil`: 32 where the store limits its requests itself, else 16.
         package var ioThreads: Int?
-        /// Signs the commits and movements that are made.
+        /// Signs the commits and ref updates that are made.
         package var signer: (any RecordSigner)?
 
         package init() {}
@@ -61,7 +61,7 @@ package final class ObjectDatabase: Sendable {
         self.logger = logger
         let ioThreads = options.ioThreads ?? (store.traffic == nil ? 16 : 32)
         self.ioThreads = ioThreads
-        readThreads = store.traffic == nil ? ioThreads : TrafficMetrics.maximumLimit
+        readThreads = store.traffic == nil ? ioThreads : PacerMetrics.maximumLimit
         signer = options.signer
         let cache = try options.cacheDirectory.map { directory in
             let path = directory + "/" + config.id.uuidString.lowercased()
@@ -71,7 +71,7 @@ package final class ObjectDatabase: Sendable {
         // A mirror has the same id, and the same nodes with other places.
         let place = "\(store.location) \(config.mirror.map { "\($0.source) \($0.since.rfc3339)" } ?? "")"
         let salt = NodeID(hashing: Array(place.utf8)).prefixWord
-        nodes = RepositoryNodeStore(
+        nodes = TreeNodeStore(
             store: store, diskCache: cache, cacheSalt: salt, memoryLimitBytes: options.nodeCacheLimitBytes,
             uploadThreads: ioThreads)
         lists = BlockListStore(store: store, diskCache: cache, cacheSalt: salt)

@@ -27,7 +27,7 @@ package enum ObjectDatabaseError: Error, Sendable {
     case sourceUnusable(path: String, reason: String)
     case store(StoreError)
     case interrupted
-    /// The data of a commit was removed by the garbage collector; its record and the movements are still there.
+    /// The data of a commit was removed by the garbage collector; its record and the ref updates are still there.
     case collected(tree: NodeID, record: CollectedTree)
     /// A mirror takes commits from its source only.
     case isMirror(location: String, source: String)

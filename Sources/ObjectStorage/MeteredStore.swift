@@ -27,7 +27,7 @@ package struct StoreMetrics: Hashable, Sendable, Codable {
     package var list = Operation()
     package var other = Operation()
     /// `nil` for a store that nothing limits (a directory).
-    package var traffic: TrafficMetrics?
+    package var traffic: PacerMetrics?
 
     package init() {}
 }
@@ -47,7 +47,7 @@ package final class MeteredStore: ObjectStore {
         return metrics
     }
     package var location: String { base.location }
-    package var traffic: TrafficMetrics? { base.traffic }
+    package var traffic: PacerMetrics? { base.traffic }
 
     package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         try measured(\.get, bytes: { UInt64($0.bytes.count) }) { () throws(StoreError) in

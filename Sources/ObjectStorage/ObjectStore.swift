@@ -8,7 +8,7 @@ package protocol ObjectStore: Sendable {
     var location: String { get }
 
     /// How many requests are under way and how the store bears them; `nil` where nothing limits them.
-    var traffic: TrafficMetrics? { get }
+    var traffic: PacerMetrics? { get }
 
     /// The bytes of an object, or of `range` of it.
     ///
@@ -46,7 +46,7 @@ package protocol ObjectStore: Sendable {
 }
 
 extension ObjectStore {
-    package var traffic: TrafficMetrics? { nil }
+    package var traffic: PacerMetrics? { nil }
 }
 
 /// A version of an object, as the store names it; kept without the quotes that HTTP puts round it.

@@ -26,7 +26,7 @@ package final class RetryingStore: ObjectStore {
     }
 
     package var location: String { base.location }
-    package var traffic: TrafficMetrics? { base.traffic }
+    package var traffic: PacerMetrics? { base.traffic }
 
     package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         try retrying(key) { _ throws(StoreError) in try base.get(key, range: range, ifMatch: ifMatch) }

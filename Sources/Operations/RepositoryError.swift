@@ -16,7 +16,7 @@ package enum RepositoryError: Error, Sendable {
     case noCommonHistory(source: String, destination: String)
     case notFastForward(source: String, destination: String)
     /// A protection rule forbids it.
-    case protected(RefName, by: ProtectionRule, Movement.Operation)
+    case protected(RefName, by: ProtectionRule, RefUpdate.Operation)
     /// A rule wants more people to approve it.
     case notApproved(RefName, source: CommitID, by: [String], wanted: Int, isRevert: Bool)
     /// The hooks file cannot be read, or this program cannot run it.

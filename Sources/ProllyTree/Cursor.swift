@@ -118,7 +118,7 @@ package struct Cursor<Store: NodeStore> {
         let last = min(top.index + 1 + ahead, count)
         guard start < last else { return }
         frames[frames.count - 1].preparedEnd = last
-        tree.store.prepare((start..<last).map(top.node.child))
+        tree.store.prefetch((start..<last).map(top.node.child))
     }
 }
 

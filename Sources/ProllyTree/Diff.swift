@@ -1,5 +1,5 @@
 /// A key whose value differs between two trees. At least one side is present.
-package struct Change: Hashable, Sendable {
+package struct ItemChange: Hashable, Sendable {
     package let old: Item?
     package let new: Item?
 
@@ -14,7 +14,7 @@ extension Tree {
     ///   - from: only keys from this on are looked at.
     ///   - end: and only keys below this; `nil` for no end.
     package func diff(
-        to other: Tree, from: [UInt8] = [], upTo end: [UInt8]? = nil, _ body: (Change) throws -> Bool
+        to other: Tree, from: [UInt8] = [], upTo end: [UInt8]? = nil, _ body: (ItemChange) throws -> Bool
     ) throws {
         try diff(to: other, from: from) { change in
             if let end, compareBytes(change.key, end) >= 0 { return false }
@@ -22,7 +22,7 @@ extension Tree {
         }
     }
 
-    private func diff(to other: Tree, from: [UInt8], _ body: (Change) throws -> Bool) throws {
+    private func diff(to other: Tree, from: [UInt8], _ body: (ItemChange) throws -> Bool) throws {
         var old = try DiffSide(self, from: from)
         var new = try DiffSide(other, from: from)
         while true {
@@ -34,15 +34,15 @@ extension Tree {
             case (nil, .some(1...)):
                 try new.descend()
             case (.some, nil):
-                if try !body(Change(old: old.item(), new: nil)) { return }
+                if try !body(ItemChange(old: old.item(), new: nil)) { return }
                 old.advance()
             case (nil, .some):
-                if try !body(Change(old: nil, new: new.item())) { return }
+                if try !body(ItemChange(old: nil, new: new.item())) { return }
                 new.advance()
             case (.some(0), .some(0)):
                 let order = old.compareKey(with: new)
                 if order != 0 || !old.hasSameValue(as: new) {
-                    let change = Change(old: order <= 0 ? old.item() : nil, new: order >= 0 ? new.item() : nil)
+                    let change = ItemChange(old: order <= 0 ? old.item() : nil, new: order >= 0 ? new.item() : nil)
                     if try !body(change) { return }
                 }
                 if order <= 0 { old.advance() }
@@ -124,7 +124,7 @@ private struct DiffSide<Store: NodeStore> {
             end += 1
         }
         prepared = (node.id, end)
-        if ids.count > 1 { tree.store.prepare(ids) }
+        if ids.count > 1 { tree.store.prefetch(ids) }
     }
 
     private static var preparedAtOnce: Int { 32 }

@@ -4,14 +4,14 @@ package protocol NodeStore: Sendable {
     func load(_ id: NodeID) throws(TreeError) -> Node
 
     /// These nodes will probably be loaded soon. Returns at once; what cannot be had is met by `load`.
-    func prepare(_ ids: [NodeID])
+    func prefetch(_ ids: [NodeID])
 
     /// Keeps the node; after the call `load` finds it. Always writes (the last location part wins).
     func save(_ node: EncodedNode) throws(TreeError)
 }
 
 extension NodeStore {
-    package func prepare(_ ids: [NodeID]) {}
+    package func prefetch(_ ids: [NodeID]) {}
 }
 
 package enum TreeError: Error, Sendable {

@@ -20,17 +20,17 @@ package struct BaseMove: Sendable {
     /// Paths that others put or changed between the base so far and the new one.
     package let others: [TreePath]
     /// What was known of the bases before is not believed any more, since a sweep of the garbage collector.
-    package let forgotCopies: Bool
+    package let droppedCaches: Bool
 
     package init(
         to commit: CommitID, oldEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?,
         newEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?, others: [TreePath] = [],
-        forgotCopies: Bool = false
+        droppedCaches: Bool = false
     ) {
         self.commit = commit
         self.oldEntry = oldEntry
         self.newEntry = newEntry
         self.others = others
-        self.forgotCopies = forgotCopies
+        self.droppedCaches = droppedCaches
     }
 }

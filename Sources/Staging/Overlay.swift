@@ -9,7 +9,7 @@ package enum StagedName: Hashable, Sendable {
     case untouched
     /// The base's entry of that name is gone.
     case removed
-    case node(StagedNode)
+    case node(OverlayEntry)
 }
 
 /// The overlay's tables within one transaction: the current ones or, read-only, the sealed ones.
@@ -26,7 +26,7 @@ package struct Overlay {
 
     // MARK: Reading
 
-    package func node(_ id: StagedNodeID) throws -> StagedNode? {
+    package func node(_ id: OverlayEntryID) throws -> OverlayEntry? {
         guard
             let row = try Row.fetchOne(
                 database.cachedStatement(sql: "SELECT * FROM \(prefix)node WHERE id = ?"), arguments: [id.value])
@@ -34,31 +34,31 @@ package struct Overlay {
         return try node(row)
     }
 
-    package func lookup(_ parent: StagedNodeID, _ name: [UInt8]) throws -> StagedName {
+    package func lookup(_ parent: OverlayEntryID, _ name: [UInt8]) throws -> StagedName {
         let statement = try database.cachedStatement(
             sql: "SELECT node FROM \(prefix)name WHERE parent = ? AND name = ?")
         guard let row = try Row.fetchOne(statement, arguments: [parent.value, blob(name)]) else { return .untouched }
         guard let id: Int64 = row[0] else { return .removed }
-        guard let node = try node(StagedNodeID(id)) else {
+        guard let node = try node(OverlayEntryID(id)) else {
             throw WorkspaceError.corrupt(path: "overlay", reason: "the name \(printableName(name)) has no node \(id)")
         }
         return .node(node)
     }
 
     /// The names that the overlay decides in a directory, in order of bytes; `nil` for one that is gone.
-    package func names(in parent: StagedNodeID) throws -> [(name: [UInt8], node: StagedNodeID?)] {
+    package func names(in parent: OverlayEntryID) throws -> [(name: [UInt8], node: OverlayEntryID?)] {
         let statement = try database.cachedStatement(
             sql: "SELECT name, node FROM \(prefix)name WHERE parent = ? ORDER BY name")
         // By a cursor: rows take ten times the room of what is kept.
         let rows = try Row.fetchCursor(statement, arguments: [parent.value])
-        var names: [(name: [UInt8], node: StagedNodeID?)] = []
-        while let row = try rows.next() { names.append((bytes(row[0]), (row[1] as Int64?).map(StagedNodeID.init))) }
+        var names: [(name: [UInt8], node: OverlayEntryID?)] = []
+        while let row = try rows.next() { names.append((bytes(row[0]), (row[1] as Int64?).map(OverlayEntryID.init))) }
         return names
     }
 
     /// What the overlay says of a path: nothing when a directory above it does not change, removed when one is.
     package func state(at path: TreePath) throws -> StagedName {
-        var directory = StagedNodeID.root
+        var directory = OverlayEntryID.root
         var state = StagedName.untouched
         for name in path.components {
             state = try lookup(directory, name)
@@ -70,7 +70,7 @@ package struct Overlay {
 
     /// The names that the overlay decides in a directory with their nodes, which come without ranges; `nil` for one that
     /// is gone.
-    package func namedNodes(in parent: StagedNodeID) throws -> [(name: [UInt8], node: StagedNode?)] {
+    package func namedNodes(in parent: OverlayEntryID) throws -> [(name: [UInt8], node: OverlayEntry?)] {
         let statement = try database.cachedStatement(
             sql: """
                 SELECT name.name AS own_name, node.* FROM \(prefix)name AS name
@@ -87,7 +87,7 @@ package struct Overlay {
     }
 
     /// Whether any directory holds the node.
-    package func hasName(_ id: StagedNodeID) throws -> Bool {
+    package func hasName(_ id: OverlayEntryID) throws -> Bool {
         let statement = try database.cachedStatement(sql: "SELECT 1 FROM \(prefix)name WHERE node = ? LIMIT 1")
         return try Row.fetchOne(statement, arguments: [id.value]) != nil
     }
@@ -95,9 +95,9 @@ package struct Overlay {
     // MARK: Changing
 
     /// Adds a node without a name and answers it with its id.
-    package func insert(_ node: StagedNode) throws -> StagedNode {
+    package func insert(_ node: OverlayEntry) throws -> OverlayEntry {
         var node = node
-        node.id = StagedNodeID(try next(.node))
+        node.id = OverlayEntryID(try next(.node))
         try write(node)
         return node
     }
@@ -105,7 +105,7 @@ package struct Overlay {
     /// Saves a node's attributes and content under its id.
     ///
     /// - Parameter saved: the ranges that are stored, when the caller knows them: only what differs is written then.
-    package func update(_ node: StagedNode, saved: StagedRanges? = nil) throws {
+    package func update(_ node: OverlayEntry, saved: StagedRanges? = nil) throws {
         try write(node, saved: saved)
     }
 
@@ -117,19 +117,19 @@ package struct Overlay {
         return ClonedEntryID(database.lastInsertedRowID)
     }
 
-    package func setName(_ parent: StagedNodeID, _ name: [UInt8], _ node: StagedNodeID?) throws {
+    package func setName(_ parent: OverlayEntryID, _ name: [UInt8], _ node: OverlayEntryID?) throws {
         let statement = try database.cachedStatement(
             sql: "INSERT OR REPLACE INTO \(prefix)name (parent, name, node) VALUES (?, ?, ?)")
         try statement.execute(arguments: [parent.value, blob(name), node?.value])
     }
 
-    package func forgetName(_ parent: StagedNodeID, _ name: [UInt8]) throws {
+    package func forgetName(_ parent: OverlayEntryID, _ name: [UInt8]) throws {
         let statement = try database.cachedStatement(sql: "DELETE FROM \(prefix)name WHERE parent = ? AND name = ?")
         try statement.execute(arguments: [parent.value, blob(name)])
     }
 
     /// One of a node's names is gone: deletes the node if it was the last, with everything below a directory.
-    package func dropName(of id: StagedNodeID) throws {
+    package func dropName(of id: OverlayEntryID) throws {
         guard try hasName(id) else { return try remove(id) }
         let statement = try database.cachedStatement(
             sql: "UPDATE \(prefix)node SET links = (SELECT count(*) FROM \(prefix)name WHERE node = ?) WHERE id = ?")
@@ -137,7 +137,7 @@ package struct Overlay {
     }
 
     /// Deletes a node with its ranges and, for a directory, with everything below it that has no name elsewhere.
-    package func remove(_ id: StagedNodeID) throws {
+    package func remove(_ id: OverlayEntryID) throws {
         let children = try names(in: id)
         for (table, column) in [("name", "parent"), ("range", "node"), ("node", "id")] {
             let statement = try database.cachedStatement(sql: "DELETE FROM \(prefix)\(table) WHERE \(column) = ?")
@@ -165,7 +165,7 @@ package struct Overlay {
     private func next(_ kind: Counters.Kind) throws -> Int64 {
         try counters.next(kind) { count in
             // Node 1 is the root.
-            let taken = try metaNumber(kind.rawValue) ?? (kind == .node ? StagedNodeID.root.value : 0)
+            let taken = try metaNumber(kind.rawValue) ?? (kind == .node ? OverlayEntryID.root.value : 0)
             try setMeta(kind.rawValue, String(taken + count))
             return taken
         }
@@ -189,12 +189,12 @@ package struct Overlay {
 
     // MARK: Rows
 
-    private func node(_ row: Row, withRanges: Bool = true) throws -> StagedNode {
-        let id = StagedNodeID(row["id"])
+    private func node(_ row: Row, withRanges: Bool = true) throws -> OverlayEntry {
+        let id = OverlayEntryID(row["id"])
         func fault(_ reason: String) -> WorkspaceError {
             .corrupt(path: "overlay", reason: "node \(id.value): \(reason)")
         }
-        let kind: StagedNode.Kind
+        let kind: OverlayEntry.Kind
         switch row["kind"] as Int {
         case 1: kind = .file(try content(row, id, withRanges: withRanges))
         case 2: kind = .directory
@@ -211,7 +211,7 @@ package struct Overlay {
             Timestamp(
                 seconds: row[name + "_s"], nanoseconds: UInt32(truncatingIfNeeded: row[name + "_ns"] as Int64))
         }
-        return StagedNode(
+        return OverlayEntry(
             id: id, kind: kind, mode: UInt16(truncatingIfNeeded: row["mode"] as Int64), modified: time("modified"),
             accessed: time("accessed"), changed: time("changed"), owner: owner,
             attributes: try decodeAttributes(bytes(row["attributes"])), links: row["links"],
@@ -224,7 +224,7 @@ package struct Overlay {
             }, change: row["change"])
     }
 
-    private func content(_ row: Row, _ id: StagedNodeID, withRanges: Bool) throws -> StagedContent {
+    private func content(_ row: Row, _ id: OverlayEntryID, withRanges: Bool) throws -> StagedContent {
         var content = StagedContent()
         if let value: Data = row["base_value"] {
             content.base = try located(value, row["base_location"], "node \(id.value)")
@@ -265,7 +265,7 @@ package struct Overlay {
         }
     }
 
-    private func write(_ node: StagedNode, saved: StagedRanges? = nil) throws {
+    private func write(_ node: OverlayEntry, saved: StagedRanges? = nil) throws {
         let content = node.content
         let base = content?.base?.item(at: .root)
         var target: [UInt8]?
@@ -411,11 +411,11 @@ extension Overlay {
         return places
     }
 
-    func namelessNodes() throws -> [StagedNodeID] {
+    func namelessNodes() throws -> [OverlayEntryID] {
         try rows(
             "SELECT id FROM \(prefix)node WHERE id <> 1 AND id NOT IN (SELECT node FROM \(prefix)name WHERE node IS NOT NULL)"
         )
-        .map { StagedNodeID($0[0]) }
+        .map { OverlayEntryID($0[0]) }
     }
 
     /// Numbers of all data files that a current or sealed range, or a write target, refers to.

@@ -2,7 +2,7 @@ import GRDB
 
 /// The overlay's tables. `sealed_*` are copies made at a seal, read by the commit under way.
 ///
-/// - `node`: what is staged (see `StagedNode`); `base_value`, `base_location` are the base entry as in the tree.
+/// - `node`: what is staged (see `OverlayEntry`); `base_value`, `base_location` are the base entry as in the tree.
 /// - `name`: what a directory's overlay says of a name: a node, or (`node` null) that the base's entry is gone.
 /// - `range`: staged byte ranges of a file, unless all of it lies in one data file (`node.whole`): of a data file, of a `cloned` entry (its id negated), or (0) zeros.
 /// - `cloned`: committed entries that ranges refer to; written once and shared with what is sealed.

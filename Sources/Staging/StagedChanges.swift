@@ -6,7 +6,7 @@ package import Versioning
 /// One path that the overlay changes against its base tree.
 package enum StagedChange: Hashable, Sendable {
     /// The path is this node now. `moved` tells where its content comes from when that is another path of the base.
-    case put(TreePath, StagedNode)
+    case put(TreePath, OverlayEntry)
     /// The path has the base's entry of another path (it lies in a directory that was renamed).
     case carried(TreePath, from: TreePath, LocatedEntry)
     case removed(TreePath, LocatedEntry)
@@ -34,7 +34,7 @@ package func forEachStagedChange<Store: NodeStore>(
     }
 }
 
-extension StagedNode {
+extension OverlayEntry {
     /// Whether a file or link is just what the base has: a change that was undone, or another name of a committed file.
     fileprivate func isSame(as replaced: LocatedEntry?) -> Bool {
         guard let replaced else { return false }
@@ -59,13 +59,13 @@ extension Overlay {
         try rows("SELECT node.kind, name.parent, name.name FROM node JOIN name ON name.node = node.id WHERE kind >= 4")
             .compactMap { row in
                 guard let kind = SpecialKind(rawValue: row[0]) else { return nil }
-                return (try path(StagedNodeID(row[1])).appending([UInt8](row[2] as Data)), kind)
+                return (try path(OverlayEntryID(row[1])).appending([UInt8](row[2] as Data)), kind)
             }
             .sorted { $0.path < $1.path }
     }
 
     /// The path of a directory.
-    private func path(_ id: StagedNodeID) throws -> TreePath {
+    private func path(_ id: OverlayEntryID) throws -> TreePath {
         var names: [[UInt8]] = []
         var directory = id
         while directory != .root {
@@ -73,7 +73,7 @@ extension Overlay {
                 throw WorkspaceError.corrupt(path: "overlay", reason: "directory \(directory.value) has no name")
             }
             names.append([UInt8](row[1] as Data))
-            directory = StagedNodeID(row[0])
+            directory = OverlayEntryID(row[0])
         }
         return names.reversed().reduce(.root) { $0.appending($1) }
     }
@@ -87,7 +87,7 @@ private struct OverlayWalk<Store: NodeStore> {
     /// - Parameter staysInPlace: the base's directory of this path is this one, and so is every directory above.
     ///   Otherwise what the base has below the path was noted as removed, and all that is here now is put there anew,
     ///   also what comes from that very path.
-    func directory(_ node: StagedNode, at path: TreePath, staysInPlace: Bool) throws {
+    func directory(_ node: OverlayEntry, at path: TreePath, staysInPlace: Bool) throws {
         let names = try overlay.names(in: node.id)
         if !staysInPlace, let origin = node.origin {
             let decided = Set(names.map(\.name))

@@ -22,7 +22,7 @@ extension Workspace {
 extension Overlay {
     /// Lets the base decide about `path` again. The directories above stay staged, as their own times may have changed.
     fileprivate func discard(_ path: TreePath) throws {
-        var directory = StagedNodeID.root
+        var directory = OverlayEntryID.root
         for name in path.parent?.components ?? [] {
             guard case .node(let node) = try lookup(directory, name), node.isDirectory else { return }
             directory = node.id

@@ -66,8 +66,8 @@ extension Overlay {
 
 /// The sealed overlay's nodes by id, and where each is (its first name, when it has several).
 private struct SealedCopy {
-    var nodes: [StagedNodeID: (node: StagedNode, path: TreePath)] = [:]
-    var names: [StagedNodeID: [[UInt8]: StagedNodeID?]] = [:]
+    var nodes: [OverlayEntryID: (node: OverlayEntry, path: TreePath)] = [:]
+    var names: [OverlayEntryID: [[UInt8]: OverlayEntryID?]] = [:]
     /// Sealed directories by the path in the old base that they stand for.
     var directoriesByOrigin: [TreePath: TreePath] = [:]
 
@@ -78,12 +78,12 @@ private struct SealedCopy {
         try visit(overlay, .root, .root)
     }
 
-    private mutating func visit(_ overlay: Overlay, _ id: StagedNodeID, _ path: TreePath) throws {
+    private mutating func visit(_ overlay: Overlay, _ id: OverlayEntryID, _ path: TreePath) throws {
         guard nodes[id] == nil, let node = try overlay.node(id) else { return }
         nodes[id] = (node, path)
         guard node.isDirectory else { return }
         if let origin = node.origin { directoriesByOrigin[origin] = path }
-        var children: [[UInt8]: StagedNodeID?] = [:]
+        var children: [[UInt8]: OverlayEntryID?] = [:]
         for (name, child) in try overlay.names(in: id) {
             children[name] = .some(child)
             if let child { try visit(overlay, child, path.appending(name)) }
@@ -111,7 +111,7 @@ private struct Rebase {
     let move: BaseMove
     private(set) var conflicts: [TreePath] = []
     /// Files put on the new base: one with several names is met several times.
-    private var visited: Set<StagedNodeID> = []
+    private var visited: Set<OverlayEntryID> = []
 
     init(overlay: Overlay, sealed: SealedCopy, move: BaseMove) {
         self.overlay = overlay
@@ -128,7 +128,7 @@ private struct Rebase {
     /// - Parameter target: the path that its name has in the new base, if there is one.
     /// - Parameter adopted: the directory of the new base that this one, made since the seal, is to stand for.
     mutating func directory(
-        _ id: StagedNodeID, at path: TreePath, target: TreePath?, adopted: TreePath?
+        _ id: OverlayEntryID, at path: TreePath, target: TreePath?, adopted: TreePath?
     ) throws -> Bool {
         guard var node = try overlay.node(id) else { return true }
         let counterpart = sealed.nodes[id]
@@ -163,8 +163,8 @@ private struct Rebase {
     ///
     /// - Parameter sealedAs: what the sealed overlay decided for the name, if it did.
     private mutating func name(
-        _ name: [UInt8], _ child: StagedNodeID?, in parent: StagedNodeID, at path: TreePath,
-        sealedAs: StagedNodeID??, from oldOrigin: TreePath?, to origin: TreePath?
+        _ name: [UInt8], _ child: OverlayEntryID?, in parent: OverlayEntryID, at path: TreePath,
+        sealedAs: OverlayEntryID??, from oldOrigin: TreePath?, to origin: TreePath?
     ) throws -> Bool {
         let isSealed = sealedAs.map { $0 == child } ?? false
         let target = origin?.appending(name)
@@ -195,7 +195,7 @@ private struct Rebase {
 
     /// Whether others changed a file, committed under several names, under this one of them: from here on it is a file
     /// of its own.
-    private func isSevered(_ id: StagedNodeID, _ isSealed: Bool, _ now: LocatedEntry?) throws -> Bool {
+    private func isSevered(_ id: OverlayEntryID, _ isSealed: Bool, _ now: LocatedEntry?) throws -> Bool {
         guard isSealed, let counterpart = sealed.nodes[id], let node = try overlay.node(id), node.change == 0 else {
             return false
         }
@@ -214,13 +214,13 @@ private struct Rebase {
     }
 
     /// Whether a staged file is the base's file of that very path: then what others did to it is looked at in `settle`.
-    private func standsFor(_ id: StagedNodeID, _ path: TreePath?) throws -> Bool {
+    private func standsFor(_ id: OverlayEntryID, _ path: TreePath?) throws -> Bool {
         guard let path else { return false }
         return try overlay.node(id)?.origin == path
     }
 
     /// A directory made on both sides is one directory.
-    private func adoptable(_ id: StagedNodeID, _ now: LocatedEntry?) throws -> Bool {
+    private func adoptable(_ id: OverlayEntryID, _ now: LocatedEntry?) throws -> Bool {
         guard now?.entry.isDirectory == true, sealed.nodes[id] == nil, let node = try overlay.node(id) else {
             return false
         }
@@ -229,7 +229,7 @@ private struct Rebase {
 
     /// Answers whether nothing of this node needs to stay staged.
     private mutating func node(
-        _ id: StagedNodeID, at path: TreePath, target: TreePath?, adopted: TreePath?
+        _ id: OverlayEntryID, at path: TreePath, target: TreePath?, adopted: TreePath?
     ) throws -> Bool {
         guard var node = try overlay.node(id) else { return true }
         if node.isDirectory { return try directory(id, at: path, target: target, adopted: adopted) }
@@ -257,7 +257,7 @@ private struct Rebase {
     /// Puts a node on the new base: field by field what only others changed is taken over, and what both changed is a
     /// conflict (as in a merge).
     private mutating func settle(
-        _ node: inout StagedNode, at path: TreePath, _ counterpart: (node: StagedNode, path: TreePath)?,
+        _ node: inout OverlayEntry, at path: TreePath, _ counterpart: (node: OverlayEntry, path: TreePath)?,
         _ origin: TreePath?
     ) throws {
         let oldOrigin = node.origin
@@ -299,7 +299,7 @@ private struct Attributes {
     let extended: [ExtendedAttribute]
     let modified: Timestamp
 
-    init(_ node: StagedNode) {
+    init(_ node: OverlayEntry) {
         (mode, owner, extended, modified) = (node.mode, node.owner, node.attributes, node.modified)
     }
 
@@ -325,7 +325,7 @@ extension Overlay {
     /// The directory above `path` that was removed or replaced here, so that what the base has there is not seen; `nil`
     /// when all are the base's own. One that was renamed takes what is in it along and hides nothing.
     fileprivate func hidingDirectory(of path: TreePath) throws -> TreePath? {
-        var directory = StagedNodeID.root
+        var directory = OverlayEntryID.root
         var prefix = TreePath.root
         for name in path.parent?.components ?? [] {
             prefix = prefix.appending(name)

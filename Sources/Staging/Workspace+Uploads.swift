@@ -10,7 +10,7 @@ package import Versioning
 /// that no change was counted for, and all records are dropped.
 extension Workspace {
     /// Files that are ready: changed, not uploaded as they are, and last written before `time`. At most `limit`.
-    package func filesToUpload(writtenBefore time: Timestamp, limit: Int) throws -> [StagedNode] {
+    package func filesToUpload(writtenBefore time: Timestamp, limit: Int) throws -> [OverlayEntry] {
         try read { overlay in
             try overlay.rows(
                 """
@@ -19,12 +19,12 @@ extension Workspace {
                     AND (whole IS NOT NULL OR EXISTS (SELECT 1 FROM range WHERE range.node = node.id))
                 LIMIT ?
                 """, [time.seconds, limit]
-            ).compactMap { try overlay.node(StagedNodeID($0[0])) }
+            ).compactMap { try overlay.node(OverlayEntryID($0[0])) }
         }
     }
 
     /// Notes where the content of nodes lies, unless they were changed meanwhile.
-    package func recordUploads(_ uploads: [(node: StagedNode, blocks: BlockList)]) throws {
+    package func recordUploads(_ uploads: [(node: OverlayEntry, blocks: BlockList)]) throws {
         try write { overlay in
             for (node, blocks) in uploads where try overlay.node(node.id)?.change == node.change {
                 try overlay.execute(
@@ -35,7 +35,7 @@ extension Workspace {
     }
 
     /// Where the content of a node lies, if it was uploaded as it is now.
-    package func uploaded(_ node: StagedNode) throws -> BlockList? {
+    package func uploaded(_ node: OverlayEntry) throws -> BlockList? {
         try read { overlay in
             let row = try overlay.rows(
                 "SELECT blocks FROM uploaded WHERE node = ? AND change = ?", [node.id.value, node.change]

@@ -245,7 +245,7 @@ extension Overlay {
     /// The root stands for the base's root, with nothing changed.
     func resetRoot() throws {
         try update(
-            StagedNode(
+            OverlayEntry(
                 id: .root, kind: .directory, mode: 0o755, modified: Timestamp(seconds: 0, nanoseconds: 0), origin: .root
             ))
     }

@@ -116,7 +116,7 @@ package struct FileContent: Hashable, Sendable {
     }
 }
 
-/// An entry with the places of its inline blocks (none for a file with a block list, whose list has them).
+/// An entry with the locations of its inline blocks (none for a file with a block list, whose list has them).
 package struct LocatedEntry: Hashable, Sendable {
     package var entry: Entry
     package var extents: [Extent]

@@ -3,7 +3,7 @@ package import ProllyTree
 package enum BlockKind {}
 package enum ContentKind {}
 package enum CommitKind {}
-package enum MovementKind {}
+package enum RefUpdateKind {}
 package enum HookRecordKind {}
 
 /// SHA-256 of a block's plain bytes.
@@ -12,8 +12,8 @@ package typealias BlockID = Identifier<BlockKind>
 package typealias ContentID = Identifier<ContentKind>
 /// SHA-256 of a commit's JSON.
 package typealias CommitID = Identifier<CommitKind>
-/// SHA-256 of a movement's JSON.
-package typealias MovementID = Identifier<MovementKind>
+/// SHA-256 of a ref update's JSON.
+package typealias RefUpdateID = Identifier<RefUpdateKind>
 
 /// SHA-256 of the JSON that says what a hook did.
 package typealias HookRecordID = Identifier<HookRecordKind>

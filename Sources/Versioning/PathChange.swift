@@ -52,7 +52,7 @@ extension TreePath {
 }
 
 extension PathChange {
-    fileprivate init(item change: Change) throws(VersioningError) {
+    fileprivate init(item change: ItemChange) throws(VersioningError) {
         self.init(
             path: try TreePath(itemKey: change.key), old: try change.old.map(LocatedEntry.init(item:)),
             new: try change.new.map(LocatedEntry.init(item:)))

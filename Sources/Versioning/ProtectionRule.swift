@@ -19,7 +19,7 @@ package struct ProtectionRule: Hashable, Sendable, Codable {
         }
     }
 
-    package func refuses(_ operation: Movement.Operation) -> Bool {
+    package func refuses(_ operation: RefUpdate.Operation) -> Bool {
         switch operation {
         case .commit, .import, .cherryPick, .reset, .delete: true
         case .create, .merge, .fastForward, .revert, .protect, .approve, .withdraw: false

@@ -68,21 +68,26 @@ package struct RefState: Hashable, Sendable, Codable {
     package var format = 1
     /// Where the ref points; `nil` when it is deleted (a tombstone: ref objects are never removed).
     package var commit: CommitID?
-    /// The newest movement of this ref's chain.
-    package var movement: MovementID
+    /// The newest ref update of this ref's chain.
+    package var refUpdate: RefUpdateID
     /// Fresh and random in every write: tells a writer whose reply was lost that it was its own write that won, and
     /// makes every version of the object differ, so that a stale ETag never matches again.
     package var writeID: String
 
-    package init(commit: CommitID?, movement: MovementID, writeID: String) {
+    private enum CodingKeys: String, CodingKey {
+        case format, commit, writeID
+        case refUpdate = "movement"
+    }
+
+    package init(commit: CommitID?, refUpdate: RefUpdateID, writeID: String) {
         self.commit = commit
-        self.movement = movement
+        self.refUpdate = refUpdate
         self.writeID = writeID
     }
 }
 
 /// One recorded change of a ref. Each names the one before, so the newest proves the whole chain.
-package struct Movement: Hashable, Sendable, Codable {
+package struct RefUpdate: Hashable, Sendable, Codable {
     package enum Operation: String, Sendable, Codable {
         case create, commit, `import`, merge, fastForward = "fast-forward", delete, reset, revert
         case cherryPick = "cherry-pick"
@@ -98,15 +103,15 @@ package struct Movement: Hashable, Sendable, Codable {
     package var when: Timestamp
     package var operation: Operation
     package var why: String
-    package var previous: MovementID?
+    package var previous: RefUpdateID?
     /// The records of the hooks that let it pass, in order of hooks; absent when none had to.
     package var gates: [HookRecordID]?
-    /// The movements by which it was approved; absent when no approval was needed.
-    package var approvals: [MovementID]?
+    /// The ref updates by which it was approved; absent when no approval was needed.
+    package var approvals: [RefUpdateID]?
 
     package init(
         ref: String, old: CommitID?, new: CommitID?, who: String, when: Timestamp, operation: Operation, why: String,
-        previous: MovementID?, gates: [HookRecordID] = [], approvals: [MovementID] = []
+        previous: RefUpdateID?, gates: [HookRecordID] = [], approvals: [RefUpdateID] = []
     ) {
         self.ref = ref
         self.old = old
@@ -128,7 +133,7 @@ package enum RecordFault: Error, Hashable, Sendable {
     case newerFormat(Int)
 }
 
-/// The highest format of commits, refs and movements that this version reads.
+/// The highest format of commits, refs and ref updates that this version reads.
 package let recordFormat = 1
 
 /// The record's canonical bytes.

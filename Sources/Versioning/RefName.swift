@@ -1,4 +1,4 @@
-/// The name of a branch or tag, or of what a repository keeps with a chain of movements besides.
+/// The name of a branch or tag, or of what a repository keeps with a chain of ref updates besides.
 package struct RefName: Hashable, Sendable {
     package enum Kind: String, Sendable, CaseIterable {
         case branch = "heads"
@@ -26,7 +26,7 @@ package struct RefName: Hashable, Sendable {
     package static func branch(_ name: String) throws(RefNameFault) -> RefName { try RefName(.branch, name) }
     package static func tag(_ name: String) throws(RefNameFault) -> RefName { try RefName(.tag, name) }
 
-    /// `heads/main`: how movements and people name it apart from a tag of the same name.
+    /// `heads/main`: how ref updates and people name it apart from a tag of the same name.
     package var qualified: String { "\(kind.rawValue)/\(name)" }
 
     private static func fault(in name: String) -> String? {

@@ -5,7 +5,7 @@ package struct Revision: Hashable, Sendable {
         case parent(Int)
         /// `~N`: N times the first parent.
         case ancestor(Int)
-        /// `@{date}`: where the ref pointed at that time, from its movements.
+        /// `@{date}`: where the ref pointed at that time, from its ref updates.
         case at(String)
     }
 

@@ -141,7 +141,7 @@ extension WorkspaceFileSystem {
 extension SnapshotFileSystem {
     fileprivate func perform(_ request: ControlRequest, _ reader: ControlReader) throws -> ControlAnswer {
         guard request.verb == .order, let commit = request.commit, let count = request.files,
-            let ahead = request.aheadBytes, (0...OrderWindow.maximumFiles).contains(count)
+            let ahead = request.aheadBytes, (0...ReadPlanWindow.maximumFiles).contains(count)
         else { throw CommandFailure(message: "a read-only mount does not understand this request") }
         var files: [OrderedFile] = []
         files.reserveCapacity(count)
@@ -151,7 +151,7 @@ extension SnapshotFileSystem {
             }
             files += OrderedFile.decode(bytes)
         }
-        return ControlAnswer(aheadBytes: try fetchAhead(files, of: commit, aheadBytes: ahead))
+        return ControlAnswer(aheadBytes: try prefetch(files, of: commit, aheadBytes: ahead))
     }
 }
 
@@ -179,7 +179,7 @@ struct SnapshotMount {
     let socket: String
 
     /// Hands over an order; answers how far ahead the mount is going to fetch.
-    func fetchAhead(_ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64) throws -> UInt64 {
+    func prefetch(_ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64) throws -> UInt64 {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(files.count * OrderedFile.encodedBytes)
         for file in files { file.append(to: &bytes) }

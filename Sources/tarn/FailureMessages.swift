@@ -19,7 +19,7 @@ func describe(_ error: any Error) -> ErrorMessage? {
     case let error as FUSEServerError: words(error)
     case let fault as MirrorFault: words(fault)
     case let fault as PrefetchFault: words(fault)
-    case let refusal as OrderRefusal: words(refusal)
+    case let refusal as ReadPlanRefusal: words(refusal)
     default: message(of: error)
     }
 }
@@ -131,7 +131,7 @@ private func words(_ fault: PrefetchFault) -> ErrorMessage {
     }
 }
 
-private func words(_ refusal: OrderRefusal) -> ErrorMessage {
+private func words(_ refusal: ReadPlanRefusal) -> ErrorMessage {
     switch refusal {
     case .noOneCommit: ErrorMessage(message: "it does not show one commit, so it takes no order")
     case .anotherCommit(let id): ErrorMessage(message: "it shows commit \(id.hex.prefix(12))")

@@ -61,7 +61,8 @@ import Versioning
         let log = try repository.auditLog(ref: .main)
         for entry in log {
             #expect(
-                try repository.database.resolve("main@{\(entry.movement.when.rfc3339)}").commitID == entry.movement.new)
+                try repository.database.resolve("main@{\(entry.refUpdate.when.rfc3339)}").commitID
+                    == entry.refUpdate.new)
         }
     }
 

@@ -138,7 +138,7 @@ import Testing
         let server = try Self.server { _ in Self.after(500, Self.right) }
         let store = try scriptedStore(server)
         try warm(store)
-        var held: [RequestLimit.Place] = []
+        var held: [RequestLimit.Permit] = []
         for _ in 0..<store.pace.limit.current - 1 { held.append(try #require(store.pace.limit.takeIfFree())) }
         _ = try read(store, "slow")
         #expect(store.traffic?.hedges == 0)
@@ -156,16 +156,16 @@ import Testing
     }
 
     @Test func whatIsLateGoesByTheSize() {
-        var times = ReadTimes()
+        var times = LatencyTracker()
         #expect(times.lateMilliseconds(bytes: 1000) == nil)
-        for _ in 0..<ReadTimes.needed { times.note(10, bytes: 1000) }
-        #expect(times.lateMilliseconds(bytes: 1000) == ReadTimes.earliestMilliseconds)
-        for _ in 0..<ReadTimes.needed { times.note(100, bytes: 256 << 10) }
+        for _ in 0..<LatencyTracker.needed { times.note(10, bytes: 1000) }
+        #expect(times.lateMilliseconds(bytes: 1000) == LatencyTracker.earliestMilliseconds)
+        for _ in 0..<LatencyTracker.needed { times.note(100, bytes: 256 << 10) }
         #expect(times.lateMilliseconds(bytes: 256 << 10) == 300)
         // Of larger ones nothing is known yet: so much longer as they are larger.
         #expect(times.lateMilliseconds(bytes: 1 << 20) == 1200)
         #expect(times.lateMilliseconds(bytes: nil) == nil)
-        for _ in 0..<ReadTimes.kept { times.note(1000, bytes: 256 << 10) }
+        for _ in 0..<LatencyTracker.kept { times.note(1000, bytes: 256 << 10) }
         #expect(times.lateMilliseconds(bytes: 256 << 10) == 3000)
     }
 }

@@ -11,20 +11,20 @@ import Testing
     @Test func anOverloadHalvesTheLimitOnceAndNotBelowOne() throws {
         let limit = RequestLimit()
         var time = ContinuousClock.now
-        let places = try (0..<RequestLimit.first).map { _ in try #require(limit.take(waitingAtMost: 0)) }
+        let permits = try (0..<RequestLimit.first).map { _ in try #require(limit.take(waitingAtMost: 0)) }
         time += .seconds(10)
-        for place in places { limit.giveBack(place, .overloaded, at: time) }
+        for permit in permits { limit.giveBack(permit, .overloaded, at: time) }
         #expect(limit.current == 8 && limit.slowDowns == 1 && limit.inFlight == 0)
         #expect(limit.wasCut(within: 5, of: time + .seconds(4)) && !limit.wasCut(within: 5, of: time + .seconds(6)))
         // Within a second it is the same overload.
-        let soon = RequestLimit.Place(began: time + .seconds(0.1))
+        let soon = RequestLimit.Permit(began: time + .seconds(0.1))
         _ = limit.take(waitingAtMost: 0)
         limit.giveBack(soon, .overloaded, at: time + .seconds(0.5))
         #expect(limit.current == 8)
         for round in 1...6 {
             let began = time + .seconds(Double(round) * 2)
             _ = limit.take(waitingAtMost: 0)
-            limit.giveBack(RequestLimit.Place(began: began), .overloaded, at: began + .seconds(1.5))
+            limit.giveBack(RequestLimit.Permit(began: began), .overloaded, at: began + .seconds(1.5))
         }
         #expect(limit.current == 1)
     }
@@ -32,20 +32,20 @@ import Testing
     @Test func successesRaiseTheLimitByOneARoundAndOnlyWhileItIsUsed() throws {
         let limit = RequestLimit()
         for _ in 0..<1000 {
-            let place = try #require(limit.take(waitingAtMost: 0))
-            limit.giveBack(place, .answered)
+            let permit = try #require(limit.take(waitingAtMost: 0))
+            limit.giveBack(permit, .answered)
         }
         #expect(limit.current == RequestLimit.first)
-        var held: [RequestLimit.Place] = []
-        while let place = limit.takeIfFree() { held.append(place) }
+        var held: [RequestLimit.Permit] = []
+        while let permit = limit.takeIfFree() { held.append(permit) }
         for _ in 0..<RequestLimit.first + 1 {
             limit.giveBack(held.removeLast(), .answered)
-            while let place = limit.takeIfFree() { held.append(place) }
+            while let permit = limit.takeIfFree() { held.append(permit) }
         }
         #expect(limit.current == RequestLimit.first + 1)
         for _ in 0..<100_000 {
             limit.giveBack(held.removeLast(), .answered)
-            while let place = limit.takeIfFree() { held.append(place) }
+            while let permit = limit.takeIfFree() { held.append(permit) }
         }
         #expect(limit.current == RequestLimit.maximum && held.count == RequestLimit.maximum)
     }
@@ -59,9 +59,9 @@ import Testing
         for number in 0..<4 {
             group.enter()
             Thread.detachNewThread {
-                if let place = limit.take(waitingAtMost: 10_000) {
+                if let permit = limit.take(waitingAtMost: 10_000) {
                     order.append(number)
-                    limit.giveBack(place, .unknown)
+                    limit.giveBack(permit, .unknown)
                 }
                 group.leave()
             }
@@ -70,7 +70,7 @@ import Testing
         limit.giveBack(held.removeLast(), .unknown)
         group.wait()
         #expect(order.all == [0, 1, 2, 3])
-        for place in held { limit.giveBack(place, .unknown) }
+        for permit in held { limit.giveBack(permit, .unknown) }
         #expect(limit.inFlight == 0)
     }
 

@@ -77,7 +77,7 @@ import Versioning
         }
         #expect(try repository.protectionRules().rules.rules == [ProtectionRule(pattern: "release/*", approvals: 2)])
         let log = try repository.auditLog(ref: RefName(.rules, "protection"))
-        #expect(log.map(\.movement.operation) == [.protect, .protect, .protect])
+        #expect(log.map(\.refUpdate.operation) == [.protect, .protect, .protect])
         #expect(try repository.verifyAudit().findings.isEmpty)
         #expect(try change(.main, ["free": "again"]) == repository.head())
     }
@@ -108,8 +108,8 @@ import Versioning
         #expect(isRefused(), "the branch moved on")
         _ = try repository.reset(work, to: first, who: "w", why: "")
         _ = try merge("work")
-        let movement = try #require(repository.auditLog(ref: .main).first).movement
-        #expect(movement.operation == .merge && movement.approvals?.count == 2)
+        let refUpdate = try #require(repository.auditLog(ref: .main).first).refUpdate
+        #expect(refUpdate.operation == .merge && refUpdate.approvals?.count == 2)
         #expect(try repository.verifyAudit().findings.isEmpty)
     }
 
@@ -202,7 +202,7 @@ import Versioning
         #expect(try repository.head() == old)
         _ = try repository.reset(.main, to: new, who: "w", why: "undo")
         #expect(try repository.head() == new)
-        #expect(try repository.auditLog(ref: .main).prefix(2).map(\.movement.operation) == [.reset, .reset])
+        #expect(try repository.auditLog(ref: .main).prefix(2).map(\.refUpdate.operation) == [.reset, .reset])
     }
 
     @Test func blameNamesTheCommitThatLastChangedEachPath() throws {
@@ -231,7 +231,9 @@ import Versioning
             self.refuses = Mutex(refuses)
         }
 
-        func run(_ hooks: ApplicableHooks, for move: RefMove, in repository: Repository) throws -> [HookRecordID] {
+        func run(_ hooks: ApplicableHooks, for move: RefUpdateRequest, in repository: Repository) throws
+            -> [HookRecordID]
+        {
             asked.withLock { $0.append((hooks.event, hooks.hooks.map(\.name), move.new)) }
             let action = during.withLock { action in
                 defer { action = nil }
@@ -274,12 +276,12 @@ import Versioning
         #expect(asked.map(\.event) == ["pre-merge", "post-merge"])
         #expect(asked.map(\.hooks) == [["gate"], ["after"]])
         #expect(asked.allSatisfy { $0.commit == merged })
-        let movement = try #require(repository.auditLog(ref: .main).first).movement
-        #expect(movement.gates?.count == 1)
+        let refUpdate = try #require(repository.auditLog(ref: .main).first).refUpdate
+        #expect(refUpdate.gates?.count == 1)
         let report = try repository.verifyAudit()
         #expect(report.findings.isEmpty && report.hookRecords == 1)
         // The record is what the trail says it is, or it is found.
-        let gate = try #require(movement.gates?.first)
+        let gate = try #require(refUpdate.gates?.first)
         let key = "hooks/\(merged.hex)/\(gate.hex).json"
         let bytes = try store.get(key, range: nil, ifMatch: nil).bytes
         _ = try store.put(key, bytes + [32], .none)

@@ -58,7 +58,7 @@ import Versioning
         #expect(idle.refsMoved.isEmpty && idle.refsUnchanged == 3 && idle.nodes == 0 && idle.packs == 0)
         try repository.importing("c", "new")
         let second = try mirror(to: target)
-        #expect(second.commits == 1 && second.movements == 1 && second.packs == 1 && second.packBytes < 100)
+        #expect(second.commits == 1 && second.refUpdates == 1 && second.packs == 1 && second.packBytes < 100)
         try expectSame(target)
     }
 

@@ -156,7 +156,7 @@ import Versioning
         #expect(try Set(messages()) == Set(numbers.map { "file\($0)" } + ["Create the repository"]))
         #expect(try messages().count == 9)
         let audit = try repository.verifyAudit()
-        #expect(audit.findings.isEmpty && audit.movements == 9)
+        #expect(audit.findings.isEmpty && audit.refUpdates == 9)
         #expect(try repository.fsck(data: true).damage.isEmpty)
     }
 
@@ -182,7 +182,7 @@ import Versioning
         #expect(throws: ObjectDatabaseError.self) { try repository.database.liveRef(name) }
         #expect(throws: ObjectDatabaseError.self) { try repository.deleteRef(name, who: "b", why: "again") }
         try repository.createRef(name, at: head, who: "c", why: "3")
-        #expect(try repository.auditLog(ref: name).map(\.movement.operation) == [.create, .delete, .create])
+        #expect(try repository.auditLog(ref: name).map(\.refUpdate.operation) == [.create, .delete, .create])
         #expect(try repository.verifyAudit().findings.isEmpty)
         _ = try importing("a", into: repository, name)
         #expect(try messages(name).first == "a")

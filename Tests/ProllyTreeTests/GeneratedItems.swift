@@ -36,7 +36,7 @@ final class CountingStore: NodeStore {
         }
     }
 
-    func prepare(_ ids: [NodeID]) { prepared.withLock { $0 += ids } }
+    func prefetch(_ ids: [NodeID]) { prepared.withLock { $0 += ids } }
 
     func load(_ id: NodeID) throws(TreeError) -> Node {
         loads.withLock { $0 += 1 }

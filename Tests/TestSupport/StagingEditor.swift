@@ -21,7 +21,7 @@ package struct StagingEditor {
 
     /// The staged node of a path, made from the base (with the directories above it) if there is none; `nil` when there
     /// is nothing at the path.
-    package func stage(_ overlay: Overlay, _ path: TreePath) throws -> StagedNode? {
+    package func stage(_ overlay: Overlay, _ path: TreePath) throws -> OverlayEntry? {
         guard let parent = path.parent else { return try overlay.node(.root) }
         guard let directory = try stage(overlay, parent) else { return nil }
         switch try overlay.lookup(directory.id, path.name) {
@@ -32,7 +32,7 @@ package struct StagingEditor {
         guard let origin = directory.origin?.appending(path.name), let located = try base().entry(at: origin) else {
             return nil
         }
-        let node = try overlay.insert(StagedNode(copying: located, at: origin))
+        let node = try overlay.insert(OverlayEntry(copying: located, at: origin))
         try overlay.setName(directory.id, path.name, node.id)
         return node
     }
@@ -66,12 +66,12 @@ package struct StagingEditor {
     ) throws {
         let path = try TreePath(parsing: text)
         try workspace.write { overlay in
-            var node: StagedNode
+            var node: OverlayEntry
             if let known = try stage(overlay, path) {
                 node = known
             } else {
                 node = try add(
-                    overlay, path, StagedNode(kind: .file(StagedContent()), mode: 0o644, modified: now()))
+                    overlay, path, OverlayEntry(kind: .file(StagedContent()), mode: 0o644, modified: now()))
             }
             guard case .file(var content) = node.kind else { preconditionFailure("\(text) is no file") }
             let data = try content.writeTarget ?? overlay.nextDataFile()
@@ -89,11 +89,11 @@ package struct StagingEditor {
     package func makeDirectory(_ text: String) throws {
         let path = try TreePath(parsing: text)
         _ = try workspace.write { overlay in
-            try add(overlay, path, StagedNode(kind: .directory, mode: 0o755, modified: now()))
+            try add(overlay, path, OverlayEntry(kind: .directory, mode: 0o755, modified: now()))
         }
     }
 
-    private func add(_ overlay: Overlay, _ path: TreePath, _ node: StagedNode) throws -> StagedNode {
+    private func add(_ overlay: Overlay, _ path: TreePath, _ node: OverlayEntry) throws -> OverlayEntry {
         guard let parent = path.parent, let directory = try stage(overlay, parent) else {
             preconditionFailure("the directory of \(path) exists")
         }
@@ -128,7 +128,7 @@ package struct StagingEditor {
         }
     }
 
-    private func hide(_ overlay: Overlay, _ directory: StagedNode, _ name: [UInt8]) throws {
+    private func hide(_ overlay: Overlay, _ directory: OverlayEntry, _ name: [UInt8]) throws {
         if let origin = directory.origin, try base().entry(at: origin.appending(name)) != nil {
             try overlay.setName(directory.id, name, nil)
         } else {

@@ -120,7 +120,7 @@ import Versioning
             return .pass
         }
         let again = try reopen(counting, cache: cache)
-        try again.database.heedSweeps()
+        try again.database.refreshCacheTrust()
         _ = try again.database.tree(again.database.commit(again.head()).tree).count()
         #expect(gets.withLock { $0 > 0 } == isUnderWay)
     }

@@ -7,12 +7,12 @@ package import Versioning
 /// SHA-256.
 package final class BlockReader: Sendable {
     private let store: any ObjectStore
-    private let moves: PackMoves
+    private let moves: PackForwarding
     package let cache: BlockCache?
 
     init(store: any ObjectStore, cache: BlockCache?) {
         self.store = store
-        moves = PackMoves(store: store)
+        moves = PackForwarding(store: store)
         self.cache = cache
     }
 

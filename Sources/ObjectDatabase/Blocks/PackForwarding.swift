@@ -7,7 +7,7 @@ package import Versioning
 /// `moved/<xx>/<pack>`: where blocks of a pack are found since repacking, or an upload of the same node, replaced their
 /// places. Written before any node names the new places, only added to and never removed, so that whoever knows only an
 /// old place of a block finds the new one.
-package struct PackMove: Codable {
+package struct PackForwardingRecord: Codable {
     package var format = 1
     package var when: Timestamp
     /// Offsets in the old pack, ascending.
@@ -32,7 +32,7 @@ package struct PackMove: Codable {
 }
 
 /// The moves of a repository's packs, read when they are needed.
-package final class PackMoves: Sendable {
+package final class PackForwarding: Sendable {
     private struct State {
         var moves: [PackID: [UInt64: Extent]] = [:]
         /// Packs that moved, by the store's time; `nil` until they are listed.
@@ -97,7 +97,8 @@ package final class PackMoves: Sendable {
         let key = ObjectKeys.moved(extent.pack)
         let object = try store.find(key)
         if object == nil, !remembersAbsence { return nil }
-        let places = try object.map { try (decodeObject($0.bytes, key: key) as PackMove).decoded(key: key) } ?? [:]
+        let places =
+            try object.map { try (decodeObject($0.bytes, key: key) as PackForwardingRecord).decoded(key: key) } ?? [:]
         state.withLock { state in
             if state.moves.count >= Self.limit { state.moves = [:] }
             state.moves[extent.pack] = places

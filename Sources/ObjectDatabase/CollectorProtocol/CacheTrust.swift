@@ -4,7 +4,7 @@ import Versioning
 
 /// Copies of nodes and lists that this host has kept may name packs that are gone: a sweep may have deleted the object,
 /// and somebody made it again in other packs since (docs/design/011).
-extension SweepNotices {
+extension SweepJournal {
     /// How far two hosts' clocks may be apart.
     static let clockDifferenceSeconds: Int64 = 3600
 
@@ -20,16 +20,16 @@ extension SweepNotices {
     }
 }
 
-extension SweepNotices.Run {
+extension SweepJournal.Run {
     /// When a run that broke off had ended, by the last life it showed; `nil` while it may still go on.
     fileprivate func endAfterSilence(present: Int64) -> Int64? {
-        let end = (alive ?? began).seconds + Int64(SweepNotices.deadAfterMilliseconds / 1000)
-        return end + SweepNotices.clockDifferenceSeconds < present ? end : nil
+        let end = (alive ?? began).seconds + Int64(SweepJournal.deadAfterMilliseconds / 1000)
+        return end + SweepJournal.clockDifferenceSeconds < present ? end : nil
     }
 }
 
 /// Which copies a repository object believes.
-struct CopyTrust {
+struct CacheTrust {
     /// Since when they were kept; `nil`: nobody has asked yet, or there was no sweep.
     fileprivate var from: Int64?
     /// See `ObjectDatabase.cacheTrustEpoch`.
@@ -38,27 +38,27 @@ struct CopyTrust {
 
 extension ObjectDatabase {
     /// Raised with every sweep that is heard of: whoever publishes compares it with what it was when they began to read.
-    package var cacheTrustEpoch: Int { copyTrust.withLock { $0.epoch } }
+    package var cacheTrustEpoch: Int { cacheTrust.withLock { $0.epoch } }
 
     /// From now on no copy of a node or list is believed that a sweep so far may have made stale. One GET.
     ///
     /// - Returns: whether there was a sweep since it was last asked for.
     @discardableResult
-    package func heedSweeps() throws -> Bool {
-        heed(try SweepNotices.load(from: store))
+    package func refreshCacheTrust() throws -> Bool {
+        refreshCacheTrust(try SweepJournal.load(from: store))
     }
 
     @discardableResult
-    func heed(_ notices: SweepNotices?) -> Bool {
+    func refreshCacheTrust(_ notices: SweepJournal?) -> Bool {
         guard let from = notices?.copiesTrustedFrom(present: now().seconds) else { return false }
-        return copyTrust.withLock { trust in
+        return cacheTrust.withLock { trust in
             // An older answer may come later; only the end of a sweep that was under way lowers it.
             if let known = trust.from, known == from || (from < known && known != .max) { return false }
             trust.from = from
             trust.epoch += 1
             cache?.distrustObjects(keptBefore: from)
-            nodes.forgetCopies()
-            lists.forgetCopies()
+            nodes.dropCached()
+            lists.dropCached()
             return true
         }
     }
@@ -72,7 +72,7 @@ extension ObjectDatabase {
         do {
             return try body()
         } catch ObjectDatabaseError.missingObject {
-            try heedSweeps()
+            try refreshCacheTrust()
             forgetting()
             return try body()
         }

@@ -7,7 +7,7 @@ import Versioning
 /// The same node may be uploaded again with its blocks in other packs. The old packs are then named by nobody, and are
 /// collected; but others may know only the old places (a cache, a writer under way). So before a place is replaced, a
 /// note leads from it to the new one (`moved/`).
-struct Placing {
+struct LocationRewriter {
     let store: any ObjectStore
 
     /// - Parameter existing: the places that an encoded object names.
@@ -18,7 +18,7 @@ struct Placing {
     ) throws -> [UInt8] {
         let object = try encode(new)
         if try store.swap(key, from: nil, to: object) { return object }
-        let moves = PackMoves(store: store, remembersAbsence: true)
+        let moves = PackForwarding(store: store, remembersAbsence: true)
         let written: [UInt8]? = try CompareAndSwapLoop.run {
             guard let found = try store.find(key) else {
                 return try store.swap(key, from: nil, to: object) ? object : nil
@@ -59,10 +59,11 @@ struct Placing {
         try store.update(key) { found in
             var all = places
             if let found {
-                let known: PackMove = try decodeObject(found.bytes, key: key)
+                let known: PackForwardingRecord = try decodeObject(found.bytes, key: key)
                 all.merge(try known.decoded(key: key)) { _, old in old }
             }
-            let move = PackMove(when: now(), blocks: all.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+            let move = PackForwardingRecord(
+                when: now(), blocks: all.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
             return encodeRecord(move)
         }
     }

@@ -5,7 +5,7 @@ package import Versioning
 
 /// `gc/sweeps.json`: runs of the garbage collector that delete, or have deleted lately, objects which are named by their
 /// content. A writer may put such an object again at the same moment, so it looks here before it relies on it.
-package struct SweepNotices: Codable {
+package struct SweepJournal: Codable {
     package struct Run: Codable {
         package var id: String
         package var began: Timestamp
@@ -39,11 +39,11 @@ package struct SweepNotices: Codable {
     }
 
     /// The journal as it is; `nil` before the first sweep.
-    package static func load(from store: any ObjectStore) throws -> SweepNotices? {
+    package static func load(from store: any ObjectStore) throws -> SweepJournal? {
         try store.find(ObjectKeys.sweeps).map { try decode($0.bytes) }
     }
 
-    private static func decode(_ bytes: [UInt8]) throws(ObjectDatabaseError) -> SweepNotices {
+    private static func decode(_ bytes: [UInt8]) throws(ObjectDatabaseError) -> SweepJournal {
         try decodeObject(bytes, key: ObjectKeys.sweeps)
     }
 
@@ -64,9 +64,9 @@ package struct SweepNotices: Codable {
     }
 
     /// Changes the object by compare-and-swap.
-    package static func update(in store: any ObjectStore, _ body: (inout SweepNotices) -> Void) throws {
+    package static func update(in store: any ObjectStore, _ body: (inout SweepJournal) -> Void) throws {
         try store.update(ObjectKeys.sweeps) { found in
-            var journal = try found.map { try decode($0.bytes) } ?? SweepNotices()
+            var journal = try found.map { try decode($0.bytes) } ?? SweepJournal()
             body(&journal)
             return encodeRecord(journal)
         }

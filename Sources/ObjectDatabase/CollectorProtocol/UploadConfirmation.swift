@@ -14,7 +14,7 @@ final class UploadConfirmation: Sendable {
         var isBusy = false
         var lastConfirmed: Timestamp?
         /// What each run deletes.
-        var doomed: [String: Set<NodeID>] = [:]
+        var deletionPlan: [String: Set<NodeID>] = [:]
     }
 
     private let state = Monitor(State())
@@ -49,33 +49,35 @@ final class UploadConfirmation: Sendable {
     ) throws {
         var handled: Set<String> = []
         while true {
-            let notices = try SweepNotices.load(from: database.store)
-            database.heed(notices)
+            let notices = try SweepJournal.load(from: database.store)
+            database.refreshCacheTrust(notices)
             let unhandled = (notices?.runs ?? []).filter { run in
                 guard !handled.contains(run.id) else { return false }
                 guard let ended = run.ended, let last else { return true }
-                return ended.seconds + SweepNotices.clockDifferenceSeconds > last.seconds
+                return ended.seconds + SweepJournal.clockDifferenceSeconds > last.seconds
             }
             if unhandled.isEmpty { return }
             for run in unhandled {
-                let doomed = try doomed(by: run, database)
-                let hitNodes = nodes.values.filter { doomed.contains($0.id) }
-                let hitLists = lists.values.filter { doomed.contains(NodeID(sameBytesAs: $0.contentID)) }
+                let deletionPlan = try deletionPlan(by: run, database)
+                let hitNodes = nodes.values.filter { deletionPlan.contains($0.id) }
+                let hitLists = lists.values.filter { deletionPlan.contains(NodeID(sameBytesAs: $0.contentID)) }
                 handled.insert(run.id)
                 if hitNodes.isEmpty, hitLists.isEmpty { continue }
-                try SweepNotices.waitForEnd(of: run, in: database.store)
+                try SweepJournal.waitForEnd(of: run, in: database.store)
                 for node in hitNodes { try database.nodes.put(node) }
                 for list in hitLists { try database.lists.put(list) }
             }
         }
     }
 
-    private func doomed(by run: SweepNotices.Run, _ database: ObjectDatabase) throws -> Set<NodeID> {
-        if let known = state.update({ $0.doomed[run.id] }) { return known }
+    private func deletionPlan(by run: SweepJournal.Run, _ database: ObjectDatabase) throws -> Set<NodeID> {
+        if let known = state.update({ $0.deletionPlan[run.id] }) { return known }
         var ids: Set<NodeID> = []
         for page in 0..<run.pages {
             // Pages go only long after their run has ended.
-            guard let object = try database.store.find(ObjectKeys.doomed(run: run.id, page: page)) else { continue }
+            guard let object = try database.store.find(ObjectKeys.deletionPlan(run: run.id, page: page)) else {
+                continue
+            }
             object.bytes.withUnsafeBytes { raw in
                 for start in stride(from: 0, to: raw.count - NodeID.byteCount + 1, by: NodeID.byteCount) {
                     ids.insert(NodeID(raw: UnsafeRawBufferPointer(rebasing: raw[start..<start + NodeID.byteCount])))
@@ -83,8 +85,8 @@ final class UploadConfirmation: Sendable {
             }
         }
         state.update { state in
-            if state.doomed.count >= 4 { state.doomed = [:] }
-            state.doomed[run.id] = ids
+            if state.deletionPlan.count >= 4 { state.deletionPlan = [:] }
+            state.deletionPlan[run.id] = ids
         }
         return ids
     }

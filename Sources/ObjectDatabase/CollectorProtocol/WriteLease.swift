@@ -144,7 +144,7 @@ extension ObjectDatabase {
     /// Runs `body`, which uploads objects and refers to what `commits` and `trees` reach, safe from the garbage
     /// collector. Throws `.collected` when the data of one of the commits is gone or about to go.
     ///
-    /// - Parameter copiesPlaces: `body` takes places of blocks from nodes and lists, and publishes them.
+    /// - Parameter copiesPlaces: `body` takes locations of blocks from nodes and lists, and publishes them.
     package func writing<Result>(
         on commits: [(id: CommitID, tree: NodeID)], trees: [NodeID] = [], copiesPlaces: Bool = true,
         _ body: () throws -> Result
@@ -154,7 +154,7 @@ extension ObjectDatabase {
         defer { writeLease.release(self) }
         // After the lease: either the collector sees it, or we see the collector's record.
         for commit in commits { try refuseIfCollected(commit.id, tree: commit.tree) }
-        if copiesPlaces { try heedSweeps() }
+        if copiesPlaces { try refreshCacheTrust() }
         return try body()
     }
 }

@@ -68,14 +68,14 @@ package final class FileIngest<Token: Sendable>: Sendable {
     }
 
     private let output = Mutex(Output())
-    private let sink: Mutex<BlockSink>
+    private let sink: Mutex<PackPlacer>
     private let known: [BlockID: Extent]
     private let pipeline: Mutex<OrderedPipeline<Piece>?> = Mutex(nil)
     private let batch = Mutex<(files: [(producer: Producer, earlier: Earlier)], bytes: UInt64)>(([], 0))
     private let complete: Completion
 
     /// Called with the ingest itself (for `settle`), the file's token and blocks, and the totals so far.
-    package typealias Completion = @Sendable (FileIngest, Token, BlockList, BlockSink.Totals) throws -> Void
+    package typealias Completion = @Sendable (FileIngest, Token, BlockList, PackPlacer.Totals) throws -> Void
 
     /// Small files are handed to a worker together up to this many bytes or files.
     private static var batchBytes: UInt64 { 4 << 20 }
@@ -93,7 +93,7 @@ package final class FileIngest<Token: Sendable>: Sendable {
         complete: @escaping Completion
     ) {
         self.known = known
-        sink = Mutex(BlockSink(database: database, known: known))
+        sink = Mutex(PackPlacer(database: database, known: known))
         self.complete = complete
         let started = OrderedPipeline<Piece>(threads: Self.workers, limit: Self.workers * 4) { [weak self] piece in
             try self?.consume(piece)

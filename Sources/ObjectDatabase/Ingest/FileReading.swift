@@ -10,36 +10,36 @@ package protocol ByteSource {
     /// The length of the run of zeros known to begin at `offset` (a hole of a sparse file); 0 when there is none.
     func holeLength(at offset: UInt64) -> UInt64
     /// Bytes, at least one, that will be read soon: a source that has to wait for them may begin to fetch them. Does not block for long.
-    func expect(_ range: Range<UInt64>)
+    func prefetch(_ range: Range<UInt64>)
 }
 
 extension ByteSource {
-    package func expect(_ range: Range<UInt64>) {}
+    package func prefetch(_ range: Range<UInt64>) {}
 }
 
 /// `SEEK_DATA` of lseek(2), which Glibc's header hides behind _GNU_SOURCE.
 private let seekData: Int32 = 3
 
 /// An open local file.
-package struct LocalFile: ByteSource {
+package struct SourceFile: ByteSource {
     package let descriptor: Int32
     package let path: [UInt8]
     package let sizeBytes: UInt64
 
-    package static func withOpen<Result>(_ path: [UInt8], _ body: (LocalFile) throws -> Result) throws -> Result {
+    package static func withOpen<Result>(_ path: [UInt8], _ body: (SourceFile) throws -> Result) throws -> Result {
         let descriptor = withCPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) }
         guard descriptor >= 0 else { throw localFailure(printableName(path)) }
         defer { close(descriptor) }
         var info = stat()
         guard fstat(descriptor, &info) == 0 else { throw localFailure(printableName(path)) }
-        return try body(LocalFile(descriptor: descriptor, path: path, sizeBytes: UInt64(info.st_size)))
+        return try body(SourceFile(descriptor: descriptor, path: path, sizeBytes: UInt64(info.st_size)))
     }
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws {
         try readFully(descriptor, at: offset, into: buffer, path: path)
     }
 
-    package func expect(_ range: Range<UInt64>) {
+    package func prefetch(_ range: Range<UInt64>) {
         _ = posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_WILLNEED)
     }
 
@@ -116,7 +116,7 @@ package func cutBlocks(
             try source.read(at: position, into: free)
             end += wanted
             let next = position + UInt64(wanted)
-            if next < source.sizeBytes { source.expect(next..<min(next + UInt64(stepBytes), source.sizeBytes)) }
+            if next < source.sizeBytes { source.prefetch(next..<min(next + UInt64(stepBytes), source.sizeBytes)) }
             length = windows.current.cut(begin..<end)
         }
         if try !body(offset, length, BlockBytes(windows.current, begin..<begin + length)) { return }

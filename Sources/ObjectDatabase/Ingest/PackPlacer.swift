@@ -5,7 +5,7 @@ package import Versioning
 ///
 /// What counts as known is only what a reachable commit references or what this very session has uploaded, never what a
 /// HEAD finds in the bucket: that may be about to be collected. Owned by one consumer at a time.
-package final class BlockSink {
+package final class PackPlacer {
     private let database: ObjectDatabase
     private let uploads: UploadQueue
     private let spares = SpareParts()

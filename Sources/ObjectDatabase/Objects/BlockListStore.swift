@@ -53,7 +53,7 @@ package final class BlockListStore: Sendable {
 
     private let cacheSalt: UInt64
 
-    /// - Parameter cacheSalt: as for `RepositoryNodeStore`.
+    /// - Parameter cacheSalt: as for `TreeNodeStore`.
     init(store: any ObjectStore, diskCache: BlockCache?, cacheSalt: UInt64) {
         self.store = store
         self.cacheSalt = cacheSalt
@@ -94,7 +94,7 @@ package final class BlockListStore: Sendable {
     }
 
     /// What is in memory is read again, from the cache or the bucket. Lists that were saved here are right.
-    func forgetCopies() {
+    func dropCached() {
         state.withLock { state in
             state.epoch += 1
             state.maps = [:]
@@ -142,7 +142,7 @@ package final class BlockListStore: Sendable {
     /// Uploads a list now.
     package func put(_ list: BlockList) throws {
         let id = list.contentID
-        let stored = try Placing(store: store).put(ObjectKeys.list(id), list.extents) { bytes in
+        let stored = try LocationRewriter(store: store).put(ObjectKeys.list(id), list.extents) { bytes in
             // A damaged object is replaced.
             guard let object = try? TwoPartObject(decoding: bytes, kind: .blockList, id: id) else { return nil }
             return try? BlockList(logical: object.logical, location: object.location).extents

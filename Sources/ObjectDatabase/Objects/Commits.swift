@@ -21,17 +21,17 @@ extension ObjectDatabase {
         return id
     }
 
-    package func movement(_ id: MovementID) throws -> Movement {
-        if let known = history.withLock({ $0.movements[id] }) { return known }
-        let movement: Movement = try record(ObjectKeys.movement(id), id: id)
-        history.withLock { $0.note(movement, id) }
-        return movement
+    package func refUpdate(_ id: RefUpdateID) throws -> RefUpdate {
+        if let known = history.withLock({ $0.refUpdates[id] }) { return known }
+        let refUpdate: RefUpdate = try record(ObjectKeys.refUpdate(id), id: id)
+        history.withLock { $0.note(refUpdate, id) }
+        return refUpdate
     }
 
-    package func saveMovement(_ movement: Movement) throws -> MovementID {
-        let bytes = encodeRecord(movement)
-        let id = MovementID(hashing: bytes)
-        _ = try store.put(ObjectKeys.movement(id), bytes, .none)
+    package func saveRefUpdate(_ refUpdate: RefUpdate) throws -> RefUpdateID {
+        let bytes = encodeRecord(refUpdate)
+        let id = RefUpdateID(hashing: bytes)
+        _ = try store.put(ObjectKeys.refUpdate(id), bytes, .none)
         try signRecord(bytes, id: id.hex)
         return id
     }
@@ -69,10 +69,10 @@ extension ObjectDatabase {
     }
 }
 
-/// Commits and movements that were read and verified: they never change.
+/// Commits and ref updates that were read and verified: they never change.
 struct KnownHistory: Sendable {
     private(set) var commits: [CommitID: Commit] = [:]
-    private(set) var movements: [MovementID: Movement] = [:]
+    private(set) var refUpdates: [RefUpdateID: RefUpdate] = [:]
 
     private static let limit = 16_384
 
@@ -81,8 +81,8 @@ struct KnownHistory: Sendable {
         commits[id] = commit
     }
 
-    mutating func note(_ movement: Movement, _ id: MovementID) {
-        if movements.count >= Self.limit { movements = [:] }
-        movements[id] = movement
+    mutating func note(_ refUpdate: RefUpdate, _ id: RefUpdateID) {
+        if refUpdates.count >= Self.limit { refUpdates = [:] }
+        refUpdates[id] = refUpdate
     }
 }

@@ -5,7 +5,7 @@ package import Versioning
 package enum ObjectKeys {
     package static let config = "tarn.json"
     package static let commits = "commits/"
-    package static let movements = "movements/"
+    package static let refUpdates = "movements/"
     package static let trees = "trees/"
     package static let packs = "packs/"
     package static let lists = "lists/"
@@ -17,14 +17,14 @@ package enum ObjectKeys {
     package static let moved = "moved/"
     package static let retention = "retention.json"
     package static let sweeps = "gc/sweeps.json"
-    package static let doomed = "gc/doomed/"
+    package static let deletionPlan = "gc/doomed/"
     package static let clock = "gc/clock"
 
     package static func collected(_ tree: NodeID) -> String { collected + tree.hex }
     package static func moved(_ id: PackID) -> String { "moved/\(id.hex.prefix(2))/\(id.hex)" }
-    package static func doomed(run: String, page: Int) -> String { "\(doomed)\(run)/\(page)" }
+    package static func deletionPlan(run: String, page: Int) -> String { "\(deletionPlan)\(run)/\(page)" }
     package static func commit(_ id: CommitID) -> String { commits + id.hex }
-    package static func movement(_ id: MovementID) -> String { movements + id.hex }
+    package static func refUpdate(_ id: RefUpdateID) -> String { refUpdates + id.hex }
     package static func node(_ id: NodeID) -> String { "trees/\(id.hex.prefix(2))/\(id.hex)" }
     package static func list(_ id: ContentID) -> String { "lists/\(id.hex.prefix(2))/\(id.hex)" }
     package static func hookRecord(_ commit: CommitID, _ id: HookRecordID) -> String {

@@ -2,7 +2,7 @@ import ObjectStorage
 import ProllyTree
 import Versioning
 
-/// Signs commits and movements as they are made.
+/// Signs commits and ref updates as they are made.
 package protocol RecordSigner: Sendable {
     /// The signature over exactly these bytes. Blocks.
     func sign(_ record: [UInt8]) throws -> [UInt8]
@@ -17,7 +17,7 @@ package protocol SignatureVerifier: Sendable {
 extension ObjectDatabase {
     private static let maximumSignatures = 100
 
-    /// Signs a commit's or a movement's bytes, if this program was given a key.
+    /// Signs a commit's or a ref update's bytes, if this program was given a key.
     func signRecord(_ bytes: [UInt8], id: String) throws {
         guard let signer else { return }
         let signature = try signer.sign(bytes)

@@ -7,13 +7,13 @@ package import Versioning
 package struct RefSnapshot: Sendable {
     package let name: RefName
     package let state: RefState
-    package let movement: Movement
+    package let newestUpdate: RefUpdate
     package let etag: ETag
 
-    package init(name: RefName, state: RefState, movement: Movement, etag: ETag) {
+    package init(name: RefName, state: RefState, newestUpdate: RefUpdate, etag: ETag) {
         self.name = name
         self.state = state
-        self.movement = movement
+        self.newestUpdate = newestUpdate
         self.etag = etag
     }
 
@@ -22,18 +22,18 @@ package struct RefSnapshot: Sendable {
 }
 
 extension ObjectDatabase {
-    /// The ref, deleted or not; `nil` when it never was. The ref object, its movement and their agreement are checked.
+    /// The ref, deleted or not; `nil` when it never was. The ref object, its ref update and their agreement are checked.
     package func readRef(_ name: RefName) throws -> RefSnapshot? {
         try refState(name).map { try checked(name, $0.state, $0.etag) }
     }
 
     private func checked(_ name: RefName, _ state: RefState, _ etag: ETag) throws -> RefSnapshot {
-        let movement = try movement(state.movement)
-        guard movement.ref == name.qualified, movement.new == state.commit else {
+        let refUpdate = try refUpdate(state.refUpdate)
+        guard refUpdate.ref == name.qualified, refUpdate.new == state.commit else {
             throw ObjectDatabaseError.corrupt(
-                object: ObjectKeys.ref(name), reason: "it does not agree with its newest movement \(state.movement)")
+                object: ObjectKeys.ref(name), reason: "it does not agree with its newest ref update \(state.refUpdate)")
         }
-        return RefSnapshot(name: name, state: state, movement: movement, etag: etag)
+        return RefSnapshot(name: name, state: state, newestUpdate: refUpdate, etag: etag)
     }
 
     private func refState(_ name: RefName) throws -> (state: RefState, etag: ETag)? {
@@ -48,7 +48,7 @@ extension ObjectDatabase {
 
     /// The commit that a ref points to; `nil` when the ref is deleted or never was. For whoever only reads: one GET, since
     /// an id that was damaged names no commit (`readRef` tells more damage, for whoever moves it). That there is none is believed
-    /// only when the newest movement says so, too.
+    /// only when the newest ref update says so, too.
     package func head(of name: RefName) throws -> CommitID? {
         guard let (state, etag) = try refState(name) else { return nil }
         return try state.commit ?? checked(name, state, etag).commit
@@ -86,14 +86,14 @@ extension ObjectDatabase {
         try listKeys(ObjectKeys.refs(kind)).compactMap { ObjectKeys.refName(kind, key: $0.key) }
     }
 
-    /// Calls `body` with the movements of a ref, newest first, until it answers false.
-    package func forEachMovement(
-        of snapshot: RefSnapshot, _ body: (MovementID, Movement) throws -> Bool
+    /// Calls `body` with the ref updates of a ref, newest first, until it answers false.
+    package func forEachRefUpdate(
+        of snapshot: RefSnapshot, _ body: (RefUpdateID, RefUpdate) throws -> Bool
     ) throws {
-        var next: (MovementID, Movement)? = (snapshot.state.movement, snapshot.movement)
-        while let (id, movement) = next {
-            if try !body(id, movement) { return }
-            next = try movement.previous.map { ($0, try self.movement($0)) }
+        var next: (RefUpdateID, RefUpdate)? = (snapshot.state.refUpdate, snapshot.newestUpdate)
+        while let (id, refUpdate) = next {
+            if try !body(id, refUpdate) { return }
+            next = try refUpdate.previous.map { ($0, try self.refUpdate($0)) }
         }
     }
 }

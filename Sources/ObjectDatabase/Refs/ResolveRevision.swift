@@ -77,14 +77,14 @@ extension ObjectDatabase {
         return parents[number - 1]
     }
 
-    /// Where the ref pointed at `time`: the newest movement that is not later.
+    /// Where the ref pointed at `time`: the newest ref update that is not later.
     private func commit(of ref: RefName, at time: Timestamp, _ text: String) throws -> CommitID {
         var found: CommitID?
         var first: Timestamp?
-        try forEachMovement(of: liveRef(ref).snapshot) { _, movement in
-            first = movement.when
-            guard movement.when <= time else { return true }
-            found = movement.new
+        try forEachRefUpdate(of: liveRef(ref).snapshot) { _, refUpdate in
+            first = refUpdate.when
+            guard refUpdate.when <= time else { return true }
+            found = refUpdate.new
             return false
         }
         if let found { return found }

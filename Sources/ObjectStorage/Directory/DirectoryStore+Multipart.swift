@@ -19,7 +19,7 @@ final class StagedUpload: Sendable {
         var early: (number: Int, size: Int, file: StagedFile)?
     }
 
-    private enum Place {
+    private enum PartSlot {
         case object(StagedFile, offset: UInt64)
         case early(StagedFile)
     }
@@ -41,9 +41,9 @@ final class StagedUpload: Sendable {
         return Self.part(number, body.count)
     }
 
-    private func place(_ number: Int, size: Int) throws(StoreError) -> Place {
+    private func place(_ number: Int, size: Int) throws(StoreError) -> PartSlot {
         let spare = try needsSpare(number) ? StagedFile(in: store) : nil
-        let place: Result<Place, StoreError> = state.withLock { state in
+        let place: Result<PartSlot, StoreError> = state.withLock { state in
             guard let object = state.object else { return .failure(.notFound(key: key)) }
             if state.partSizeBytes == nil {
                 if number == 1 {

@@ -3,7 +3,7 @@ import Synchronization
 
 /// How many requests a store is sent at once: additive increase, multiplicative decrease. Starts at 16; grows by one for
 /// each round of successes while all of it is used, up to 64; is halved, down to 1, when the store says or shows that it
-/// is too much. Whoever comes when all places are taken waits in line.
+/// is too much. Whoever comes when all permits are taken waits in line.
 ///
 /// Source: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance", 1989.
 final class RequestLimit: Sendable {
@@ -13,7 +13,7 @@ final class RequestLimit: Sendable {
     static let quietSeconds = 1.0
 
     /// Leave to have one request under way.
-    struct Place: Sendable {
+    struct Permit: Sendable {
         let began: ContinuousClock.Instant
     }
 
@@ -51,8 +51,8 @@ final class RequestLimit: Sendable {
         state.withLock { $0.lastCut.map { $0.duration(to: now) < .seconds(seconds) } ?? false }
     }
 
-    /// Waits in line for a place; `nil` when none came in time.
-    func take(waitingAtMost milliseconds: Int) -> Place? {
+    /// Waits in line for a permit; `nil` when none came in time.
+    func take(waitingAtMost milliseconds: Int) -> Permit? {
         let waiter: Waiter? = state.withLock { state in
             if state.waiting.isEmpty, !state.isFull {
                 state.inFlight += 1
@@ -62,32 +62,32 @@ final class RequestLimit: Sendable {
             state.waiting.append(waiter)
             return waiter
         }
-        guard let waiter else { return Place(began: .now) }
-        if waiter.granted.wait(timeout: .now() + .milliseconds(milliseconds)) == .success { return Place(began: .now) }
-        // Who is not in line any more was granted the place at the last moment.
+        guard let waiter else { return Permit(began: .now) }
+        if waiter.granted.wait(timeout: .now() + .milliseconds(milliseconds)) == .success { return Permit(began: .now) }
+        // Who is not in line any more was granted the permit at the last moment.
         let isGranted = state.withLock { state in
             guard let index = state.waiting.firstIndex(where: { $0 === waiter }) else { return true }
             state.waiting.remove(at: index)
             return false
         }
-        return isGranted ? Place(began: .now) : nil
+        return isGranted ? Permit(began: .now) : nil
     }
 
-    /// A place that is free now and that nobody waits for.
-    func takeIfFree() -> Place? {
+    /// A permit that is free now and that nobody waits for.
+    func takeIfFree() -> Permit? {
         state.withLock { state in
             guard state.waiting.isEmpty, !state.isFull else { return nil }
             state.inFlight += 1
-            return Place(began: .now)
+            return Permit(began: .now)
         }
     }
 
-    func giveBack(_ place: Place, _ outcome: Outcome, at now: ContinuousClock.Instant = .now) {
+    func giveBack(_ permit: Permit, _ outcome: Outcome, at now: ContinuousClock.Instant = .now) {
         state.withLock { state in
             switch outcome {
             case .answered where state.isFull:
                 state.limit = min(Double(Self.maximum), state.limit + 1 / state.limit)
-            case .overloaded where state.lastCut.map({ mayCut(place, now, after: $0) }) ?? true:
+            case .overloaded where state.lastCut.map({ mayCut(permit, now, after: $0) }) ?? true:
                 state.limit = max(1, state.limit / 2)
                 state.lastCut = now
                 state.slowDowns += 1
@@ -103,7 +103,7 @@ final class RequestLimit: Sendable {
     }
 
     /// What was sent before the last cut tells of the same overload.
-    private func mayCut(_ place: Place, _ now: ContinuousClock.Instant, after last: ContinuousClock.Instant) -> Bool {
-        place.began > last && last.duration(to: now) >= .seconds(Self.quietSeconds)
+    private func mayCut(_ permit: Permit, _ now: ContinuousClock.Instant, after last: ContinuousClock.Instant) -> Bool {
+        permit.began > last && last.duration(to: now) >= .seconds(Self.quietSeconds)
     }
 }

@@ -11,7 +11,7 @@ package final class S3Store: ObjectStore {
     let client: HTTPClient
     let credentials: CredentialProvider
     /// How many requests are under way at once, and which reads are sent twice.
-    let pace: StoreTraffic
+    let pace: RequestPacer
     /// What the server has taught: its region, and how far its clock is ahead of ours in seconds.
     let learned: Mutex<Learned>
 
@@ -22,7 +22,7 @@ package final class S3Store: ObjectStore {
 
     init(
         _ configuration: S3Configuration, client: HTTPClient, credentials: CredentialProvider,
-        pace: StoreTraffic = StoreTraffic()
+        pace: RequestPacer = RequestPacer()
     ) {
         self.configuration = configuration
         self.pace = pace
@@ -41,7 +41,7 @@ package final class S3Store: ObjectStore {
     }
 
     package var quirks: S3Quirks { configuration.quirks }
-    package var traffic: TrafficMetrics? { pace.metrics }
+    package var traffic: PacerMetrics? { pace.metrics }
 
     package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         if let range, range.isEmpty { return try emptyRange(key, at: range.lowerBound, ifMatch: ifMatch) }

@@ -89,7 +89,7 @@ private struct StagedSummary {
     }
 
     /// What a node at a path is, if it is no rename; `nil` when only a directory's time moved.
-    private func line(_ path: TreePath, _ node: StagedNode, _ base: SnapshotTree) throws -> ChangeLine? {
+    private func line(_ path: TreePath, _ node: OverlayEntry, _ base: SnapshotTree) throws -> ChangeLine? {
         let old = try base.entry(at: path)?.entry
         let kind: ChangeLine.Kind
         if let old {

@@ -125,8 +125,8 @@ extension Repository {
     private func wasPublished(_ commit: CommitID, on branch: RefName) throws -> Bool {
         guard let ref = try database.readRef(branch) else { return false }
         var found = false
-        try database.forEachMovement(of: ref) { _, movement in
-            found = movement.new == commit
+        try database.forEachRefUpdate(of: ref) { _, refUpdate in
+            found = refUpdate.new == commit
             return !found
         }
         return found
@@ -173,7 +173,7 @@ extension Repository {
     ) throws -> (ours: SnapshotTree, uploadedBytes: UInt64) {
         let result = Mutex(StagedUpload(tree: base))
         let known = try database.knownBlocks(in: base, limit: Self.maximumKnownForCommit)
-        let ingest = FileIngest<(TreePath, StagedNode)>(database: database, known: known) {
+        let ingest = FileIngest<(TreePath, OverlayEntry)>(database: database, known: known) {
             _, token, list, totals in
             let edit = self.edit(token.0, token.1, uploaded: list)
             let done = try result.withLock { result in
@@ -214,7 +214,7 @@ extension Repository {
     private static let maximumKnownForCommit = 20_000
 
     /// The edit for a file whose blocks were uploaded ahead.
-    private func edit(_ path: TreePath, _ node: StagedNode, uploaded list: BlockList) -> Edit {
+    private func edit(_ path: TreePath, _ node: OverlayEntry, uploaded list: BlockList) -> Edit {
         if FileContent.needsList(list) { database.lists.save(list) }
         let entry = node.entry(kind: .file(FileContent(list)))
         return .put(LocatedEntry(entry, extents: FileContent.needsList(list) ? [] : list.extents).item(at: path))
@@ -222,7 +222,7 @@ extension Repository {
 
     /// The edit for a node without new bytes; a file with new bytes goes into the ingest and answers `nil`.
     private func addFile(
-        _ path: TreePath, _ node: StagedNode, _ workspace: Workspace, to ingest: FileIngest<(TreePath, StagedNode)>
+        _ path: TreePath, _ node: OverlayEntry, _ workspace: Workspace, to ingest: FileIngest<(TreePath, OverlayEntry)>
     ) throws -> Edit? {
         switch node.kind {
         case .directory: return .put(LocatedEntry(node.entry(kind: .directory)).item(at: path))

@@ -38,7 +38,7 @@ extension Repository {
     /// - Parameter others: the commit that holds what others changed since the workspace's base, and nothing of ours.
     private func planMove(of workspace: Workspace, to id: CommitID, others: CommitID?) throws -> BaseMove {
         // What is staged later takes places from this base.
-        let forgot = try database.heedSweeps()
+        let forgot = try database.refreshCacheTrust()
         let new = database.tree(try database.commit(id).tree)
         let baseID = try workspace.base()
         let old = database.tree(try database.commit(baseID).tree)
@@ -59,6 +59,6 @@ extension Repository {
         }
         return BaseMove(
             to: id, oldEntry: { try old.entry(at: $0) }, newEntry: { try new.entry(at: $0) }, others: changed,
-            forgotCopies: forgot)
+            droppedCaches: forgot)
     }
 }

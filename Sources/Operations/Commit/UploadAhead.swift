@@ -19,7 +19,7 @@ extension Repository {
     /// - Parameter skipping: nodes that have writes which the workspace does not know of yet.
     /// - Parameter isStopped: asked at every block; when it says so, nothing is noted and 0 is answered.
     package func uploadAhead(
-        _ workspace: Workspace, skipping: Set<StagedNodeID>, isStopped: @escaping @Sendable () -> Bool
+        _ workspace: Workspace, skipping: Set<OverlayEntryID>, isStopped: @escaping @Sendable () -> Bool
     ) throws -> Int {
         let rested = Timestamp(seconds: now().seconds - Self.restSeconds, nanoseconds: 0)
         var bytes: UInt64 = 0
@@ -46,10 +46,10 @@ extension Repository {
     }
 
     private func upload(
-        _ nodes: [StagedNode], _ workspace: Workspace, _ isStopped: @escaping @Sendable () -> Bool
+        _ nodes: [OverlayEntry], _ workspace: Workspace, _ isStopped: @escaping @Sendable () -> Bool
     ) throws -> Int {
-        let done = Mutex<[(node: StagedNode, blocks: BlockList)]>([])
-        let ingest = FileIngest<StagedNode>(database: database, known: [:]) {
+        let done = Mutex<[(node: OverlayEntry, blocks: BlockList)]>([])
+        let ingest = FileIngest<OverlayEntry>(database: database, known: [:]) {
             [lists = database.lists] _, node, list, _ in
             if FileContent.needsList(list) { lists.save(list) }
             done.withLock { $0.append((node, list)) }
@@ -59,7 +59,7 @@ extension Repository {
                 guard let content = node.content else { continue }
                 try ingest.add(sizeBytes: content.sizeBytes, isNew: content.base == nil) { [self] emit in
                     let source = try StagedFileSource(content, workspace: workspace, repository: self)
-                    try source.emitBlocks { (run: FileIngest<StagedNode>.Run) in
+                    try source.emitBlocks { (run: FileIngest<OverlayEntry>.Run) in
                         if isStopped() { throw Stopped() }
                         try emit(run)
                     }
@@ -88,7 +88,7 @@ extension Repository {
     private struct Stopped: Error {}
 
     /// Adds files to the tree that the workspace's lease protects, each under its node's number.
-    private func protect(_ uploads: [(node: StagedNode, blocks: BlockList)], _ workspace: Workspace) throws {
+    private func protect(_ uploads: [(node: OverlayEntry, blocks: BlockList)], _ workspace: Workspace) throws {
         let edits = try uploads.map { node, list in
             let entry = node.entry(kind: .file(FileContent(list)))
             let located = LocatedEntry(entry, extents: FileContent.needsList(list) ? [] : list.extents)

@@ -14,7 +14,7 @@ extension Repository {
         _ commit: Commit, path: TreePath, named revision: String, to destination: String,
         report: @escaping @Sendable (TreePath, UInt64) -> Void = { _, _ in }
     ) throws {
-        try database.heedSweeps()
+        try database.refreshCacheTrust()
         let top = try database.entry(at: path, in: commit, named: revision)
         let target = Array(destination.utf8)
         guard top.entry.isDirectory else {

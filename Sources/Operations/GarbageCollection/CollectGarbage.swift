@@ -17,12 +17,12 @@ extension Repository {
     /// 7. List again and delete what is announced and was not written again meanwhile; delete packs.
     /// 8. Rewrite packs that are mostly dead.
     ///
-    /// Commits, movements and refs are never deleted. Why it is safe beside writers, and may be broken off anywhere:
+    /// Commits, ref updates and refs are never deleted. Why it is safe beside writers, and may be broken off anywhere:
     /// docs/design/011. Throws before anything is deleted when something that must stay cannot be read.
     package func collectGarbage(
         _ options: GarbageOptions, progress: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> GarbageReport {
-        var collection = Collection(repository: self, options: options, progress: progress)
+        var collection = GarbageCollectionRun(repository: self, options: options, progress: progress)
         try collection.fixTime()
         try collection.decide()
         if options.deletes { try collection.noteExpired() }
@@ -38,15 +38,15 @@ extension Repository {
 }
 
 /// One run.
-struct Collection {
+struct GarbageCollectionRun {
     let repository: Repository
     let options: GarbageOptions
     let progress: @Sendable (String) -> Void
     var report = GarbageReport()
-    let moves: PackMoves
+    let moves: PackForwarding
     private(set) var movedPacks: [PackID: Int64] = [:]
     private var present: Timestamp
-    private var history = CollectionHistory(commits: [:], movements: [:], refs: [])
+    private var history = RepositoryHistory(commits: [:], refUpdates: [:], refs: [])
     private var kept: Set<CommitID> = []
     /// Trees of which a record says that they were collected.
     private var recorded: Set<NodeID> = []
@@ -54,10 +54,10 @@ struct Collection {
     private(set) var live: LiveObjects
     /// Objects from this second on stay.
     private(set) var cutoffSeconds: Int64
-    var doomed = Doomed()
+    var deletionPlan = DeletionPlan()
 
     /// What is to be deleted.
-    struct Doomed {
+    struct DeletionPlan {
         /// Roots of expired commits: these go first, so that nobody opens half of a commit.
         var roots: Set<NodeID> = []
         var nodes: Set<NodeID> = []
@@ -71,7 +71,7 @@ struct Collection {
         self.repository = repository
         self.options = options
         self.progress = progress
-        moves = PackMoves(store: repository.database.store)
+        moves = PackForwarding(store: repository.database.store)
         live = LiveObjects(repository, moves: moves)
         present = options.present ?? now()
         cutoffSeconds = 0
@@ -89,7 +89,7 @@ struct Collection {
     mutating func decide() throws {
         progress("reading the history")
         let rules = try repository.retention()
-        history = try repository.loadCollectionHistory()
+        history = try repository.loadHistory()
         let decision = try KeptCommits(
             history, rules, presentSeconds: present.seconds,
             graceSeconds: options.graceSeconds + options.clockSlackSeconds)

@@ -12,14 +12,14 @@ import Versioning
 /// - Whatever was moved to or away from, or uploaded, within the grace period stays.
 struct KeptCommits {
     private(set) var kept: Set<CommitID> = []
-    private let history: CollectionHistory
+    private let history: RepositoryHistory
     private let rules: RetentionRules
     /// The rules of the branches that have shown a commit.
     private var owners: [CommitID: Set<Int>] = [:]
     /// What `keepAll` has gone through, for whichever ref.
     private var walked: Set<CommitID> = []
 
-    init(_ history: CollectionHistory, _ rules: RetentionRules, presentSeconds: Int64, graceSeconds: Int64) throws {
+    init(_ history: RepositoryHistory, _ rules: RetentionRules, presentSeconds: Int64, graceSeconds: Int64) throws {
         self.history = history
         self.rules = rules
         // An approval is a word about a commit, and keeps none.
@@ -28,7 +28,7 @@ struct KeptCommits {
         for (ref, steps) in chains {
             let indices = rules.rules(for: ref.name).compactMap { rules.rules.firstIndex(of: $0) }
             if indices.isEmpty { continue }
-            for commit in steps.flatMap({ [$0.movement.old, $0.movement.new] }).compactMap({ $0 }) {
+            for commit in steps.flatMap({ [$0.refUpdate.old, $0.refUpdate.new] }).compactMap({ $0 }) {
                 owners[commit, default: []].formUnion(indices)
             }
         }
@@ -38,7 +38,7 @@ struct KeptCommits {
             if own.isEmpty { keepAll(steps) }
             if let head = ref.commit { keep(head) }
             for rule in own { keep(ref, steps, rule, presentSeconds) }
-            for step in steps where step.seconds >= graceBegan { keep(step.movement) }
+            for step in steps where step.seconds >= graceBegan { keep(step.refUpdate) }
         }
         for (id, commit) in history.commits where commit.storedSeconds >= graceBegan { keep(id) }
     }
@@ -55,12 +55,12 @@ struct KeptCommits {
         for parent in history.commits[id]?.parents.dropFirst() ?? [] { kept.insert(parent) }
     }
 
-    private mutating func keep(_ movement: Movement) {
-        for commit in [movement.old, movement.new].compactMap({ $0 }) { keep(commit) }
+    private mutating func keep(_ refUpdate: RefUpdate) {
+        for commit in [refUpdate.old, refUpdate.new].compactMap({ $0 }) { keep(commit) }
     }
 
-    private mutating func keepAll(_ steps: [CollectionHistory.Step]) {
-        var waiting = steps.flatMap { [$0.movement.old, $0.movement.new] }.compactMap { $0 }
+    private mutating func keepAll(_ steps: [RepositoryHistory.Step]) {
+        var waiting = steps.flatMap { [$0.refUpdate.old, $0.refUpdate.new] }.compactMap { $0 }
         while let id = waiting.popLast() {
             guard walked.insert(id).inserted else { continue }
             keep(id)
@@ -69,12 +69,12 @@ struct KeptCommits {
     }
 
     private mutating func keep(
-        _ ref: RefSnapshot, _ steps: [CollectionHistory.Step], _ rule: RetentionRule, _ presentSeconds: Int64
+        _ ref: RefSnapshot, _ steps: [RepositoryHistory.Step], _ rule: RetentionRule, _ presentSeconds: Int64
     ) {
         if let days = rule.days {
             let began = presentSeconds - Int64(days) * 86_400
-            for step in steps where step.seconds >= began { keep(step.movement) }
-            var waiting = steps.filter { $0.seconds >= began }.compactMap(\.movement.new)
+            for step in steps where step.seconds >= began { keep(step.refUpdate) }
+            var waiting = steps.filter { $0.seconds >= began }.compactMap(\.refUpdate.new)
             if let head = ref.commit { waiting.append(head) }
             var seen: Set<CommitID> = []
             while let id = waiting.popLast() {
@@ -88,7 +88,7 @@ struct KeptCommits {
         if let count = rule.commits {
             var shown: Set<CommitID> = []
             for step in steps {
-                guard shown.count < count, let id = step.movement.new else { continue }
+                guard shown.count < count, let id = step.refUpdate.new else { continue }
                 if shown.insert(id).inserted { keep(id) }
             }
             var next = ref.commit

@@ -6,7 +6,7 @@ import Synchronization
 import Versioning
 
 /// What trees reach: nodes, lists, and the bytes of packs that are in use. Each is read once, straight from the bucket
-/// (a cache may know older places of blocks), by several threads.
+/// (a cache may know older locations of blocks), by several threads.
 final class LiveObjects: Sendable {
     struct PackUse: Sendable {
         var bytes: UInt64 = 0
@@ -38,12 +38,12 @@ final class LiveObjects: Sendable {
     }
 
     private let repository: Repository
-    private let moves: PackMoves
+    private let moves: PackForwarding
     private let found = Mutex(Found())
     private let added = Mutex<[NodeID]>([])
     private let queue = Monitor(Queue())
 
-    init(_ repository: Repository, moves: PackMoves) {
+    init(_ repository: Repository, moves: PackForwarding) {
         self.repository = repository
         self.moves = moves
     }

@@ -12,7 +12,7 @@ private struct PlacedBlock: Sendable {
     let extent: Extent
 }
 
-extension Collection {
+extension GarbageCollectionRun {
     /// Copies the blocks in use of packs that are mostly dead into new packs.
     ///
     /// 1. Find these packs' blocks, and the nodes and lists that name them.
@@ -22,15 +22,15 @@ extension Collection {
     ///
     /// The old pack goes with a later run, when the note is older than the grace period and every running upload.
     mutating func repack() throws {
-        guard !doomed.repackable.isEmpty else { return }
-        let packs = doomed.repackable
+        guard !deletionPlan.repackable.isEmpty else { return }
+        let packs = deletionPlan.repackable
         progress("finding the blocks of \(packs.count) packs")
         let (blocks, users) = try blocks(in: packs)
         let roots = Array(live.roots.prefix(1))
         try repository.database.writing(on: [], trees: roots, copiesPlaces: false) {
             let moved = try copy(blocks)
             for (pack, places) in moved {
-                let move = PackMove(when: now(), blocks: places)
+                let move = PackForwardingRecord(when: now(), blocks: places)
                 // Another run was faster: its places count, and what we copied is garbage.
                 guard try repository.database.store.swap(ObjectKeys.moved(pack), from: nil, to: encodeRecord(move))
                 else {
@@ -117,7 +117,7 @@ extension Collection {
 
     /// Writes nodes and lists again with the places where their blocks are now.
     private func relocate(_ users: Users) throws {
-        let fresh = PackMoves(store: repository.database.store)
+        let fresh = PackForwarding(store: repository.database.store)
         _ = try fresh.list()
         progress("writing \(users.nodes.count + users.lists.count) nodes and lists again")
         try concurrently(users.nodes, threads: repository.database.ioThreads) { [repository] id in
@@ -140,7 +140,7 @@ extension Collection {
     }
 }
 
-extension PackMoves {
+extension PackForwarding {
     fileprivate func presentOrZeros(_ extent: Extent) throws -> Extent {
         extent.codec == .zeros ? extent : try present(of: extent)
     }

@@ -5,7 +5,7 @@ import ProllyTree
 import Synchronization
 import Versioning
 
-extension Collection {
+extension GarbageCollectionRun {
     /// The 256 parts that objects named by ids are listed in.
     private static let shards = (0..<256).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
 
@@ -14,7 +14,7 @@ extension Collection {
         let found = live.result
         let (nodes, lists, packs) = (found.nodes, found.lists, found.packs)
         let roots = Set(expiredRoots)
-        let result = Mutex((report: report, doomed: Doomed()))
+        let result = Mutex((report: report, deletionPlan: DeletionPlan()))
         let (cutoff, movedPacks, share) = (cutoffSeconds, movedPacks, options.repackShare)
         progress("listing tree nodes")
         try forEachObject(below: ObjectKeys.trees) { info, name in
@@ -24,7 +24,11 @@ extension Collection {
                     result.report.live.nodes.add(info.sizeBytes)
                 } else if info.modifiedSeconds < cutoff {
                     result.report.dead.nodes.add(info.sizeBytes)
-                    if roots.contains(id) { result.doomed.roots.insert(id) } else { result.doomed.nodes.insert(id) }
+                    if roots.contains(id) {
+                        result.deletionPlan.roots.insert(id)
+                    } else {
+                        result.deletionPlan.nodes.insert(id)
+                    }
                 } else {
                     result.report.young.nodes.add(info.sizeBytes)
                 }
@@ -38,7 +42,7 @@ extension Collection {
                     result.report.live.lists.add(info.sizeBytes)
                 } else if info.modifiedSeconds < cutoff {
                     result.report.dead.lists.add(info.sizeBytes)
-                    result.doomed.lists.insert(NodeID(sameBytesAs: id))
+                    result.deletionPlan.lists.insert(NodeID(sameBytesAs: id))
                 } else {
                     result.report.young.lists.add(info.sizeBytes)
                 }
@@ -58,17 +62,17 @@ extension Collection {
                     result.report.partlyDead.add(dead)
                     if let share, Double(dead) >= share * Double(info.sizeBytes), since < cutoff {
                         result.report.repackable.add(dead)
-                        result.doomed.repackable[id] = use.bytes
+                        result.deletionPlan.repackable[id] = use.bytes
                     }
                 } else if since < cutoff {
                     result.report.dead.packs.add(info.sizeBytes)
-                    result.doomed.packs.append(id)
+                    result.deletionPlan.packs.append(id)
                 } else {
                     result.report.young.packs.add(info.sizeBytes)
                 }
             }
         }
-        (report, doomed) = result.withLock { ($0.report, $0.doomed) }
+        (report, deletionPlan) = result.withLock { ($0.report, $0.deletionPlan) }
     }
 
     /// Calls `body` with every object below a prefix and the last part of its key, from several threads, a page at a

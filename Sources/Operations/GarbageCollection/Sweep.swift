@@ -6,12 +6,13 @@ import ProllyTree
 import Synchronization
 import Versioning
 
-extension Collection {
+extension GarbageCollectionRun {
     /// Deletes what the survey found dead.
     mutating func sweep() throws {
-        let (doomed, cutoff, progress) = (doomed, cutoffSeconds, progress)
+        let (deletionPlan, cutoff, progress) = (deletionPlan, cutoffSeconds, progress)
         let deleted = Mutex(report.deleted)
-        let total = doomed.roots.count + doomed.nodes.count + doomed.lists.count + doomed.packs.count
+        let total =
+            deletionPlan.roots.count + deletionPlan.nodes.count + deletionPlan.lists.count + deletionPlan.packs.count
         @Sendable func count(_ bytes: UInt64) {
             let count = deleted.withLock { deleted in
                 deleted.add(bytes)
@@ -20,8 +21,9 @@ extension Collection {
             if count.isMultiple(of: 100) { progress("deleted \(count) of \(total) objects") }
         }
         guard total > 0 else { return }
-        let notice = try SweepNotice(
-            announcing: Array(doomed.roots) + Array(doomed.nodes) + Array(doomed.lists), in: repository)
+        let notice = try SweepAnnouncement(
+            announcing: Array(deletionPlan.roots) + Array(deletionPlan.nodes) + Array(deletionPlan.lists),
+            in: repository)
         defer { notice.end() }
         // Either it sees our announcement and waits, or we see it.
         try refuseBesideMirror()
@@ -33,20 +35,20 @@ extension Collection {
             try store.delete(info.key)
             count(info.sizeBytes)
         }
-        if !doomed.roots.isEmpty {
-            try concurrently(Array(doomed.roots), threads: repository.database.ioThreads) { id in
+        if !deletionPlan.roots.isEmpty {
+            try concurrently(Array(deletionPlan.roots), threads: repository.database.ioThreads) { id in
                 guard let info = try store.findInfo(ObjectKeys.node(id)) else { return }
                 try remove([id], info, info.key.dropFirst("trees/00/".count))
             }
         }
-        if !doomed.nodes.isEmpty {
-            try forEachObject(below: ObjectKeys.trees) { try remove(doomed.nodes, $0, $1) }
+        if !deletionPlan.nodes.isEmpty {
+            try forEachObject(below: ObjectKeys.trees) { try remove(deletionPlan.nodes, $0, $1) }
         }
-        if !doomed.lists.isEmpty {
-            try forEachObject(below: ObjectKeys.lists) { try remove(doomed.lists, $0, $1) }
+        if !deletionPlan.lists.isEmpty {
+            try forEachObject(below: ObjectKeys.lists) { try remove(deletionPlan.lists, $0, $1) }
         }
         // A pack's name is random and never written again.
-        try concurrently(doomed.packs, threads: repository.database.ioThreads) { id in
+        try concurrently(deletionPlan.packs, threads: repository.database.ioThreads) { id in
             guard let info = try store.findInfo(ObjectKeys.pack(id)) else { return }
             try notice.check()
             try store.delete(info.key)
@@ -57,29 +59,29 @@ extension Collection {
 
     /// Removes what earlier runs and holders of leases have left.
     func tidy() throws {
-        let limit = now().seconds - SweepNotice.keptSeconds
+        let limit = now().seconds - SweepAnnouncement.keptSeconds
         for object in try repository.database.listKeys(ObjectKeys.leases) {
             guard let found = try repository.database.store.find(object.key) else { continue }
             let lease: Lease = try decodeObject(found.bytes, key: object.key)
             if lease.expires.seconds < limit { try repository.database.store.delete(object.key) }
         }
-        let old = try SweepNotices.load(from: repository.database.store)?.runs.filter {
+        let old = try SweepJournal.load(from: repository.database.store)?.runs.filter {
             ($0.ended ?? $0.began).seconds < limit
         }
         guard let old, !old.isEmpty else { return }
-        try SweepNotices.update(in: repository.database.store) { notices in
+        try SweepJournal.update(in: repository.database.store) { notices in
             notices.removeRuns { run in old.contains { $0.id == run.id } }
         }
         for run in old {
             for page in 0..<run.pages {
-                try repository.database.store.delete(ObjectKeys.doomed(run: run.id, page: page))
+                try repository.database.store.delete(ObjectKeys.deletionPlan(run: run.id, page: page))
             }
         }
     }
 }
 
 /// The announcement of one sweep, kept alive by a thread until it ends.
-final class SweepNotice: Sendable {
+final class SweepAnnouncement: Sendable {
     private struct State {
         var pulsed: ContinuousClock.Instant
         var isEnded = false
@@ -104,11 +106,11 @@ final class SweepNotice: Sendable {
         for start in stride(from: 0, to: ids.count, by: Self.pageIDs) {
             var bytes: [UInt8] = []
             for id in ids[start..<min(start + Self.pageIDs, ids.count)] { id.append(to: &bytes) }
-            _ = try repository.database.store.put(ObjectKeys.doomed(run: id, page: pages), bytes, .none)
+            _ = try repository.database.store.put(ObjectKeys.deletionPlan(run: id, page: pages), bytes, .none)
             pages += 1
         }
-        let run = SweepNotices.Run(id: id, began: now(), pages: pages)
-        try SweepNotices.update(in: repository.database.store) { $0.runs.append(run) }
+        let run = SweepJournal.Run(id: id, began: now(), pages: pages)
+        try SweepJournal.update(in: repository.database.store) { $0.runs.append(run) }
         state.withLock { $0.pulsed = .now }
         startThread { [self] in
             while true {
@@ -124,7 +126,7 @@ final class SweepNotice: Sendable {
     private func pulse() {
         let start = ContinuousClock.now
         do {
-            try SweepNotices.update(in: repository.database.store) { [id] notices in
+            try SweepJournal.update(in: repository.database.store) { [id] notices in
                 guard let index = notices.runs.firstIndex(where: { $0.id == id }) else { return }
                 notices.runs[index].pulse += 1
                 notices.runs[index].alive = now()
@@ -145,7 +147,7 @@ final class SweepNotice: Sendable {
     func end() {
         state.withLock { $0.isEnded = true }
         do {
-            try SweepNotices.update(in: repository.database.store) { [id] notices in
+            try SweepJournal.update(in: repository.database.store) { [id] notices in
                 guard let index = notices.runs.firstIndex(where: { $0.id == id }) else { return }
                 notices.runs[index].ended = now()
             }

@@ -4,7 +4,7 @@ package import Versioning
 
 /// One person's word that a commit may be merged into a branch (or, for a revert, taken back from it).
 package struct Approval: Sendable {
-    package let movementID: MovementID
+    package let refUpdateID: RefUpdateID
     package let who: String
     package let when: Timestamp
     package let why: String
@@ -25,13 +25,13 @@ extension Repository {
         let ref = try approvalRef(branch, commit, isRevert: isRevert)
         for _ in 0..<Self.maximumPublishAttempts {
             let current = try database.readRef(ref)
-            let move = RefMove(
+            let move = RefUpdateRequest(
                 ref: ref, operation: withdraw ? .withdraw : .approve, old: current?.commit,
                 new: commit, who: who, why: why)
             if withdraw, current == nil { return [] }
             do {
-                return try approvals(in: carryOut(admit(move), from: current))
-            } catch RefMoveFailure.moved {
+                return try approvals(in: perform(authorize(move), from: current))
+            } catch RefUpdateFailure.moved {
                 continue
             }
         }
@@ -47,12 +47,12 @@ extension Repository {
         let author = try snapshot.commit.map { personKey(try database.commit($0).author) }
         var heard: Set<String> = []
         var approvals: [Approval] = []
-        try database.forEachMovement(of: snapshot) { id, movement in
-            let person = personKey(movement.who)
-            if heard.insert(person).inserted, movement.operation != .withdraw {
+        try database.forEachRefUpdate(of: snapshot) { id, refUpdate in
+            let person = personKey(refUpdate.who)
+            if heard.insert(person).inserted, refUpdate.operation != .withdraw {
                 approvals.append(
                     Approval(
-                        movementID: id, who: movement.who, when: movement.when, why: movement.why,
+                        refUpdateID: id, who: refUpdate.who, when: refUpdate.when, why: refUpdate.why,
                         isOwn: person == author))
             }
             return true
@@ -61,7 +61,7 @@ extension Repository {
     }
 
     /// The approvals of a move that needs `wanted`. Nobody approves a commit of their own. Throws `.notApproved`.
-    func approvals(of move: RefMove, wanted: Int) throws -> [MovementID] {
+    func approvals(of move: RefUpdateRequest, wanted: Int) throws -> [RefUpdateID] {
         guard wanted > 0, [.merge, .fastForward, .revert].contains(move.operation), let source = move.source else {
             return []
         }
@@ -71,7 +71,7 @@ extension Repository {
             throw RepositoryError.notApproved(
                 move.ref, source: source, by: given.map(\.who), wanted: wanted, isRevert: move.operation == .revert)
         }
-        return given.map(\.movementID)
+        return given.map(\.refUpdateID)
     }
 }
 

@@ -3,7 +3,7 @@ import ObjectStorage
 import ProllyTree
 package import Versioning
 
-/// What one hook did about one commit, kept under the SHA-256 of its JSON; the movement that it let pass names it.
+/// What one hook did about one commit, kept under the SHA-256 of its JSON; the ref update that it let pass names it.
 package struct HookRecord: Hashable, Sendable, Codable {
     package enum Verdict: String, Sendable, Codable {
         case passed, refused

@@ -38,7 +38,7 @@ package struct ApplicableHooks: Sendable {
 /// Runs hooks: a mount and processes are needed for that, which the command line has.
 package protocol HookRunner: Sendable {
     /// Runs the hooks and answers the ids of their records, in order of hooks. Throws `.hooksUntrusted` and `.hooksRefused`.
-    func run(_ hooks: ApplicableHooks, for move: RefMove, in repository: Repository) throws -> [HookRecordID]
+    func run(_ hooks: ApplicableHooks, for move: RefUpdateRequest, in repository: Repository) throws -> [HookRecordID]
 }
 
 package enum HookMoment: String, Sendable {
@@ -46,7 +46,7 @@ package enum HookMoment: String, Sendable {
     case after = "post"
 }
 
-extension RefMove {
+extension RefUpdateRequest {
     /// What happens, as hooks name it.
     package var event: String {
         let kind = ref.kind == .branch ? "branch" : "tag"
@@ -100,7 +100,7 @@ extension Repository {
 
     /// The hooks that a move meets, before it and after it. The destination's own version of the file decides, so that what is brought in cannot
     /// weaken the gate; for creating and deleting, `main`'s.
-    func hooks(for move: RefMove) throws -> (before: ApplicableHooks, after: ApplicableHooks) {
+    func hooks(for move: RefUpdateRequest) throws -> (before: ApplicableHooks, after: ApplicableHooks) {
         let main = try RefName.branch(Self.defaultBranch)
         let decides = move.operation == .create || move.operation == .delete ? main : move.ref
         let holder = decides == move.ref ? move.old : try move.main ?? database.head(of: decides)
@@ -128,7 +128,7 @@ extension Repository {
 
 extension Repository {
     /// Refuses a move that would publish a hooks file which nobody understands: everything after it would be refused.
-    func refuseBrokenHooks(_ move: RefMove) throws {
+    func refuseBrokenHooks(_ move: RefUpdateRequest) throws {
         guard move.isMadeOfNewContent, let new = move.new else { return }
         do {
             _ = try hookFile(in: new)
@@ -138,7 +138,7 @@ extension Repository {
     }
 
     /// Whether a move changes the hooks file, its directory, and times of directories, and nothing else.
-    private func mendsOnlyHooks(_ move: RefMove) throws -> Bool {
+    private func mendsOnlyHooks(_ move: RefUpdateRequest) throws -> Bool {
         guard move.isMadeOfNewContent, let old = move.old, let new = move.new else { return false }
         let file = try TreePath(parsing: Self.hooksPath)
         var isOnlyThat = true
@@ -151,7 +151,7 @@ extension Repository {
     }
 }
 
-extension RefMove {
+extension RefUpdateRequest {
     /// It shows a tree that the branch did not have. (A reset brings back what was.)
     fileprivate var isMadeOfNewContent: Bool {
         guard ref.kind == .branch else { return false }

@@ -20,7 +20,7 @@ extension Repository {
         return (rules, snapshot)
     }
 
-    /// Changes the rules: a commit of the ref `rules/protection`, and so a movement in the audit trail.
+    /// Changes the rules: a commit of the ref `rules/protection`, and so a ref update in the audit trail.
     ///
     /// - Parameter change: answers the rules to set from those there are; called again when somebody else sets some first.
     package func changeProtection(
@@ -46,13 +46,13 @@ extension Repository {
                 tree: tree, parents: parent.map { [$0] } ?? [], counts: Commit.Counts(directories: 1),
                 CommitInfo(author: who, message: why, metadata: [Self.rulesKey: text]))
             try database.flush()
-            let move = RefMove(
+            let move = RefUpdateRequest(
                 ref: ref, operation: .protect, old: snapshot?.commit, new: try database.saveCommit(made), who: who,
                 why: why)
             do {
-                _ = try carryOut(admit(move), from: snapshot ?? database.readRef(ref))
+                _ = try perform(authorize(move), from: snapshot ?? database.readRef(ref))
                 return new
-            } catch RefMoveFailure.moved {
+            } catch RefUpdateFailure.moved {
                 continue
             }
         }

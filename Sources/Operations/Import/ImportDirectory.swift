@@ -39,7 +39,7 @@ package struct ImportOptions: Sendable {
     package var keepsOwners = false
     /// The blocks of trees with at most so many entries are remembered, and found again under any path; those of larger
     /// trees are found under the path that they had.
-    package var remembersEntries = BlockSink.maximumKnownBlocks / 2
+    package var remembersEntries = PackPlacer.maximumKnownBlocks / 2
     /// Find out what there is in all, for the time that is left: the source is walked twice.
     package var countsAhead = false
 
@@ -234,7 +234,7 @@ private final class ImportSession: Sendable {
                 case .file(let size):
                     let localPath = scanner.localPath(child.path)
                     try ingest.add(sizeBytes: size, earlier: { [self] in try earlierBlocks(of: child.path) }) { emit in
-                        try LocalFile.withOpen(localPath) { file in
+                        try SourceFile.withOpen(localPath) { file in
                             try cutWhole(file, emit)
                             return try child.unchanged(file)
                         }
@@ -261,7 +261,7 @@ private final class ImportSession: Sendable {
 
     /// Notes a file whose blocks were placed.
     private func take(
-        _ path: ScannedPath, _ list: BlockList, _ totals: BlockSink.Totals, from ingest: FileIngest<ScannedPath>
+        _ path: ScannedPath, _ list: BlockList, _ totals: PackPlacer.Totals, from ingest: FileIngest<ScannedPath>
     ) throws {
         let edit = try edit(path, list)
         progress.update { counts in
@@ -358,7 +358,7 @@ private final class ImportSession: Sendable {
 
 extension ScannedPath {
     /// The file as it is after it was read; throws when it was written to meanwhile.
-    fileprivate func unchanged(_ file: LocalFile) throws -> ScannedPath {
+    fileprivate func unchanged(_ file: SourceFile) throws -> ScannedPath {
         var info = stat()
         guard fstat(file.descriptor, &info) == 0 else { throw localFailure(printableName(file.path)) }
         guard Timestamp(info.st_mtim) == modified, UInt64(info.st_size) == file.sizeBytes else {

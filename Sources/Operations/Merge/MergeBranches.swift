@@ -46,7 +46,7 @@ package struct MergePreview: Sendable {
 extension Repository {
     /// Merges `source` into the branch `destination` by a merge commit, or moves the branch (`fastForwardOnly`).
     ///
-    /// Throws `.conflicts` (nothing is changed), `.nothingToMerge`, `.noCommonHistory`, `.contended`, and what `admit`
+    /// Throws `.conflicts` (nothing is changed), `.nothingToMerge`, `.noCommonHistory`, `.contended`, and what `authorize`
     /// does.
     package func merge(
         _ source: ResolvedRevision, named sourceName: String, into destination: RefName, _ info: CommitInfo,
@@ -89,7 +89,7 @@ extension Repository {
     package func previewMerge(
         _ source: ResolvedRevision, named sourceName: String, into destination: RefName, _ strategy: MergeStrategy
     ) throws -> MergePreview {
-        try database.heedSweeps()
+        try database.refreshCacheTrust()
         let (_, head) = try database.liveRef(destination)
         let headCommit = try database.commit(head)
         let result = try mergeTrees(
@@ -132,8 +132,8 @@ extension Repository {
         guard try database.isAncestor(head, of: source.commitID) else {
             throw RepositoryError.notFastForward(source: sourceName, destination: destination.name)
         }
-        try moveOnce(
-            RefMove(
+        try updateOnce(
+            RefUpdateRequest(
                 ref: destination, operation: .fastForward, old: head, new: source.commitID, who: info.author,
                 why: info.message, source: source.commitID), from: snapshot)
         return Published(commitID: source.commitID, commit: source.commit, previous: head)

@@ -5,7 +5,7 @@ package import Versioning
 extension Repository {
     /// Takes back on `branch` what `revision` changed against its first parent, by a commit of its own; what was changed
     /// there since is kept, and is a conflict where it is the same. Throws `.noParent`, `.conflicts`, `.nothingToCommit`,
-    /// and what `admit` does.
+    /// and what `authorize` does.
     package func revert(
         _ revision: ResolvedRevision, on branch: RefName, _ info: CommitInfo, strategy: MergeStrategy = MergeStrategy()
     ) throws -> Published {
@@ -42,7 +42,7 @@ extension Repository {
 
     /// A commit on `branch` with the difference between two commits.
     private func apply(
-        from old: Commit, to new: Commit, source: CommitID, on branch: RefName, _ operation: Movement.Operation,
+        from old: Commit, to new: Commit, source: CommitID, on branch: RefName, _ operation: RefUpdate.Operation,
         _ info: CommitInfo, _ strategy: MergeStrategy
     ) throws -> Published {
         try refuseIfProtected(branch, operation)

@@ -10,7 +10,7 @@ struct MirrorData {
     private let source: Repository
     private let target: Repository
     private let progress: @Sendable (String) -> Void
-    private let moves: PackMoves
+    private let moves: PackForwarding
     private var done: Set<NodeID> = []
     private var doneLists: Set<ContentID> = []
     /// Packs of the target, by size; `nil` until they are listed.
@@ -27,7 +27,7 @@ struct MirrorData {
         self.source = source
         self.target = target
         self.progress = progress
-        moves = PackMoves(store: source.database.store)
+        moves = PackForwarding(store: source.database.store)
     }
 
     /// Notes the nodes of a tree that the target has, whole. Reads its interior nodes only.

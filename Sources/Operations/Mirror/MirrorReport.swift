@@ -5,12 +5,12 @@ package import Versioning
 package struct MirrorReport: Sendable {
     package var refsMoved: [RefName] = []
     package var refsUnchanged = 0
-    /// Refs whose target has movements that the source lacks: left as they are.
+    /// Refs whose target has ref updates that the source lacks: left as they are.
     package var diverged: [RefName] = []
     package var commits = 0
     /// Commits whose data the source itself has not any more.
     package var collectedCommits = 0
-    package var movements = 0
+    package var refUpdates = 0
     package var nodes = 0
     package var lists = 0
     package var packs = 0

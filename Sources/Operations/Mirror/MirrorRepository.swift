@@ -7,14 +7,14 @@ import Synchronization
 import Versioning
 
 extension Repository {
-    /// Copies refs with their history, movements and data to another store, as far as they are not there yet.
+    /// Copies refs with their history, ref updates and data to another store, as far as they are not there yet.
     ///
     /// 1. Make the target, marked as a mirror, or check that it is a mirror of this repository.
     /// 2. Take a lease there that keeps its garbage collector from deleting, and wait for one that is at it.
-    /// 3. For each ref: its movements that the target lacks. A target with movements that we lack has diverged and is
+    /// 3. For each ref: its ref updates that the target lacks. A target with ref updates that we lack has diverged and is
     ///    left alone.
     /// 4. Copy commits, parents first, each after all its data: so a commit that is there is there whole.
-    /// 5. Copy the movements and move the refs, each by compare-and-swap.
+    /// 5. Copy the ref updates and move the refs, each by compare-and-swap.
     ///
     /// Every id is computed again from the bytes that are copied, and every block is hashed. Broken off anywhere and run
     /// again, it goes on: packs that are there are not copied again.
@@ -69,15 +69,15 @@ extension Repository {
     /// Any commit that is there: a lease names a tree.
     private func liveHead() throws -> CommitID {
         for ref in try allRefs() {
-            if let commit = ref.commit ?? ref.movement.old { return commit }
+            if let commit = ref.commit ?? ref.newestUpdate.old { return commit }
         }
         throw ObjectDatabaseError.refNotFound(try .branch(Self.defaultBranch))
     }
 
     /// Waits until no garbage collector is deleting here.
     private func waitForSweeps() throws {
-        for run in try SweepNotices.load(from: database.store)?.runs ?? [] where run.ended == nil {
-            try SweepNotices.waitForEnd(of: run, in: database.store)
+        for run in try SweepJournal.load(from: database.store)?.runs ?? [] where run.ended == nil {
+            try SweepJournal.waitForEnd(of: run, in: database.store)
         }
     }
 }

@@ -17,7 +17,7 @@ struct MirrorRun {
         let ref: RefSnapshot
         let present: RefSnapshot?
         /// Oldest first.
-        var movements: [MovementID]
+        var refUpdates: [RefUpdateID]
     }
 
     init(source: Repository, target: Repository, progress: @escaping @Sendable (String) -> Void) {
@@ -36,8 +36,8 @@ struct MirrorRun {
         progress("comparing \(refs.count) refs")
         let plans = try refs.compactMap { try plan($0) }
         var wanted: Set<CommitID> = []
-        for movement in try plans.flatMap(\.movements).map({ try source.database.movement($0) }) {
-            wanted.formUnion([movement.old, movement.new].compactMap { $0 })
+        for refUpdate in try plans.flatMap(\.refUpdates).map({ try source.database.refUpdate($0) }) {
+            wanted.formUnion([refUpdate.old, refUpdate.new].compactMap { $0 })
         }
         try copyCommits(wanted)
         for plan in plans { try move(plan) }
@@ -47,25 +47,25 @@ struct MirrorRun {
     /// What a ref of the target lacks; `nil` when it lacks nothing or has diverged.
     private mutating func plan(_ ref: RefSnapshot) throws -> Planned? {
         let present = try target.database.readRef(ref.name)
-        var movements: [MovementID] = []
+        var refUpdates: [RefUpdateID] = []
         var meets = present == nil
-        try source.database.forEachMovement(of: ref) { id, _ in
-            if id == present?.state.movement {
+        try source.database.forEachRefUpdate(of: ref) { id, _ in
+            if id == present?.state.refUpdate {
                 meets = true
                 return false
             }
-            movements.append(id)
+            refUpdates.append(id)
             return true
         }
         guard meets else {
             report.diverged.append(ref.name)
             return nil
         }
-        guard !movements.isEmpty else {
+        guard !refUpdates.isEmpty else {
             report.refsUnchanged += 1
             return nil
         }
-        return Planned(ref: ref, present: present, movements: movements.reversed())
+        return Planned(ref: ref, present: present, refUpdates: refUpdates.reversed())
     }
 
     /// Copies commits and their ancestors, parents first.
@@ -129,14 +129,14 @@ struct MirrorRun {
     }
 
     private mutating func move(_ plan: Planned) throws {
-        for id in plan.movements { try copyRecord(ObjectKeys.movement(id), id: id) }
-        report.movements += plan.movements.count
+        for id in plan.refUpdates { try copyRecord(ObjectKeys.refUpdate(id), id: id) }
+        report.refUpdates += plan.refUpdates.count
         let state = RefState(
-            commit: plan.ref.commit, movement: plan.ref.state.movement, writeID: randomHex())
+            commit: plan.ref.commit, refUpdate: plan.ref.state.refUpdate, writeID: randomHex())
         let key = ObjectKeys.ref(plan.ref.name)
         if try target.database.store.swap(key, from: plan.present?.etag, to: encodeRecord(state)) {
             report.refsMoved.append(plan.ref.name)
-        } else if try target.database.readRef(plan.ref.name)?.state.movement == plan.ref.state.movement {
+        } else if try target.database.readRef(plan.ref.name)?.state.refUpdate == plan.ref.state.refUpdate {
             // Another copy was as fast, or the reply to our own swap was lost.
             report.refsMoved.append(plan.ref.name)
         } else {

@@ -12,20 +12,20 @@ extension Repository {
         let current = try database.readRef(name)
         guard current?.commit == nil else { throw RepositoryError.refExists(name) }
         do {
-            var move = RefMove(ref: name, operation: .create, old: nil, new: commit, who: who, why: why)
+            var move = RefUpdateRequest(ref: name, operation: .create, old: nil, new: commit, who: who, why: why)
             move.main = main
-            _ = try carryOut(admit(move), from: current)
-        } catch RefMoveFailure.moved {
+            _ = try perform(authorize(move), from: current)
+        } catch RefUpdateFailure.moved {
             throw RepositoryError.refExists(name)
         }
     }
 
-    /// Deletes a branch or tag: writes a tombstone that keeps its movements. Throws `.refNotFound`, and `.contended`
+    /// Deletes a branch or tag: writes a tombstone that keeps its ref updates. Throws `.refNotFound`, and `.contended`
     /// when the ref was moved meanwhile (then nothing is deleted, so that no commit is lost unseen).
     package func deleteRef(_ name: RefName, who: String, why: String) throws -> CommitID {
         let (snapshot, commit) = try database.liveRef(name)
-        try moveOnce(
-            RefMove(ref: name, operation: .delete, old: commit, new: nil, who: who, why: why), from: snapshot)
+        try updateOnce(
+            RefUpdateRequest(ref: name, operation: .delete, old: commit, new: nil, who: who, why: why), from: snapshot)
         return commit
     }
 
@@ -33,17 +33,17 @@ extension Repository {
     /// another reset. Answers where the branch was. Throws `.refNotFound`, `.contended`.
     package func reset(_ branch: RefName, to commit: CommitID, who: String, why: String) throws -> CommitID {
         let (snapshot, old) = try database.liveRef(branch)
-        try moveOnce(
-            RefMove(ref: branch, operation: .reset, old: old, new: commit, who: who, why: why), from: snapshot)
+        try updateOnce(
+            RefUpdateRequest(ref: branch, operation: .reset, old: old, new: commit, who: who, why: why), from: snapshot)
         return old
     }
 
     /// Makes a move that is not to be tried again on another state. Throws `.contended` when somebody else was first.
-    func moveOnce(_ move: RefMove, from snapshot: RefSnapshot) throws {
+    func updateOnce(_ move: RefUpdateRequest, from snapshot: RefSnapshot) throws {
         do {
-            _ = try carryOut(admit(move), from: snapshot)
-        } catch RefMoveFailure.moved(let current) {
-            throw RepositoryError.contended(move.ref, attempts: 1, winner: current?.movement.who ?? "someone")
+            _ = try perform(authorize(move), from: snapshot)
+        } catch RefUpdateFailure.moved(let current) {
+            throw RepositoryError.contended(move.ref, attempts: 1, winner: current?.newestUpdate.who ?? "someone")
         }
     }
 }

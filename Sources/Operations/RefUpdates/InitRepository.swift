@@ -41,11 +41,11 @@ extension Repository {
                 tree: tree.root, parents: [], author: author, committer: author, time: config.created,
                 message: "Create the repository", metadata: [:], generation: 1,
                 counts: Commit.Counts(directories: 1)))
-        let move = RefMove(
+        let move = RefUpdateRequest(
             ref: try .branch(defaultBranch), operation: .create, old: nil, new: commit, who: author,
             why: "Create the repository")
         let repository = Repository(database, hookRunner: hookRunner)
-        _ = try repository.carryOut(repository.admit(move), from: nil)
+        _ = try repository.perform(repository.authorize(move), from: nil)
         return repository
     }
 }

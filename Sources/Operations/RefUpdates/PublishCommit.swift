@@ -38,7 +38,7 @@ extension Repository {
     /// - Parameter prepare: uploads everything the commit needs and answers it; called on each new head.
     /// - Parameter beforeMove: called when the commit is in the bucket, just before the compare-and-swap.
     func publish(
-        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo, source: CommitID? = nil,
+        on branch: RefName, _ operation: RefUpdate.Operation, _ info: CommitInfo, source: CommitID? = nil,
         prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit,
         beforeMove: (CommitID) throws -> Void = { _ in }
     ) throws -> Published {
@@ -53,7 +53,7 @@ extension Repository {
     }
 
     private func publishing(
-        on branch: RefName, _ operation: Movement.Operation, _ info: CommitInfo, _ source: CommitID?,
+        on branch: RefName, _ operation: RefUpdate.Operation, _ info: CommitInfo, _ source: CommitID?,
         prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit, beforeMove: (CommitID) throws -> Void
     ) throws -> Published {
         var winner = ""
@@ -69,16 +69,16 @@ extension Repository {
                 continue
             }
             let id = try database.saveCommit(commit)
-            let admission = try admit(
-                RefMove(
+            let authorization = try authorize(
+                RefUpdateRequest(
                     ref: branch, operation: operation, old: head, new: id, who: info.author, why: info.message,
                     source: source))
             try beforeMove(id)
             do {
-                _ = try carryOut(admission, from: ref)
+                _ = try perform(authorization, from: ref)
                 return Published(commitID: id, commit: commit, previous: head)
-            } catch RefMoveFailure.moved(let current) {
-                winner = current?.movement.who ?? "someone who removed it"
+            } catch RefUpdateFailure.moved(let current) {
+                winner = current?.newestUpdate.who ?? "someone who removed it"
                 database.logger.info("\(branch.name) was moved by \(winner) meanwhile; trying again on the new head")
             }
         }

@@ -4,9 +4,9 @@ import ProllyTree
 package import Versioning
 
 /// A move of a ref that somebody wants to make.
-package struct RefMove: Sendable {
+package struct RefUpdateRequest: Sendable {
     package let ref: RefName
-    package let operation: Movement.Operation
+    package let operation: RefUpdate.Operation
     /// Where it points; `nil` when it is not there.
     package let old: CommitID?
     /// Where it is to point; `nil` for a deletion.
@@ -20,15 +20,16 @@ package struct RefMove: Sendable {
 }
 
 /// Leave to make one move of a ref: it breaks no protection rule, it has the approvals it needs, and its hooks passed.
-struct Admission {
-    let move: RefMove
+struct RefUpdateAuthorization {
+    let move: RefUpdateRequest
     let gates: [HookRecordID]
-    let approvals: [MovementID]
+    let approvals: [RefUpdateID]
     /// What wants to know of the move.
     fileprivate let hooksAfter: ApplicableHooks?
 
     fileprivate init(
-        _ move: RefMove, gates: [HookRecordID] = [], approvals: [MovementID] = [], hooksAfter: ApplicableHooks? = nil
+        _ move: RefUpdateRequest, gates: [HookRecordID] = [], approvals: [RefUpdateID] = [],
+        hooksAfter: ApplicableHooks? = nil
     ) {
         self.move = move
         self.gates = gates
@@ -42,8 +43,8 @@ extension Repository {
     /// blocks for as long as they take.
     ///
     /// Throws `.protected`, `.notApproved`, `.hooksBroken`, `.hooksUnusable`, `.hooksUntrusted`, `.hooksRefused`.
-    func admit(_ move: RefMove) throws -> Admission {
-        guard RefName.Kind.named.contains(move.ref.kind) else { return Admission(move) }
+    func authorize(_ move: RefUpdateRequest) throws -> RefUpdateAuthorization {
+        guard RefName.Kind.named.contains(move.ref.kind) else { return RefUpdateAuthorization(move) }
         let rules = try refuseIfProtected(move.ref, move.operation)
         let approvals = try approvals(of: move, wanted: rules.map(\.approvals).max() ?? 0)
         try refuseBrokenHooks(move)
@@ -53,13 +54,13 @@ extension Repository {
             guard let hookRunner else { throw RepositoryError.hooksUnusable(reason: "this program cannot run hooks") }
             gates = try hookRunner.run(before, for: move, in: self)
         }
-        return Admission(move, gates: gates, approvals: approvals, hooksAfter: after)
+        return RefUpdateAuthorization(move, gates: gates, approvals: approvals, hooksAfter: after)
     }
 
     /// The rules that cover a ref. Throws `.protected` when one of them forbids the operation; asked early, too, before
     /// anything is uploaded in vain.
     @discardableResult
-    func refuseIfProtected(_ ref: RefName, _ operation: Movement.Operation) throws -> [ProtectionRule] {
+    func refuseIfProtected(_ ref: RefName, _ operation: RefUpdate.Operation) throws -> [ProtectionRule] {
         let rules = try protectionRules().rules.covering(ref)
         if let rule = rules.first(where: { $0.refuses(operation) }) {
             throw RepositoryError.protected(ref, by: rule, operation)
@@ -67,20 +68,20 @@ extension Repository {
         return rules
     }
 
-    /// Makes a move that was admitted, by one compare-and-swap, then runs the hooks that want to know. Throws
-    /// `RefMoveFailure.moved` when somebody else was first.
-    func carryOut(_ admission: Admission, from current: RefSnapshot?) throws -> RefSnapshot {
-        let snapshot = try moveRef(admission, from: current)
-        announce(admission)
+    /// Makes a move that was authorized, by one compare-and-swap, then runs the hooks that want to know. Throws
+    /// `RefUpdateFailure.moved` when somebody else was first.
+    func perform(_ authorization: RefUpdateAuthorization, from current: RefSnapshot?) throws -> RefSnapshot {
+        let snapshot = try updateRef(authorization, from: current)
+        announce(authorization)
         return snapshot
     }
 
-    /// Runs the hooks that `source` would meet on its way into `branch`; nothing is moved. Throws as `admit` does.
+    /// Runs the hooks that `source` would meet on its way into `branch`; nothing is moved. Throws as `authorize` does.
     package func tryHooks(
-        on branch: RefName, _ source: CommitID, as operation: Movement.Operation, who: String,
+        on branch: RefName, _ source: CommitID, as operation: RefUpdate.Operation, who: String,
         with runner: some HookRunner
     ) throws {
-        let move = RefMove(
+        let move = RefUpdateRequest(
             ref: branch, operation: operation, old: try database.liveRef(branch).commit, new: source, who: who,
             why: "a trial of the hooks", source: source)
         let hooks = try hooks(for: move).before
@@ -88,12 +89,12 @@ extension Repository {
     }
 
     /// Runs the hooks after a move. They cannot undo it: what fails is told and no more.
-    private func announce(_ admission: Admission) {
-        guard let hooks = admission.hooksAfter, !hooks.isEmpty, let hookRunner else { return }
+    private func announce(_ authorization: RefUpdateAuthorization) {
+        guard let hooks = authorization.hooksAfter, !hooks.isEmpty, let hookRunner else { return }
         do {
-            _ = try hookRunner.run(hooks, for: admission.move, in: self)
+            _ = try hookRunner.run(hooks, for: authorization.move, in: self)
         } catch {
-            database.logger.warning("a hook after the \(admission.move.operation.rawValue) failed: \(error)")
+            database.logger.warning("a hook after the \(authorization.move.operation.rawValue) failed: \(error)")
         }
     }
 }

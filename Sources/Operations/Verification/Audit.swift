@@ -13,38 +13,38 @@ package struct AuditFinding: Hashable, Sendable {
 
 package struct AuditReport: Sendable {
     package var refs = 0
-    package var movements = 0
+    package var refUpdates = 0
     package var commits = 0
     package var hookRecords = 0
-    /// Commits and movements with a good signature, and without any; counted when a verifier is there.
+    /// Commits and ref updates with a good signature, and without any; counted when a verifier is there.
     package var signed = 0
     package var unsigned = 0
     package var findings: [AuditFinding] = []
     /// Movements that no chain holds: usually a compare-and-swap that lost a race.
-    package var unreferenced: [MovementID] = []
+    package var unreferenced: [RefUpdateID] = []
 }
 
-/// Where every chain of movements stood at one time. Kept apart from the repository it proves that nothing was cut off at
+/// Where every chain of ref updates stood at one time. Kept apart from the repository it proves that nothing was cut off at
 /// the end since: the chains themselves show what was changed, removed or inserted before it.
 package struct AuditCheckpoint: Hashable, Sendable, Codable {
     package var format = 1
     package var repository: String
     package var time: Timestamp
-    /// The newest movement of each ref, by its qualified name.
-    package var heads: [String: MovementID]
+    /// The newest ref update of each ref, by its qualified name.
+    package var heads: [String: RefUpdateID]
 }
 
 extension Repository {
-    /// Verifies every ref's chain of movements and the commits they name, with all that lie behind them: each object has
-    /// the SHA-256 that names it, each movement begins where the one before ended, times do not run backwards, the first
-    /// creates, the ref agrees with the last, and the records of hooks and the approvals that a movement names are there
-    /// and say yes. Deleted refs are included. Reads commits, movements and hooks' records only; needs nothing but the
+    /// Verifies every ref's chain of ref updates and the commits they name, with all that lie behind them: each object has
+    /// the SHA-256 that names it, each ref update begins where the one before ended, times do not run backwards, the first
+    /// creates, the ref agrees with the last, and the records of hooks and the approvals that a ref update names are there
+    /// and say yes. Deleted refs are included. Reads commits, ref updates and hooks' records only; needs nothing but the
     /// bucket or a copy of it.
     ///
     /// - Parameters:
     ///   - checkpoint: where the chains were found before: they must go on from there.
     ///   - verifier: tells whose signatures are good; without one they are not looked at.
-    ///   - requiresSignatures: every commit and movement must be signed by whom it names.
+    ///   - requiresSignatures: every commit and ref update must be signed by whom it names.
     package func verifyAudit(
         since checkpoint: AuditCheckpoint? = nil, verifier: (any SignatureVerifier)? = nil,
         requiresSignatures: Bool = false
@@ -56,8 +56,8 @@ extension Repository {
                 try verification.verify(name, since: expected.removeValue(forKey: name.qualified))
             }
         }
-        for (name, movement) in expected.sorted(by: { $0.key < $1.key }) {
-            verification.note(name, ObjectKeys.movement(movement), "the checkpoint has this ref, and it is gone")
+        for (name, refUpdate) in expected.sorted(by: { $0.key < $1.key }) {
+            verification.note(name, ObjectKeys.refUpdate(refUpdate), "the checkpoint has this ref, and it is gone")
         }
         try verification.verifyCommits()
         try verification.findUnreferenced()
@@ -65,10 +65,10 @@ extension Repository {
     }
 
     package func auditCheckpoint() throws -> AuditCheckpoint {
-        var heads: [String: MovementID] = [:]
+        var heads: [String: RefUpdateID] = [:]
         for kind in RefName.Kind.allCases {
             for name in try database.refNames(kind) {
-                heads[name.qualified] = try database.readRef(name)?.state.movement
+                heads[name.qualified] = try database.readRef(name)?.state.refUpdate
             }
         }
         return AuditCheckpoint(repository: database.config.id.uuidString, time: now(), heads: heads)
@@ -85,20 +85,20 @@ extension Repository {
         }
     }
 
-    /// The movements of all refs (also deleted ones), newest first.
-    package func auditLog(ref: RefName?) throws -> [(id: MovementID, movement: Movement)] {
+    /// The ref updates of all refs (also deleted ones), newest first.
+    package func auditLog(ref: RefName?) throws -> [(id: RefUpdateID, refUpdate: RefUpdate)] {
         let names = try ref.map { [$0] } ?? RefName.Kind.allCases.flatMap(database.refNames)
-        var log: [(id: MovementID, movement: Movement)] = []
+        var log: [(id: RefUpdateID, refUpdate: RefUpdate)] = []
         for name in names {
             guard let snapshot = try database.readRef(name) else {
                 throw ObjectDatabaseError.refNotFound(name)
             }
-            try database.forEachMovement(of: snapshot) { id, movement in
-                log.append((id, movement))
+            try database.forEachRefUpdate(of: snapshot) { id, refUpdate in
+                log.append((id, refUpdate))
                 return true
             }
         }
-        return log.sorted { $0.movement.when > $1.movement.when }
+        return log.sorted { $0.refUpdate.when > $1.refUpdate.when }
     }
 }
 
@@ -107,7 +107,7 @@ private struct AuditVerification {
     private let repository: Repository
     private(set) var report = AuditReport()
     private var commits: Set<CommitID> = []
-    private var seen: Set<MovementID> = []
+    private var seen: Set<RefUpdateID> = []
 
     private let verifier: (any SignatureVerifier)?
     private let requiresSignatures: Bool
@@ -134,7 +134,7 @@ private struct AuditVerification {
     }
 
     /// The chain of one ref. What cannot be read is a finding, not the end.
-    mutating func verify(_ name: RefName, since known: MovementID?) throws {
+    mutating func verify(_ name: RefName, since known: RefUpdateID?) throws {
         report.refs += 1
         do {
             guard let ref = try repository.database.readRef(name) else { return }
@@ -148,42 +148,42 @@ private struct AuditVerification {
         }
     }
 
-    private mutating func verifyChain(_ ref: RefSnapshot, since known: MovementID?) throws {
+    private mutating func verifyChain(_ ref: RefSnapshot, since known: RefUpdateID?) throws {
         let name = ref.name.qualified
-        var later: Movement?
+        var later: RefUpdate?
         var wasPassed = known == nil
-        try repository.database.forEachMovement(of: ref) { id, movement in
-            report.movements += 1
+        try repository.database.forEachRefUpdate(of: ref) { id, refUpdate in
+            report.refUpdates += 1
             seen.insert(id)
             wasPassed = wasPassed || id == known
-            if let commit = movement.new { commits.insert(commit) }
-            let key = ObjectKeys.movement(id)
-            if movement.ref != name { note(name, key, "it is a movement of \(movement.ref)") }
+            if let commit = refUpdate.new { commits.insert(commit) }
+            let key = ObjectKeys.refUpdate(id)
+            if refUpdate.ref != name { note(name, key, "it is a ref update of \(refUpdate.ref)") }
             if let later {
-                if later.old != movement.new { note(name, key, "the next movement does not begin where it ends") }
-                if later.when < movement.when { note(name, key, "it is later than the next movement") }
+                if later.old != refUpdate.new { note(name, key, "the next ref update does not begin where it ends") }
+                if later.when < refUpdate.when { note(name, key, "it is later than the next ref update") }
             }
-            if movement.previous == nil, movement.old != nil || !Self.begins(movement.operation) {
+            if refUpdate.previous == nil, refUpdate.old != nil || !Self.begins(refUpdate.operation) {
                 note(name, key, "the chain begins with it, but it creates nothing")
             }
-            try verifyGates(movement, name, key)
-            try verifySignature(key, id: id.hex, who: movement.who, name)
-            later = movement
+            try verifyGates(refUpdate, name, key)
+            try verifySignature(key, id: id.hex, who: refUpdate.who, name)
+            later = refUpdate
             return true
         }
         if let known, !wasPassed {
-            note(name, ObjectKeys.movement(known), "the checkpoint has this movement, and the chain does not")
+            note(name, ObjectKeys.refUpdate(known), "the checkpoint has this ref update, and the chain does not")
         }
     }
 
-    private static func begins(_ operation: Movement.Operation) -> Bool {
+    private static func begins(_ operation: RefUpdate.Operation) -> Bool {
         [.create, .protect, .approve].contains(operation)
     }
 
-    /// What a movement says it was let through by.
-    private mutating func verifyGates(_ movement: Movement, _ name: String, _ key: String) throws {
-        guard let subject = movement.new ?? movement.old else { return }
-        for gate in movement.gates ?? [] {
+    /// What a ref update says it was let through by.
+    private mutating func verifyGates(_ refUpdate: RefUpdate, _ name: String, _ key: String) throws {
+        guard let subject = refUpdate.new ?? refUpdate.old else { return }
+        for gate in refUpdate.gates ?? [] {
             do {
                 let record = try repository.hookRecord(gate, of: subject)
                 report.hookRecords += 1
@@ -195,19 +195,19 @@ private struct AuditVerification {
                 note(name, ObjectKeys.hookRecord(subject, gate), Repository.reason(error))
             }
         }
-        for approval in movement.approvals ?? [] {
+        for approval in refUpdate.approvals ?? [] {
             do {
-                let given = try repository.database.movement(approval)
+                let given = try repository.database.refUpdate(approval)
                 if !given.ref.hasPrefix("\(RefName.Kind.approvals.rawValue)/") || given.operation == .withdraw {
-                    note(name, key, "it names the movement \(approval) as an approval, which is none")
+                    note(name, key, "it names the ref update \(approval) as an approval, which is none")
                 }
             } catch {
-                note(name, ObjectKeys.movement(approval), Repository.reason(error))
+                note(name, ObjectKeys.refUpdate(approval), Repository.reason(error))
             }
         }
     }
 
-    /// The commits that movements name, and every commit behind them.
+    /// The commits that ref updates name, and every commit behind them.
     mutating func verifyCommits() throws {
         var queue = commits.sorted()
         while let id = queue.popLast() {
@@ -223,9 +223,9 @@ private struct AuditVerification {
     }
 
     mutating func findUnreferenced() throws {
-        for object in try repository.database.listKeys(ObjectKeys.movements) {
-            guard let id = MovementID(hex: object.key.dropFirst(ObjectKeys.movements.count)) else {
-                note("", object.key, "no movement has such a name")
+        for object in try repository.database.listKeys(ObjectKeys.refUpdates) {
+            guard let id = RefUpdateID(hex: object.key.dropFirst(ObjectKeys.refUpdates.count)) else {
+                note("", object.key, "no ref update has such a name")
                 continue
             }
             if !seen.contains(id) { report.unreferenced.append(id) }

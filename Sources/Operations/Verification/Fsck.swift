@@ -66,13 +66,13 @@ private struct FsckRun {
     private var blocks: [Extent: (block: BlockReference, files: [Int])] = [:]
     private var files: [(path: TreePath, commit: CommitID)] = []
     private var heads: Set<CommitID> = []
-    private let moves: PackMoves
+    private let moves: PackForwarding
     private var badPacks: [PackID: String] = [:]
     private var badBlocks: [Extent: String] = [:]
 
     init(repository: Repository) {
         self.repository = repository
-        moves = PackMoves(store: repository.database.store)
+        moves = PackForwarding(store: repository.database.store)
     }
 
     mutating func listPacks() throws {

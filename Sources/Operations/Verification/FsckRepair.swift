@@ -16,7 +16,7 @@ package struct RepairReport: Sendable {
 }
 
 extension Repository {
-    /// Checks like `fsck`, and fetches damaged or missing packs, nodes, lists, commits and movements again from a
+    /// Checks like `fsck`, and fetches damaged or missing packs, nodes, lists, commits and ref updates again from a
     /// mirror (or from what this is a mirror of), verified before they are written. Checks again until there is nothing
     /// left that can be fetched: behind a node that is back, more may be found missing.
     ///
@@ -57,7 +57,7 @@ extension Repository {
         case "commits":
             try fetchRecord(damage.object, id: CommitID(hex: name), from: mirror)
         case "movements":
-            try fetchRecord(damage.object, id: MovementID(hex: name), from: mirror)
+            try fetchRecord(damage.object, id: RefUpdateID(hex: name), from: mirror)
         case "trees":
             guard let id = NodeID(hex: name), let node = try mirror.database.storedNode(id) else {
                 throw absent(damage, mirror)

@@ -21,7 +21,7 @@ final class BlockFetcher: Sendable {
 
     /// Beyond this many waiting blocks no more are fetched ahead.
     private static let maximumUnderWay = 16_384
-    /// GETs of `fetchAhead` that are waiting or under way: the threads beyond are left to readers' own read-ahead.
+    /// GETs of `prefetch` that are waiting or under way: the threads beyond are left to readers' own read-ahead.
     private static let maximumRunsAhead = 32
     private let runsAhead = Monitor(0)
     /// Of what a GET brings for a known order, at most so much beside what is wanted.
@@ -68,7 +68,7 @@ final class BlockFetcher: Sendable {
     }
 
     /// Starts fetching a run (see `runs`) by one GET; waits while many such GETs are under way.
-    func fetchAhead(_ run: [PlacedBlock]) {
+    func prefetch(run: [PlacedBlock]) {
         guard isUseful else { return }
         runsAhead.wait { count -> Void? in
             guard count < Self.maximumRunsAhead else { return nil }

@@ -25,7 +25,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     let recorder: ReadRecorder?
     private let wantsPassthrough: Bool
     /// Fetches ahead in a given order; `nil` for a mount that does not show one commit for good.
-    private let orderFetch: OrderFetch?
+    private let readPlanFetcher: ReadPlanFetcher?
     /// What `user.tarn.mount` answers: tells the command line where it is.
     private let mountDescription: [UInt8]
 
@@ -63,22 +63,22 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
             recorder == nil && opening != .none
             && (opening == .passthrough || commit.map { Self.hasLargeFiles($0.commit) } ?? true)
         if let commit, !follows {
-            orderFetch = OrderFetch(commit, in: database, fetcher: fetcher, logger: logger)
+            readPlanFetcher = ReadPlanFetcher(commit, in: database, fetcher: fetcher, logger: logger)
         } else {
-            orderFetch = nil
+            readPlanFetcher = nil
         }
         if let commit { _ = slot(commit.commitID, commit.commit) }
     }
 
-    deinit { orderFetch?.close() }
+    deinit { readPlanFetcher?.close() }
 
     /// From now on the mount fetches ahead of whoever reads these files of `commit` in this order, and forgets the order
     /// that it had. Answers how many bytes ahead: `aheadBytes`, or half of what the cache may hold.
-    package func fetchAhead(
+    package func prefetch(
         _ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64
-    ) throws(OrderRefusal) -> UInt64 {
-        guard let orderFetch else { throw .noOneCommit }
-        return try orderFetch.begin(files, of: commit, aheadBytes: aheadBytes)
+    ) throws(ReadPlanRefusal) -> UInt64 {
+        guard let readPlanFetcher else { throw .noOneCommit }
+        return try readPlanFetcher.begin(files, of: commit, aheadBytes: aheadBytes)
     }
 
     /// An open costs a message of some 55 µs, which passthrough saves again on a file of this size.
@@ -96,7 +96,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     }
 
     package func entryTimeoutSeconds(in parent: InodeNumber) -> Double {
-        place(parent).isAboveCommits ? Self.refSeconds : Self.immutableSeconds
+        destination(parent).isAboveCommits ? Self.refSeconds : Self.immutableSeconds
     }
 
     package func attach(_ kernel: any KernelCache) {
@@ -105,7 +105,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     // MARK: Numbers
 
-    private enum Place {
+    private enum Destination {
         case above(UInt64)
         case inside(SnapshotView, slot: Int, rank: UInt64)
 
@@ -115,15 +115,15 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         }
     }
 
-    private func place(_ inode: InodeNumber) -> Place {
+    private func destination(_ inode: InodeNumber) -> Destination {
         let slot = Int(inode.value >> Self.rankBits)
         let low = inode.value & (1 << Self.rankBits - 1)
         if slot == 0, directory != nil { return .above(low) }
-        if slot == 0, let following { return place(slot: following.currentSlot, low: low) }
-        return place(slot: slot, low: low)
+        if slot == 0, let following { return destination(slot: following.currentSlot, low: low) }
+        return destination(slot: slot, low: low)
     }
 
-    private func place(slot: Int, low: UInt64) -> Place {
+    private func destination(slot: Int, low: UInt64) -> Destination {
         slots.withLock { slots in
             let index = slot - firstSlot
             guard index >= 0, index < slots.views.count, low > 0, let view = slots.views[index] else {
@@ -176,7 +176,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     package func lookup(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) -> FileAttributes {
         try reportingFailures(logger, "lookup of \(printableName(name))") {
-            switch place(parent) {
+            switch destination(parent) {
             case .above(let node):
                 guard let child = try directory?.child(of: node, name) else { throw VFSError.notFound }
                 return try attributes(child)
@@ -191,7 +191,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     private func childOfMovingRoot(_ following: HeadFollowing, _ name: [UInt8]) throws -> FileAttributes {
         let (attributes, slot) = try following.handingOut(name) { isFleeting in
-            guard case .inside(let view, let slot, _) = place(.root) else { throw VFSError.staleHandle }
+            guard case .inside(let view, let slot, _) = destination(.root) else { throw VFSError.staleHandle }
             let found = try view.child(of: 0, name)
             var attributes = FileAttributes(found.located.entry, inode: inode(slot: slot, rank: found.rank))
             attributes.isFleeting = isFleeting
@@ -231,7 +231,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     }
 
     private func attributes(of inode: InodeNumber) throws -> FileAttributes {
-        switch place(inode) {
+        switch destination(inode) {
         case .above(let node):
             guard directory?.exists(node) == true else { throw VFSError.staleHandle }
             return try attributes(.directory(node))
@@ -242,7 +242,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     package func readLink(_ inode: InodeNumber) throws(VFSError) -> [UInt8] {
         try reportingFailures(logger, "readlink of inode \(inode.value)") {
-            guard case .inside(let view, _, let rank) = place(inode),
+            guard case .inside(let view, _, let rank) = destination(inode),
                 case .symlink(let target) = try view.entry(rank).located.entry.kind
             else { throw VFSError.invalidArgument }
             return target
@@ -277,7 +277,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
                 if !body(DirectoryEntry(name: Array("..".utf8), attributes: own, cookie: Self.dotDotCookie)) { return }
             }
             let isFollowing = inode == .root && following != nil
-            switch isFollowing ? place(slot: Int(handle.value), low: 1) : place(inode) {
+            switch isFollowing ? destination(slot: Int(handle.value), low: 1) : destination(inode) {
             case .above(let node):
                 let children = try directory?.children(of: node) ?? []
                 for (index, child) in children.enumerated() {
@@ -314,21 +314,21 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     package func read(
         _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
     ) throws(VFSError) -> Int {
-        guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
+        guard case .inside(let view, _, let rank) = destination(inode) else { throw .isADirectory }
         return try reportingFailures(logger, "reading \(name(of: inode))") {
             let count = try view.read(rank, at: offset, into: buffer)
             recorder?.note(rank, from: offset, count: count)
-            orderFetch?.noteRead(rank, from: offset, count: count)
+            readPlanFetcher?.noteRead(rank, from: offset, count: count)
             return count
         }
     }
 
     package func hostFile(_ inode: InodeNumber) -> HostFile? {
-        guard case .inside(let view, _, let rank) = place(inode) else { return nil }
+        guard case .inside(let view, _, let rank) = destination(inode) else { return nil }
         // What is wrong with the file its reader is told.
         let file = (try? view.wholeFile(rank)).map(HostFile.init)
         // Its reader is not heard of again.
-        if file != nil { orderFetch?.noteRead(rank, from: 0, count: .max) }
+        if file != nil { readPlanFetcher?.noteRead(rank, from: 0, count: .max) }
         return file
     }
 
@@ -337,7 +337,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     package func seek(
         _ inode: InodeNumber, from offset: UInt64, to target: SeekTarget
     ) throws(VFSError) -> UInt64 {
-        guard case .inside(let view, _, let rank) = place(inode) else { throw .isADirectory }
+        guard case .inside(let view, _, let rank) = destination(inode) else { throw .isADirectory }
         return try reportingFailures(logger, "seeking in \(name(of: inode))") {
             try view.seek(rank, from: offset, to: target)
         }
@@ -345,7 +345,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     /// The files of the mounted commit that were read so far, in the order of tree keys.
     package func forEachFileRead(_ body: (FileRead) throws -> Void) throws {
-        guard let recorder, case .inside(let view, _, _) = place(.root) else { return }
+        guard let recorder, case .inside(let view, _, _) = destination(.root) else { return }
         for (rank, ranges) in recorder.ranks() {
             let found = try view.entry(rank)
             guard let content = found.located.entry.file else { continue }
@@ -356,7 +356,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     /// For log lines.
     private func name(of inode: InodeNumber) -> String {
-        guard case .inside(let view, _, let rank) = place(inode), let found = try? view.entry(rank) else {
+        guard case .inside(let view, _, let rank) = destination(inode), let found = try? view.entry(rank) else {
             return "inode \(inode.value)"
         }
         return "\(found.path) of commit \(view.commitID)"
@@ -365,7 +365,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     // MARK: Extended attributes
 
     package func attributeNames(_ inode: InodeNumber) throws(VFSError) -> [[UInt8]] {
-        guard case .inside(let view, _, let rank) = place(inode) else { return [] }
+        guard case .inside(let view, _, let rank) = destination(inode) else { return [] }
         return try reportingFailures(logger, "attributes of inode \(inode.value)") {
             try view.entry(rank).located.entry.attributes.map(\.name)
         }
@@ -373,7 +373,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     package func attribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
         if name.elementsEqual(TarnAttribute.mount.utf8) { return mountDescription }
-        guard case .inside(let view, _, let rank) = place(inode) else { throw .noAttribute }
+        guard case .inside(let view, _, let rank) = destination(inode) else { throw .noAttribute }
         return try reportingFailures(logger, "attributes of inode \(inode.value)") {
             if name.elementsEqual(TarnAttribute.commit.utf8) { return Array(view.commitID.hex.utf8) }
             return try entryAttribute(view.entry(rank).located.entry, name)
@@ -382,7 +382,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     package func statistics() throws(VFSError) -> VolumeStatistics {
         var counts = Commit.Counts()
-        if case .inside(let view, _, _) = place(.root) { counts = view.commit.counts }
+        if case .inside(let view, _, _) = destination(.root) { counts = view.commit.counts }
         return VolumeStatistics(
             totalBytes: counts.bytes, freeBytes: 0, files: counts.files + counts.directories, freeFiles: 0)
     }

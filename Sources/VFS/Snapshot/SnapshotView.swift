@@ -107,7 +107,7 @@ private struct ListingPattern {
     /// How many leaves to have prepared for a listing from this rank.
     mutating func ahead(in directory: UInt64, from rank: UInt64) -> Int {
         let isNear = rank <= end + Self.nearRanks && rank + Self.nearRanks >= end
-        window = isNear ? Cursor<RepositoryNodeStore>.grown(window) : 0
+        window = isNear ? Cursor<TreeNodeStore>.grown(window) : 0
         if directory != self.directory {
             isWalk = isNear && self.directory != nil
             self.directory = directory

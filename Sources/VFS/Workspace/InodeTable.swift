@@ -10,10 +10,10 @@ import Versioning
 /// A file with several names is one inode, which knows those of its names that the kernel has asked for.
 struct InodeTable {
     private(set) var inodes: [InodeNumber: WorkspaceInode] = [:]
-    private var places: [InodeNumber: WorkspaceInode.Place] = [:]
+    private var references: [InodeNumber: WorkspaceInode.References] = [:]
     private var byName: [ChildName: WorkspaceInode] = [:]
     /// Files that have, or had, several names.
-    private var linked: [StagedNodeID: WorkspaceInode] = [:]
+    private var linked: [OverlayEntryID: WorkspaceInode] = [:]
     /// `st_ino` of every inode.
     private var stableNumbers: Set<UInt64> = [1]
     private var next: UInt64 = 2
@@ -34,7 +34,7 @@ struct InodeTable {
         self.baseCommit = baseCommit
         let inode = WorkspaceInode(number: .root, stableNumber: 1, backing: root)
         inodes[.root] = inode
-        places[.root] = WorkspaceInode.Place(lookups: 1, epoch: epoch)
+        references[.root] = WorkspaceInode.References(lookups: 1, epoch: epoch)
     }
 
     func inode(_ number: InodeNumber) throws(VFSError) -> WorkspaceInode {
@@ -42,12 +42,14 @@ struct InodeTable {
         return inode
     }
 
-    subscript(_ inode: WorkspaceInode) -> WorkspaceInode.Place {
+    subscript(_ inode: WorkspaceInode) -> WorkspaceInode.References {
         get {
-            guard let place = places[inode.number] else { preconditionFailure("every inode of the table has a place") }
+            guard let place = references[inode.number] else {
+                preconditionFailure("every inode of the table has a place")
+            }
             return place
         }
-        set { places[inode.number] = newValue }
+        set { references[inode.number] = newValue }
     }
 
     func known(_ parent: WorkspaceInode, _ name: [UInt8]) -> WorkspaceInode? {
@@ -70,7 +72,7 @@ struct InodeTable {
             number: InodeNumber(next), stableNumber: unusedNumber(backing.stableNumber), backing: backing)
         next += 1
         inodes[inode.number] = inode
-        places[inode.number] = WorkspaceInode.Place(epoch: epoch)
+        references[inode.number] = WorkspaceInode.References(epoch: epoch)
         if let node = backing.node, node.links > 1, !node.isDirectory { linked[node.id] = inode }
         return inode
     }
@@ -114,7 +116,7 @@ struct InodeTable {
     }
 
     /// From now on the file is found by its node whichever name is asked for.
-    mutating func noteLinked(_ inode: WorkspaceInode, _ node: StagedNodeID) {
+    mutating func noteLinked(_ inode: WorkspaceInode, _ node: OverlayEntryID) {
         linked[node] = inode
     }
 
@@ -142,7 +144,7 @@ struct InodeTable {
             else { continue }
             detachAll(inode)
             inodes[inode.number] = nil
-            places[inode.number] = nil
+            references[inode.number] = nil
             stableNumbers.remove(inode.stableNumber)
             if let node = inode.backing.node, linked[node.id] === inode { linked[node.id] = nil }
             candidates += place.names.map(\.parent)

@@ -13,7 +13,7 @@ extension WorkspaceFileSystem {
         _ inode: InodeNumber, _ changes: AttributeChanges
     ) throws(VFSError) -> FileAttributes {
         let isFreeing = changes.sizeBytes != nil
-        return try gate.pass { () throws(VFSError) in
+        return try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "changing attributes of inode \(inode.value)") {
                 try table.withLock { table in
                     let file = try current(&table, inode)
@@ -29,7 +29,7 @@ extension WorkspaceFileSystem {
                             }
                         }
                     }
-                    reclaims.add(freed)
+                    reclaimer.add(freed)
                     return attributes(table, file)
                 }
             }
@@ -38,7 +38,7 @@ extension WorkspaceFileSystem {
 
     /// Answers data files that the file no longer shows.
     private func apply(
-        _ changes: AttributeChanges, owner: Owner??, to node: inout StagedNode
+        _ changes: AttributeChanges, owner: Owner??, to node: inout OverlayEntry
     ) throws -> Set<DataFileID> {
         var freed: Set<DataFileID> = []
         let present = now()
@@ -111,7 +111,7 @@ extension WorkspaceFileSystem {
     private func changeAttributes(
         _ inode: InodeNumber, _ body: (inout [ExtendedAttribute]) throws -> Void
     ) throws(VFSError) {
-        try gate.pass { () throws(VFSError) in
+        try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "changing attributes of inode \(inode.value)") {
                 try table.withLock { table in
                     let file = try current(&table, inode)
@@ -140,7 +140,7 @@ extension AttributeChanges {
     }
 }
 
-extension StagedNode {
+extension OverlayEntry {
     /// Takes set-user-ID, and set-group-ID where the group may execute, from a file, as Linux does when it is written
     /// (inode_drop_suidgid). Also when root writes: the kernel leaves it to us and does not say who it is.
     mutating func dropPrivileges() {

@@ -11,7 +11,7 @@ package import Versioning
 extension WorkspaceFileSystem {
     /// Everything written so far is in the workspace's database when this returns.
     package func flushAll() throws {
-        try gate.alone { try persistAll() }
+        try barrier.alone { try persistAll() }
     }
 
     private func persistAll() throws {
@@ -28,7 +28,7 @@ extension WorkspaceFileSystem {
             }
         }
         do {
-            try reclaims.perform()
+            try reclaimer.perform()
             try workspace.holdReserve()
         } catch {
             logger.error("freeing room in the workspace: \(logLine(of: error))")
@@ -36,7 +36,7 @@ extension WorkspaceFileSystem {
     }
 
     /// Nodes with writes that the workspace does not know of yet.
-    package func unsavedNodes() throws -> Set<StagedNodeID> {
+    package func unsavedNodes() throws -> Set<OverlayEntryID> {
         Set(try unsaved(allInodes).compactMap { $0.state.backing.node?.id })
     }
 
@@ -44,7 +44,7 @@ extension WorkspaceFileSystem {
 
     /// Seals what is staged: all writes that returned before are in it, and later ones go to new data files.
     package func seal() throws -> SealState {
-        try gate.alone {
+        try barrier.alone {
             try persistAll()
             let state = try makingRoom(true) { try workspace.seal() }
             beginNewDataFiles()
@@ -106,7 +106,7 @@ extension WorkspaceFileSystem {
             let state = inode.state.withLock { $0 }
             if state.openCount > 0 { open.formUnion(state.backing.node?.content?.ranges.dataFiles ?? []) }
         }
-        reclaims.add(data.subtracting(open))
+        reclaimer.add(data.subtracting(open))
     }
 
     /// A change of the overlay or its base that is made behind the inodes' back.
@@ -128,7 +128,7 @@ extension WorkspaceFileSystem {
         foreign: Set<TreePath>?, _ prepare: () throws -> ChangeBelow
     ) throws -> (head: CommitID, conflicts: [TreePath]) {
         let kernel = kernel.withLock { $0 }
-        let (before, conflicts, head, finished) = try gate.alone {
+        let (before, conflicts, head, finished) = try barrier.alone {
             try persistAll()
             let change = try prepare()
             let base = database.tree(try database.commit(change.head).tree)
@@ -161,7 +161,7 @@ extension WorkspaceFileSystem {
     /// Loads the nodes that the known inodes will need, where they may be here no more, so that nobody waits for the store
     /// under the table's lock.
     private func warm(_ move: BaseMove) throws {
-        guard move.forgotCopies else { return }
+        guard move.droppedCaches else { return }
         for inode in allInodes {
             if let origin = inode.backing.origin { _ = try move.newEntry(origin) }
         }
@@ -178,7 +178,7 @@ extension WorkspaceFileSystem {
     }
 
     package func abandonSeal() throws {
-        try gate.alone {
+        try barrier.alone {
             // First: data files that no range in the database refers to are deleted, and none of these is written to again.
             try persistAll()
             beginNewDataFiles()

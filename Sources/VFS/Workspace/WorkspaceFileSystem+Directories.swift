@@ -85,7 +85,7 @@ extension WorkspaceFileSystem {
 
     /// Whether nothing is in a directory.
     func isEmpty(_ table: InodeTable, _ directory: Backing) throws -> Bool {
-        var decided: [[UInt8]: StagedNodeID?] = [:]
+        var decided: [[UInt8]: OverlayEntryID?] = [:]
         if let node = directory.node {
             for (name, child) in try workspace.read({ try $0.names(in: node.id) }) { decided[name] = .some(child) }
         }

@@ -12,7 +12,7 @@ extension WorkspaceFileSystem {
     package func flush(_ inode: InodeNumber, _ handle: HandleNumber) throws(VFSError) {
         // Whoever only reads is not told of another's bytes that could not be saved.
         if handle == .none { return }
-        try gate.pass { () throws(VFSError) in try flushFile(inode) }
+        try barrier.pass { () throws(VFSError) in try flushFile(inode) }
     }
 
     func flushFile(_ inode: InodeNumber) throws(VFSError) {
@@ -59,7 +59,8 @@ extension WorkspaceFileSystem {
     ///
     /// - Parameter content: `body` changes what bytes the file shows.
     func update(
-        _ change: Change, _ inode: WorkspaceInode, content: Bool = false, _ body: (inout StagedNode) throws -> Void
+        _ change: InodeTransaction, _ inode: WorkspaceInode, content: Bool = false,
+        _ body: (inout OverlayEntry) throws -> Void
     ) throws {
         change.willChange(inode, content: content)
         try inode.state.withLock { state in
@@ -76,7 +77,7 @@ extension WorkspaceFileSystem {
     }
 
     package func sync(_ inode: InodeNumber) throws(VFSError) {
-        try gate.pass { () throws(VFSError) in
+        try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "fsync of inode \(inode.value)") {
                 let file = try table.withLock { try current(&$0, inode) }
                 let descriptors = try openData(of: file)
@@ -107,10 +108,10 @@ extension WorkspaceFileSystem {
     /// Runs `body` as one transaction of the workspace. When it fails, the inodes it changed are as they were.
     ///
     /// - Parameter isFreeing: `body` makes room and may use what is held back for that.
-    func transaction<Result>(isFreeing: Bool = false, _ body: (Change) throws -> Result) throws -> Result {
-        var change: Change?
+    func transaction<Result>(isFreeing: Bool = false, _ body: (InodeTransaction) throws -> Result) throws -> Result {
+        var change: InodeTransaction?
         let result = try workspace.write(isStaging: !isFreeing) { overlay in
-            let started = Change(overlay)
+            let started = InodeTransaction(overlay)
             change = started
             return try body(started)
         } undo: {
@@ -128,7 +129,7 @@ extension WorkspaceFileSystem {
             return try body()
         } catch WorkspaceError.localIO(_, errno: ENOSPC) {
             // What could not be freed now is tried again later; the second attempt tells whether there is room.
-            try? reclaims.perform()
+            try? reclaimer.perform()
             try? workspace.makeRoom(useReserve: isFreeing)
             return try body()
         }

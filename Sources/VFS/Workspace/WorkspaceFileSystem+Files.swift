@@ -30,7 +30,7 @@ extension WorkspaceFileSystem {
     }
 
     package func release(_ inode: InodeNumber, _ handle: HandleNumber) {
-        gate.pass {
+        barrier.pass {
             guard let file = table.withLock({ $0.inodes[inode] }) else { return }
             // The last close of a file whose flush failed has told so already; here there is nobody to tell.
             if file.state.withLock({ $0.isDirty }) { try? flushFile(inode) }
@@ -46,7 +46,7 @@ extension WorkspaceFileSystem {
                     do {
                         try transaction(isFreeing: true) { try $0.overlay.remove(node.id) }
                         file.state.withLock { $0.isDirty = false }
-                        reclaims.add(node.content?.ranges.dataFiles ?? [])
+                        reclaimer.add(node.content?.ranges.dataFiles ?? [])
                     } catch {
                         logger.warning(
                             "an unlinked file stays in the workspace until the next mount: \(logLine(of: error))")
@@ -145,7 +145,7 @@ extension WorkspaceFileSystem {
     package func write(
         _ inode: InodeNumber, at offset: UInt64, _ bytes: UnsafeRawBufferPointer
     ) throws(VFSError) -> Int {
-        try gate.pass { () throws(VFSError) in
+        try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "writing inode \(inode.value)") {
                 let end = offset.addingReportingOverflow(UInt64(bytes.count))
                 guard !end.overflow, end.partialValue <= UInt64(Int64.max) else { throw VFSError.fileTooLarge }
@@ -170,7 +170,7 @@ extension WorkspaceFileSystem {
                 !state.isChangingContent
             else { return false }
             // Taken out first: the ranges are then changed in place instead of copied.
-            state.backing = .staged(StagedNode(kind: .directory, mode: 0, modified: node.modified))
+            state.backing = .staged(OverlayEntry(kind: .directory, mode: 0, modified: node.modified))
             node.kind = .directory
             content.wrote(start: start, end: end, data: data)
             node.kind = .file(content)

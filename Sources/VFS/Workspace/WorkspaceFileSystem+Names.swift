@@ -82,8 +82,8 @@ extension WorkspaceFileSystem {
 
     /// What a new file in a directory begins as. In a directory with the set-group-ID bit it takes the directory's
     /// group, and a new directory the bit too (inode(7)).
-    private func node(_ new: NewFile, in directory: WorkspaceInode) -> StagedNode {
-        let kind: StagedNode.Kind
+    private func node(_ new: NewFile, in directory: WorkspaceInode) -> OverlayEntry {
+        let kind: OverlayEntry.Kind
         switch new.kind {
         case .file: kind = .file(StagedContent())
         case .directory: kind = .directory
@@ -99,7 +99,7 @@ extension WorkspaceFileSystem {
             owner = Owner(userID: owner.userID, groupID: (parent.owner ?? mounter).groupID)
             if case .directory = new.kind { mode |= UInt16(Glibc.S_ISGID) }
         }
-        return StagedNode(kind: kind, mode: mode, modified: now(), owner: recorded(owner))
+        return OverlayEntry(kind: kind, mode: mode, modified: now(), owner: recorded(owner))
     }
 
     package func link(
@@ -190,7 +190,7 @@ extension WorkspaceFileSystem {
     }
 
     private func move(
-        _ table: InodeTable, _ change: Change, _ inode: WorkspaceInode, from source: WorkspaceInode,
+        _ table: InodeTable, _ change: InodeTransaction, _ inode: WorkspaceInode, from source: WorkspaceInode,
         _ name: [UInt8], to target: WorkspaceInode, _ newName: [UInt8], replacing other: WorkspaceInode?
     ) throws -> (inout InodeTable) -> Void {
         let replaced = try other.map { try removeName(table, change, $0, from: target, newName) }
@@ -211,7 +211,7 @@ extension WorkspaceFileSystem {
     }
 
     private func exchange(
-        _ table: InodeTable, _ change: Change,
+        _ table: InodeTable, _ change: InodeTransaction,
         _ one: (inode: WorkspaceInode, parent: WorkspaceInode, name: [UInt8]),
         _ two: (inode: WorkspaceInode, parent: WorkspaceInode, name: [UInt8])
     ) throws -> (inout InodeTable) -> Void {
@@ -240,9 +240,9 @@ extension WorkspaceFileSystem {
     /// - Parameter isFreeing: the change makes room, so on a full disk it may use what is held back for this.
     private func changing<Result>(
         _ operation: String, _ parent: InodeNumber, _ name: [UInt8], isFreeing: Bool = false,
-        _ body: (inout InodeTable, Change) throws -> (inout InodeTable) -> Result
+        _ body: (inout InodeTable, InodeTransaction) throws -> (inout InodeTable) -> Result
     ) throws(VFSError) -> Result {
-        try gate.pass { () throws(VFSError) in
+        try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, operation) {
                 try warm(parent, name)
                 return try table.withLock { table in
@@ -261,13 +261,13 @@ extension WorkspaceFileSystem {
     }
 
     /// The staged node of an inode, made from the base's entry (with those of the directories above) if it has none.
-    func stage(_ table: InodeTable, _ change: Change, _ inode: WorkspaceInode) throws -> StagedNode {
+    func stage(_ table: InodeTable, _ change: InodeTransaction, _ inode: WorkspaceInode) throws -> OverlayEntry {
         guard case .base(let located, let origin) = inode.backing else {
             guard let node = inode.backing.node else { preconditionFailure("a backing is base or staged") }
             return node
         }
         let name = table[inode].names.first
-        var node = StagedNode(copying: located, at: origin)
+        var node = OverlayEntry(copying: located, at: origin)
         if name == nil { node.links = 0 }
         node = try change.overlay.insert(node)
         if let name {
@@ -284,7 +284,7 @@ extension WorkspaceFileSystem {
 
     /// Takes a name away. A file without names stays while it is open.
     private func removeName(
-        _ table: InodeTable, _ change: Change, _ inode: WorkspaceInode, from parent: WorkspaceInode,
+        _ table: InodeTable, _ change: InodeTransaction, _ inode: WorkspaceInode, from parent: WorkspaceInode,
         _ name: [UInt8]
     ) throws -> (inout InodeTable) -> Void {
         let parentNode = try stage(table, change, parent)
@@ -302,16 +302,16 @@ extension WorkspaceFileSystem {
                 }
             }
         }
-        return { [reclaims] table in
+        return { [reclaimer] table in
             table.detach(inode, from: parent, name)
             inode.state.withLock { if $0.openCount == 0 { $0.isDirty = false } }
-            reclaims.add(freed)
+            reclaimer.add(freed)
         }
     }
 
     /// After this the directory has no such name, whatever the base has.
     private func hideName(
-        _ table: InodeTable, _ change: Change, _ directory: StagedNode, _ name: [UInt8]
+        _ table: InodeTable, _ change: InodeTransaction, _ directory: OverlayEntry, _ name: [UInt8]
     ) throws {
         if let origin = directory.origin, try table.base.entry(at: origin.appending(name)) != nil {
             try change.overlay.setName(directory.id, name, nil)
@@ -321,7 +321,7 @@ extension WorkspaceFileSystem {
     }
 
     /// A directory's times move when its names do.
-    private func touch(_ change: Change, _ directory: WorkspaceInode, subdirectories: Int = 0) throws {
+    private func touch(_ change: InodeTransaction, _ directory: WorkspaceInode, subdirectories: Int = 0) throws {
         let number = try change.overlay.nextChange()
         try update(change, directory) { node in
             node.modified = now()

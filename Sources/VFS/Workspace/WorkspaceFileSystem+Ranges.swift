@@ -43,7 +43,7 @@ extension WorkspaceFileSystem {
     package func allocate(
         _ inode: InodeNumber, at offset: UInt64, count: UInt64, _ allocation: Allocation, keepsSize: Bool
     ) throws(VFSError) {
-        try gate.pass { () throws(VFSError) in
+        try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "allocating in inode \(inode.value)") {
                 let (end, overflow) = offset.addingReportingOverflow(count)
                 guard !overflow, end <= UInt64(Int64.max) else { throw VFSError.fileTooLarge }
@@ -96,7 +96,7 @@ extension WorkspaceFileSystem {
     package func copy(
         _ source: InodeNumber, at sourceOffset: UInt64, to target: InodeNumber, at targetOffset: UInt64, count: UInt64
     ) throws(VFSError) -> UInt64 {
-        try gate.pass { () throws(VFSError) in
+        try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "copying from inode \(source.value) to \(target.value)") {
                 guard targetOffset <= UInt64(Int64.max) - min(count, UInt64(Int64.max)) else {
                     throw VFSError.fileTooLarge
@@ -118,7 +118,8 @@ extension WorkspaceFileSystem {
     }
 
     private func copy(
-        _ clone: RangeClone, _ table: InodeTable, _ change: Change, _ from: WorkspaceInode, _ to: WorkspaceInode
+        _ clone: RangeClone, _ table: InodeTable, _ change: InodeTransaction, _ from: WorkspaceInode,
+        _ to: WorkspaceInode
     ) throws {
         if clone.sharesData, from.backing.node != nil {
             // Its next write begins a new data file: the bytes shared from here on stay as they are.

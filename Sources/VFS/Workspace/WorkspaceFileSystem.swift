@@ -17,14 +17,14 @@ package final class WorkspaceFileSystem: FileSystem {
     let logger: Logger
     let fetcher: BlockFetcher
     let table: Mutex<InodeTable>
-    let gate = Gate()
+    let barrier = SealBarrier()
     /// What a move of the workspace's base needs; commits know how to find it, this layer does not.
     package typealias MovePlanner = @Sendable (Workspace, BaseTarget) throws -> BaseMove
     let planMove: MovePlanner
     private let mountDescription: [UInt8]
     /// Everything belongs to whoever mounted, and stays so.
     let squashesOwners: Bool
-    let reclaims: Reclaims
+    let reclaimer: DataFileReclaimer
     let kernel = Mutex<(any KernelCache)?>(nil)
     let listings = Mutex(DirectoryListings())
 
@@ -42,7 +42,7 @@ package final class WorkspaceFileSystem: FileSystem {
         self.logger = logger
         self.mountDescription = Array(mountDescription.utf8)
         self.squashesOwners = squashesOwners
-        reclaims = Reclaims(workspace)
+        reclaimer = DataFileReclaimer(workspace)
         fetcher = BlockFetcher(blocks: database.blocks, threads: readThreads, logger: logger)
         try workspace.removeOrphans()
         try workspace.holdReserve()

@@ -8,7 +8,7 @@ import Versioning
 /// What a file of a writable mount is at present: an entry of the base, or a staged node.
 enum Backing {
     case base(LocatedEntry, origin: TreePath)
-    case staged(StagedNode)
+    case staged(OverlayEntry)
 
     var isDirectory: Bool {
         switch self {
@@ -25,7 +25,7 @@ enum Backing {
         }
     }
 
-    var node: StagedNode? {
+    var node: OverlayEntry? {
         if case .staged(let node) = self { return node }
         return nil
     }
@@ -81,7 +81,7 @@ extension Backing {
     }
 }
 
-extension StagedNode {
+extension OverlayEntry {
     var fileKind: FileKind {
         switch kind {
         case .file: .file
@@ -125,7 +125,7 @@ final class WorkspaceInode: Sendable {
     }
 
     /// Guarded by the table's lock.
-    struct Place {
+    struct References {
         /// The known names that lead here; none for the root, and for a file that is only open any more.
         var names: [Name] = []
         /// References that the kernel holds.

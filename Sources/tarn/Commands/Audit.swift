@@ -14,11 +14,11 @@ struct Audit: ParsableCommand {
     struct AuditLog: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "log",
-            abstract: "List the movements of all branches and tags, newest first; deleted ones too.",
+            abstract: "List the ref updates of all branches and tags, newest first; deleted ones too.",
             discussion: "Protection rules and approvals move as well: rules/protection, approvals/BRANCH/COMMIT.")
         @Option(name: .customLong("ref"), help: ArgumentHelp("Only this branch or tag.", valueName: "name")) var ref:
             String?
-        @Option(help: ArgumentHelp("Only movements by people whose name or address holds this.", valueName: "text"))
+        @Option(help: ArgumentHelp("Only updates by people whose name or address holds this.", valueName: "text"))
         var who: String?
         @Option(help: ArgumentHelp("Only such moves: merge, commit, reset …", valueName: "operation"))
         var operation: String?
@@ -31,41 +31,41 @@ struct Audit: ParsableCommand {
         func run() throws {
             let repository = try repository.open()
             let (earliest, latest) = (try since.map(date), try until.map(date))
-            if let operation, Movement.Operation(rawValue: operation) == nil {
+            if let operation, RefUpdate.Operation(rawValue: operation) == nil {
                 throw CommandFailure(message: "there is no operation '\(operation)'", kind: .usage)
             }
-            let log = try repository.auditLog(ref: ref.map { try name($0, repository) }).filter { _, movement in
-                (who.map { movement.who.lowercased().contains($0.lowercased()) } ?? true)
-                    && (operation.map { movement.operation.rawValue == $0 } ?? true)
-                    && (earliest.map { movement.when >= $0 } ?? true) && (latest.map { movement.when <= $0 } ?? true)
+            let log = try repository.auditLog(ref: ref.map { try name($0, repository) }).filter { _, update in
+                (who.map { update.who.lowercased().contains($0.lowercased()) } ?? true)
+                    && (operation.map { update.operation.rawValue == $0 } ?? true)
+                    && (earliest.map { update.when >= $0 } ?? true) && (latest.map { update.when <= $0 } ?? true)
             }
             if csv { return printCSV(log) }
-            struct MovementJSON: Encodable {
+            struct RefUpdateJSON: Encodable {
                 let id: String
-                let movement: Movement
+                let movement: RefUpdate
             }
             let output = json.output
-            try output.show(log.map { MovementJSON(id: $0.id.hex, movement: $0.movement) }) {
+            try output.show(log.map { RefUpdateJSON(id: $0.id.hex, movement: $0.refUpdate) }) {
                 table(
-                    log.map { _, movement in
+                    log.map { _, update in
                         [
-                            movement.when.rfc3339.prefix(19) + "Z", shortRef(movement.ref),
-                            output.paint(movement.operation.rawValue, .yellow),
-                            "\(short(movement.old)) → \(short(movement.new))", movement.who,
-                            movement.why.split(separator: "\n").first.map(String.init) ?? "",
+                            update.when.rfc3339.prefix(19) + "Z", shortRef(update.ref),
+                            output.paint(update.operation.rawValue, .yellow),
+                            "\(short(update.old)) → \(short(update.new))", update.who,
+                            update.why.split(separator: "\n").first.map(String.init) ?? "",
                         ]
                     })
             }
         }
 
-        private func printCSV(_ log: [(id: MovementID, movement: Movement)]) {
+        private func printCSV(_ log: [(id: RefUpdateID, refUpdate: RefUpdate)]) {
             print("when,ref,operation,old,new,who,why,gates,approvals,movement", terminator: "\r\n")
-            for (id, movement) in log {
+            for (id, update) in log {
                 let cells = [
-                    movement.when.rfc3339, movement.ref, movement.operation.rawValue, movement.old?.hex ?? "",
-                    movement.new?.hex ?? "", movement.who, movement.why,
-                    (movement.gates ?? []).map(\.hex).joined(separator: " "),
-                    (movement.approvals ?? []).map(\.hex).joined(separator: " "), id.hex,
+                    update.when.rfc3339, update.ref, update.operation.rawValue, update.old?.hex ?? "",
+                    update.new?.hex ?? "", update.who, update.why,
+                    (update.gates ?? []).map(\.hex).joined(separator: " "),
+                    (update.approvals ?? []).map(\.hex).joined(separator: " "), id.hex,
                 ]
                 print(cells.map(quoted).joined(separator: ","), terminator: "\r\n")
             }
@@ -104,7 +104,8 @@ struct Audit: ParsableCommand {
 
     struct AuditVerify: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "verify", abstract: "Verify every chain of movements, the commits they name and their gates.",
+            commandName: "verify",
+            abstract: "Verify every chain of ref updates, the commits they name and their gates.",
             discussion: """
                 Needs only the bucket or a copy of it. What was changed, removed or inserted in a chain shows by itself; that the end of a \
                 chain was cut off shows against a checkpoint: save one now and then, and keep it elsewhere. 'tarn fsck --data' verifies \
@@ -116,7 +117,7 @@ struct Audit: ParsableCommand {
             help: ArgumentHelp(
                 "Verify signatures against this file (ssh-keygen's allowed signers).", valueName: "file"))
         var allowedSigners: String?
-        @Flag(help: "Every commit and movement must be signed by whom it names.") var requireSignatures = false
+        @Flag(help: "Every commit and ref update must be signed by whom it names.") var requireSignatures = false
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var json: JSONArguments
 
@@ -168,19 +169,19 @@ struct Audit: ParsableCommand {
                 let findings: [FindingJSON]
             }
             let result = Result(
-                refs: report.refs, movements: report.movements, commits: report.commits,
+                refs: report.refs, movements: report.refUpdates, commits: report.commits,
                 hookRecords: report.hookRecords, signed: report.signed, unsigned: report.unsigned,
                 unreferencedMovements: report.unreferenced.map(\.hex),
                 findings: report.findings.map { FindingJSON(ref: $0.ref, object: $0.object, reason: $0.reason) })
             let output = json.output
             try output.show(result) {
                 var text = [
-                    "Verified \(count(result.movements, "movement")) of \(count(result.refs, "ref")), \(count(result.commits, "commit")) and \(count(result.hookRecords, "hook record"))."
+                    "Verified \(count(result.movements, "ref update")) of \(count(result.refs, "ref")), \(count(result.commits, "commit")) and \(count(result.hookRecords, "hook record"))."
                 ]
                 if allowedSigners != nil { text.append("\(result.signed) are signed, \(result.unsigned) are not.") }
                 if !report.unreferenced.isEmpty {
                     text.append(
-                        "\(count(report.unreferenced.count, "movement")) of moves that lost a race or were refused \(report.unreferenced.count == 1 ? "is" : "are") in no chain."
+                        "\(count(report.unreferenced.count, "ref update")) that lost a race or were refused \(report.unreferenced.count == 1 ? "is" : "are") in no chain."
                     )
                 }
                 text += result.findings.map { output.paint("\($0.ref)  \($0.object): \($0.reason)", .red) }

@@ -37,7 +37,8 @@ struct Branch: ParsableCommand {
     struct DeleteBranch: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "delete",
-            abstract: "Delete a branch; its movements stay, and it can be created again from its last commit.")
+            abstract: "Delete a branch; its history of updates stays, and it can be created again from its last commit."
+        )
         @Argument(help: "Its name.") var name: String
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var author: AuthorArguments
@@ -77,7 +78,7 @@ struct Tag: ParsableCommand {
 
     struct DeleteTag: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "delete", abstract: "Delete a tag; its movements stay.")
+            commandName: "delete", abstract: "Delete a tag; its history of updates stays.")
         @Argument(help: "Its name.") var name: String
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var author: AuthorArguments
@@ -97,8 +98,8 @@ private struct RefJSON: Encodable {
 private func listRefs(_ kind: RefName.Kind, _ repository: Repository, _ output: Output) throws {
     let refs = try repository.database.listRefs(kind).map { snapshot, commit in
         RefJSON(
-            name: snapshot.name.name, commit: commit.hex, movedBy: snapshot.movement.who,
-            movedAt: snapshot.movement.when.rfc3339)
+            name: snapshot.name.name, commit: commit.hex, movedBy: snapshot.newestUpdate.who,
+            movedAt: snapshot.newestUpdate.when.rfc3339)
     }
     try output.show(refs) {
         table(

@@ -110,7 +110,7 @@ struct Cat: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        try repository.database.heedSweeps()
+        try repository.database.refreshCacheTrust()
         let located = try Located(place, repository)
         guard located.entry.entry.file != nil else { throw RepositoryError.isADirectory(path: located.path) }
         let map = try repository.database.lists.map(of: located.entry)

@@ -11,7 +11,7 @@ struct Fsck: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check that everything the branches and tags reach is there and right; fetch again what is not.",
         discussion: """
-            Refs, their chains of movements, commits, tree nodes, block lists and packs are checked; with --data every block is read and \
+            Refs, their chains of updates, commits, tree nodes, block lists and packs are checked; with --data every block is read and \
             hashed. Each damaged object is named with every path that needs it. An object that the store does not give is named too, and \
             the check goes on. Commits whose data 'tarn gc' took are no damage.
 

@@ -19,7 +19,7 @@ struct GarbageCollection: ParsableCommand {
               - whatever is younger than --grace (7 days), also the commits that a branch was moved away from
               - what live mounts show and running commits, imports and mirrors use (their leases)
 
-            Without rules only leftovers go: of commits that lost a race or were broken off. Commits, movements and refs are never \
+            Without rules only leftovers go: of commits that lost a race or were broken off. Commits, ref updates and refs are never \
             deleted: 'tarn log' and 'tarn audit verify' work for ever, and a commit whose data is gone says so.
 
             It is safe beside running commits and mounts, and may be broken off at any time; run again, it goes on. --repack \

@@ -11,7 +11,7 @@ struct Mirror: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Copy the repository to another store, or bring a copy up to date.",
         discussion: """
-            TARGET becomes a repository of the same id with the same commits, movements and tags, so 'tarn audit verify', mounts and \
+            TARGET becomes a repository of the same id with the same commits, ref updates and tags, so 'tarn audit verify', mounts and \
             exports work on it. Only what it lacks is copied, every id is computed again from the bytes, and every block is hashed. Run \
             it again after an interruption: it goes on.
 
@@ -104,13 +104,13 @@ struct Mirror: ParsableCommand {
         let result = Result(
             refsMoved: report.refsMoved.map(\.qualified), refsUnchanged: report.refsUnchanged,
             diverged: report.diverged.map(\.qualified), commits: report.commits,
-            collectedCommits: report.collectedCommits, movements: report.movements, nodes: report.nodes,
+            collectedCommits: report.collectedCommits, movements: report.refUpdates, nodes: report.nodes,
             lists: report.lists, packs: report.packs, packBytes: report.packBytes, packsPresent: report.packsPresent,
             otherObjects: report.otherObjects)
         try json.output.show(result) {
             var lines = [
                 "Moved \(count(result.refsMoved.count, "ref")) at \(target); \(result.refsUnchanged) up to date already.",
-                "Copied \(count(result.commits, "commit")), \(count(result.movements, "movement")), \(count(result.nodes, "tree node")), "
+                "Copied \(count(result.commits, "commit")), \(count(result.movements, "ref update")), \(count(result.nodes, "tree node")), "
                     + "\(count(result.lists, "block list")) and \(count(result.packs, "pack")) (\(humanSize(result.packBytes))), all verified"
                     + (result.packsPresent > 0 ? "; \(count(result.packsPresent, "pack")) were there already." : "."),
             ]

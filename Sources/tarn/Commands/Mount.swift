@@ -233,8 +233,8 @@ struct Mount: ParsableCommand {
         let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
         try workspace.beginUse()
         let lease = MountLease(of: workspace, repository.database, logger)
-        // What is staged takes places of blocks from the base, which the lease protects from now on.
-        try repository.database.heedSweeps()
+        // What is staged takes locations of blocks from the base, which the lease protects from now on.
+        try repository.database.refreshCacheTrust()
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             database: repository.database, workspace: workspace,

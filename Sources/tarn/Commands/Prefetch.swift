@@ -94,7 +94,7 @@ struct PrefetchCommand: ParsableCommand {
         let repository = try repository.open(mount)
         let set = try PrefetchSet(
             of: repository.database, repository.database.commit(commitID), listed: paths, in: .root)
-        let ahead = try SnapshotMount(socket: socket).fetchAhead(set.order, of: commitID, aheadBytes: aheadBytes)
+        let ahead = try SnapshotMount(socket: socket).prefetch(set.order, of: commitID, aheadBytes: aheadBytes)
         struct Result: Encodable {
             let commit: String
             let files: Int
@@ -117,7 +117,7 @@ struct PrefetchCommand: ParsableCommand {
         let limit = try cacheSize.map { try parseSize($0) }
         let paths = try order.map { _ in try readList() }
         let repository = try repository.open(cacheLimitBytes: limit)
-        try repository.database.heedSweeps()
+        try repository.database.refreshCacheTrust()
         let (revision, path) = try splitRevisionPath(place ?? currentRevision())
         let found = try repository.database.resolve(revision)
         _ = try repository.database.entry(at: path, in: found.commit, named: revision)

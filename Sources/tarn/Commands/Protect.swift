@@ -87,7 +87,7 @@ struct Approve: ParsableCommand {
         abstract: "Say that a commit may be merged into a protected branch.",
         discussion: """
             The approval is of exactly this commit: a branch that moves on needs a new one. Nobody's approval of a commit of their own \
-            counts. Each approval is a movement in the audit trail, and the merge names those it relied on.
+            counts. Each approval is a ref update in the audit trail, and the merge names those it relied on.
             """)
 
     @Argument(help: "The branch, tag or commit to be merged.") var source: String
@@ -124,7 +124,7 @@ struct Approve: ParsableCommand {
             commit: commit.hex, branch: destination,
             approvals: approvals.map {
                 ApprovalJSON(
-                    who: $0.who, when: $0.when.rfc3339, why: $0.why, movement: $0.movementID.hex, counts: !$0.isOwn)
+                    who: $0.who, when: $0.when.rfc3339, why: $0.why, movement: $0.refUpdateID.hex, counts: !$0.isOwn)
             })
         try json.output.show(result) {
             "\(commit.hex.prefix(12)) has \(count(approvals.count { !$0.isOwn }, "approval")) for \(destination)"

@@ -16,7 +16,7 @@ struct CommandHookRunner: HookRunner {
     /// `tarn hooks run` leaves no record.
     var keepsRecords = true
 
-    func run(_ hooks: ApplicableHooks, for move: RefMove, in repository: Repository) throws -> [HookRecordID] {
+    func run(_ hooks: ApplicableHooks, for move: RefUpdateRequest, in repository: Repository) throws -> [HookRecordID] {
         guard TrustedHooks(repository).contains(hooks.file) else {
             throw RepositoryError.hooksUntrusted(origin: hooks.origin, file: hooks.file)
         }
@@ -57,7 +57,7 @@ struct CommandHookRunner: HookRunner {
 
 /// What hooks are told.
 private final class HookFacts: @unchecked Sendable {
-    private let move: RefMove
+    private let move: RefUpdateRequest
     private let shown: CommitID
     private let hooks: ApplicableHooks
     private let mount: TemporaryMount?
@@ -66,7 +66,8 @@ private final class HookFacts: @unchecked Sendable {
     private let body: [UInt8]
 
     init(
-        _ move: RefMove, _ shown: CommitID, _ hooks: ApplicableHooks, in repository: Repository, _ store: StoreArguments
+        _ move: RefUpdateRequest, _ shown: CommitID, _ hooks: ApplicableHooks, in repository: Repository,
+        _ store: StoreArguments
     ) throws {
         self.move = move
         self.shown = shown

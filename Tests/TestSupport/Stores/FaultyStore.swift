@@ -61,7 +61,7 @@ package final class FaultyStore: ObjectStore {
     }
 
     package var location: String { base.location }
-    package var traffic: TrafficMetrics? { base.traffic }
+    package var traffic: PacerMetrics? { base.traffic }
 
     package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         let (fault, object) = try call(.get, key) { () throws(StoreError) in

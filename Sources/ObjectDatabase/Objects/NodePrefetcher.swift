@@ -3,7 +3,7 @@ import ProllyTree
 import Synchronization
 
 /// Loads nodes before they are asked for, on threads that begin with the first.
-final class NodePreparation: Sendable {
+final class NodePrefetcher: Sendable {
     private let threads: Int
     private let underWay = Monitor<Set<NodeID>>([])
     private let pool = Mutex<WorkerPool?>(nil)

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Data files whose bytes nothing shows any more: they are deleted once that is durable, so that power loss cannot bring
 /// back names of files whose bytes are gone.
-final class Reclaims: Sendable {
+final class DataFileReclaimer: Sendable {
     private let workspace: Workspace
     private let pending = Mutex<Set<DataFileID>>([])
     /// Held while files are deleted, so that whoever needs room waits for it.

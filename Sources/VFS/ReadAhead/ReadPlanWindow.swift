@@ -16,7 +16,7 @@ package struct OrderedFile: Hashable, Sendable {
 /// The order is one line of bytes, file after file. Reads a little behind the farthest are of readers side by side and
 /// change nothing. Reads elsewhere move the window there when several in a row agree: that is a new epoch (back to the
 /// start), or a reader that skips.
-package struct OrderWindow: Sendable {
+package struct ReadPlanWindow: Sendable {
     /// Bytes past the farthest read that are to be local.
     package let aheadBytes: UInt64
     private let files: [OrderedFile]

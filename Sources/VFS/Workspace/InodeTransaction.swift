@@ -3,7 +3,7 @@ import Synchronization
 
 /// One transaction of the workspace, with what it changes of inodes in memory: that is undone when it fails. Used within
 /// the transaction only; others wait for it, but bytes are written to files meanwhile.
-final class Change {
+final class InodeTransaction {
     let overlay: Overlay
     private var before: [(inode: WorkspaceInode, state: WorkspaceInode.State)] = []
     private var resized: Set<InodeNumber> = []

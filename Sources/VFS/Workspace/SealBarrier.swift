@@ -3,7 +3,7 @@ import ObjectDatabase
 
 /// Lets many changes in at once, or one sealer alone. A sealer that waits keeps new changes out, so it is never
 /// starved.
-final class Gate: Sendable {
+final class SealBarrier: Sendable {
     private struct State {
         var inside = 0
         var isClosed = false

@@ -6,7 +6,7 @@ import Synchronization
 package import Versioning
 
 /// Why a mount does not take an order.
-package enum OrderRefusal: Error, Hashable, Sendable {
+package enum ReadPlanRefusal: Error, Hashable, Sendable {
     /// It shows the whole repository or follows a branch.
     case noOneCommit
     case anotherCommit(CommitID)
@@ -17,9 +17,9 @@ package enum OrderRefusal: Error, Hashable, Sendable {
 
 /// Fetches ahead of a reader that follows a known order of files. One thread of its own; it begins with the first order
 /// and ends with `close`.
-final class OrderFetch: Sendable {
+final class ReadPlanFetcher: Sendable {
     private struct State {
-        var window: OrderWindow?
+        var window: ReadPlanWindow?
         /// Counts the orders, so that what was begun for an old one is dropped.
         var order: UInt64 = 0
         /// Whether the thread is at work or about to be: it need not be woken.
@@ -53,16 +53,18 @@ final class OrderFetch: Sendable {
 
     /// From now on these files of `commit` are the order, and no others. Answers how far ahead of the reader they are
     /// fetched: `aheadBytes`, but at most half of what the cache may hold.
-    func begin(_ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64) throws(OrderRefusal) -> UInt64 {
+    func begin(_ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64) throws(ReadPlanRefusal) -> UInt64 {
         guard commit == commitID else { throw .anotherCommit(commitID) }
         guard let room = blocks.database.blockCacheRoomBytes else { throw .noCache }
-        guard files.count <= OrderWindow.maximumFiles else { throw .tooManyFiles(limit: OrderWindow.maximumFiles) }
+        guard files.count <= ReadPlanWindow.maximumFiles else {
+            throw .tooManyFiles(limit: ReadPlanWindow.maximumFiles)
+        }
         let ahead = max(1, min(aheadBytes, room / 2))
-        begin(OrderWindow(files, aheadBytes: ahead))
+        begin(ReadPlanWindow(files, aheadBytes: ahead))
         return ahead
     }
 
-    private func begin(_ window: OrderWindow) {
+    private func begin(_ window: ReadPlanWindow) {
         state.withLock { state in
             state.window = window
             state.order += 1
@@ -140,7 +142,7 @@ final class OrderFetch: Sendable {
             let found = try blocks.blocks(of: step.wanted).map(\.placed)
             for run in BlockFetcher.runs(found.filter { !fetcher.isLocal($0) }, wasteShare: BlockFetcher.orderWaste) {
                 guard state.withLock({ $0.order == step.order }) else { return }
-                fetcher.fetchAhead(run)
+                fetcher.prefetch(run: run)
             }
         } catch {
             // The reader that needs these files meets the error itself.

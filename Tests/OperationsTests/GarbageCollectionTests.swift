@@ -7,7 +7,7 @@ import Testing
 import Versioning
 
 /// What the garbage collector keeps and what it lets go.
-@Suite struct CollectionTests {
+@Suite struct GarbageCollectionTests {
     private let store = MemoryStore()
     private let repository: Repository
 
@@ -59,7 +59,7 @@ import Versioning
         #expect(report.deleted.objects > 0)
         #expect(try ids.map(isReadable) == [false, false, true, true])
         try expectSound()
-        // Records and movements stay.
+        // Records and ref updates stay.
         #expect(try reopen(store).database.commit(ids[0]).message == "a: version 0")
         #expect(try reopen(store).verifyAudit().findings.isEmpty)
         do {

@@ -1,5 +1,5 @@
 /// How long reads of about the same size took lately, and from when on another one of them is late.
-struct ReadTimes: Sendable {
+struct LatencyTracker: Sendable {
     /// The classes' largest reads, in bytes, each four times the one before; one more class holds larger ones, and one
     /// those whose size is not known beforehand.
     private static let classLimits = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20]

@@ -10,7 +10,7 @@ import Testing
 import Versioning
 
 /// The garbage collector beside writers, without any grace period.
-@Suite(.serialized) struct CollectionRaceTests {
+@Suite(.serialized) struct GarbageCollectionRaceTests {
     enum Kind: String, CaseIterable {
         case memory, directory
     }

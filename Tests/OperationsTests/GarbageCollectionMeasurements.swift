@@ -10,7 +10,7 @@ import Versioning
 
 /// What a collection costs at a size that can be made here. Only on request: TARN_MEASURE_COLLECTION=<files>.
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["TARN_MEASURE_COLLECTION"] != nil))
-struct CollectionMeasurements {
+struct GarbageCollectionMeasurements {
     private let files = Int(ProcessInfo.processInfo.environment["TARN_MEASURE_COLLECTION"] ?? "") ?? 0
 
     private func residentBytes() -> Int {

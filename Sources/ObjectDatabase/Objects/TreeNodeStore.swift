@@ -9,14 +9,14 @@ import Versioning
 /// `save` queues the upload and returns; `flush` waits for all, tries failed ones once more and throws the first
 /// failure. A node that is still on its way is found by `load`. Loads of one node by several threads may fetch it more
 /// than once; the bytes are the same.
-package final class RepositoryNodeStore: NodeStore {
+package final class TreeNodeStore: NodeStore {
     private let store: any ObjectStore
     private let diskCache: BlockCache?
     private let memory: NodeCache
     private let uploads: UploadQueue
     private let pending = Mutex<[NodeID: Node]>([:])
     private let unconfirmed = Mutex<[NodeID: EncodedNode]>([:])
-    private let preparation: NodePreparation
+    private let preparation: NodePrefetcher
     private let cacheSalt: UInt64
 
     /// - Parameter cacheSalt: keeps the copies of this repository apart from those of its mirrors, which have the same nodes in
@@ -29,7 +29,7 @@ package final class RepositoryNodeStore: NodeStore {
         self.diskCache = diskCache
         memory = NodeCache(limitBytes: memoryLimitBytes)
         uploads = UploadQueue(threads: uploadThreads, waiting: uploadThreads * 4, isShared: true)
-        preparation = NodePreparation(threads: uploadThreads)
+        preparation = NodePrefetcher(threads: uploadThreads)
     }
 
     package func load(_ id: NodeID) throws(TreeError) -> Node {
@@ -39,7 +39,7 @@ package final class RepositoryNodeStore: NodeStore {
         return try read(id)
     }
 
-    package func prepare(_ ids: [NodeID]) {
+    package func prefetch(_ ids: [NodeID]) {
         let missing = pending.withLock { pending in ids.filter { pending[$0] == nil } }
         for id in missing where memory[id] == nil {
             // Who needs the node meets the error itself.
@@ -56,7 +56,7 @@ package final class RepositoryNodeStore: NodeStore {
     }
 
     /// What is in memory is read again, from the cache or the bucket.
-    func forgetCopies() { memory.removeAll() }
+    func dropCached() { memory.removeAll() }
 
     /// Reads the node's location part again from the bucket, past every cache: after a repack it names other packs.
     package func reload(_ id: NodeID) throws(TreeError) -> Node {
@@ -84,7 +84,7 @@ package final class RepositoryNodeStore: NodeStore {
     /// Uploads a node now.
     package func put(_ encoded: EncodedNode) throws {
         let node = try Node(id: encoded.id, logical: encoded.logical, location: encoded.location)
-        let stored = try Placing(store: store).put(ObjectKeys.node(encoded.id), node.extents()) { bytes in
+        let stored = try LocationRewriter(store: store).put(ObjectKeys.node(encoded.id), node.extents()) { bytes in
             // A damaged object is replaced.
             guard let object = try? TwoPartObject(decoding: bytes, kind: .node, id: encoded.id) else { return nil }
             return try? Node(id: encoded.id, logical: object.logical, location: object.location).extents()
@@ -151,7 +151,7 @@ package final class RepositoryNodeStore: NodeStore {
 }
 
 extension Node {
-    /// The places of all inline blocks, in the order of items.
+    /// The locations of all inline blocks, in the order of items.
     func extents() throws -> [Extent] {
         isLeaf ? try (0..<count).flatMap { try LocatedEntry(item: item($0)).extents } : []
     }

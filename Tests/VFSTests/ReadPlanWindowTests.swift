@@ -2,19 +2,19 @@ import Testing
 import VFS
 
 /// What is fetched ahead of a reader that follows a known order. SEMANTICS: F4.
-@Suite struct OrderWindowTests {
+@Suite struct ReadPlanWindowTests {
     /// `count` files of `size` bytes; the i-th has rank 1000 + i.
-    private func window(_ count: Int, size: UInt64, ahead: UInt64) -> OrderWindow {
-        OrderWindow((0..<count).map { OrderedFile(rank: 1000 + UInt64($0), sizeBytes: size) }, aheadBytes: ahead)
+    private func window(_ count: Int, size: UInt64, ahead: UInt64) -> ReadPlanWindow {
+        ReadPlanWindow((0..<count).map { OrderedFile(rank: 1000 + UInt64($0), sizeBytes: size) }, aheadBytes: ahead)
     }
 
-    private func drain(_ window: inout OrderWindow) -> [Range<UInt64>] {
+    private func drain(_ window: inout ReadPlanWindow) -> [Range<UInt64>] {
         var steps: [Range<UInt64>] = []
         while let step = window.next() { steps.append(step) }
         return steps
     }
 
-    private func read(_ window: inout OrderWindow, _ file: Int, size: UInt64) {
+    private func read(_ window: inout ReadPlanWindow, _ file: Int, size: UInt64) {
         window.noteRead(1000 + UInt64(file), from: 0, count: size)
     }
 
@@ -48,7 +48,7 @@ import VFS
 
     @Test func partsAreThoseOfTheFiles() {
         let files = [3, 0, 5, 2].enumerated().map { OrderedFile(rank: UInt64($0), sizeBytes: $1) }
-        let window = OrderWindow(files, aheadBytes: 10)
+        let window = ReadPlanWindow(files, aheadBytes: 10)
         #expect(window.totalBytes == 10)
         let parts = window.parts(of: 2..<9)
         #expect(parts.map(\.file.rank) == [0, 2, 3])
@@ -76,10 +76,10 @@ import VFS
         }
         #expect(window.position == 100_000 && window.fetchedTo == 100_000)
         read(&window, 998, size: 100)
-        for file in 0..<OrderWindow.readsToMove - 1 { read(&window, file, size: 100) }
+        for file in 0..<ReadPlanWindow.readsToMove - 1 { read(&window, file, size: 100) }
         #expect(window.fetchedTo == 100_000 && !window.hasNext)
-        read(&window, OrderWindow.readsToMove - 1, size: 100)
-        let start = UInt64(OrderWindow.readsToMove) * 100
+        read(&window, ReadPlanWindow.readsToMove - 1, size: 100)
+        let start = UInt64(ReadPlanWindow.readsToMove) * 100
         #expect(window.position == start)
         #expect(drain(&window).first?.lowerBound == start)
         // The last files of the old epoch change nothing.
@@ -91,7 +91,7 @@ import VFS
         var window = window(20, size: 100, ahead: 1 << 20)
         #expect(drain(&window).last?.upperBound == 2000)
         for file in 0..<20 { read(&window, file, size: 100) }
-        for file in 0..<OrderWindow.readsToMove { read(&window, file, size: 100) }
+        for file in 0..<ReadPlanWindow.readsToMove { read(&window, file, size: 100) }
         #expect(drain(&window).last?.upperBound == 2000)
     }
 
@@ -100,7 +100,7 @@ import VFS
         _ = drain(&window)
         for file in [5000, 9000, 7000, 3000, 8000] { read(&window, file, size: 100) }
         #expect(window.position == 0 && !window.hasNext)
-        for file in 5000..<5000 + OrderWindow.readsToMove { read(&window, file, size: 100) }
+        for file in 5000..<5000 + ReadPlanWindow.readsToMove { read(&window, file, size: 100) }
         #expect(window.position == 500_400)
         #expect(drain(&window).first?.lowerBound == 500_400)
     }
@@ -113,16 +113,16 @@ import VFS
 
     @Test func aFileThatIsListedTwiceIsTakenWhereTheReaderIs() {
         let files = (0..<200).map { OrderedFile(rank: UInt64($0 % 100), sizeBytes: 100) }
-        var window = OrderWindow(files, aheadBytes: 1 << 20)
+        var window = ReadPlanWindow(files, aheadBytes: 1 << 20)
         _ = drain(&window)
         for file in 0..<150 { window.noteRead(UInt64(file % 100), from: 0, count: 100) }
         #expect(window.position == 15_000)
     }
 
     @Test func anEmptyOrderAndHugeSizesAreBorne() {
-        var empty = OrderWindow([], aheadBytes: 1)
+        var empty = ReadPlanWindow([], aheadBytes: 1)
         #expect(empty.next() == nil && empty.parts(of: 0..<0).isEmpty)
-        var huge = OrderWindow(
+        var huge = ReadPlanWindow(
             (0..<3).map { OrderedFile(rank: $0, sizeBytes: .max) }, aheadBytes: .max)
         #expect(huge.next() != nil)
         huge.noteRead(2, from: .max, count: .max)

@@ -5,8 +5,8 @@ import ProllyTree
 import Synchronization
 import Versioning
 
-/// All commits and movements of a repository and where its refs stand, in memory: what the collector decides from.
-struct CollectionHistory: Sendable {
+/// All commits and ref updates of a repository and where its refs stand, in memory: what the collector decides from.
+struct RepositoryHistory: Sendable {
     struct Node: Sendable {
         let parents: [CommitID]
         let tree: NodeID
@@ -18,75 +18,76 @@ struct CollectionHistory: Sendable {
     }
 
     struct Step: Sendable {
-        let movement: Movement
+        let refUpdate: RefUpdate
         /// Likewise the later of its own time and the store's.
         let seconds: Int64
     }
 
     var commits: [CommitID: Node]
-    var movements: [MovementID: Step]
+    var refUpdates: [RefUpdateID: Step]
     var refs: [RefSnapshot]
 
-    /// The movements of a ref, newest first. Throws `.missingObject` where the chain breaks: then nothing is safe to
+    /// The ref updates of a ref, newest first. Throws `.missingObject` where the chain breaks: then nothing is safe to
     /// collect.
     func chain(of ref: RefSnapshot) throws -> [Step] {
         var steps: [Step] = []
-        var next: MovementID? = ref.state.movement
+        var next: RefUpdateID? = ref.state.refUpdate
         while let id = next {
-            guard let step = movements[id] else {
+            guard let step = refUpdates[id] else {
                 throw ObjectDatabaseError.missingObject(
-                    object: ObjectKeys.movement(id), neededBy: "the chain of \(ref.name.qualified)")
+                    object: ObjectKeys.refUpdate(id), neededBy: "the chain of \(ref.name.qualified)")
             }
             steps.append(step)
-            next = step.movement.previous
+            next = step.refUpdate.previous
         }
         return steps
     }
 }
 
 extension Repository {
-    /// Reads every commit, movement and ref, in parallel. Throws when one is damaged.
-    func loadCollectionHistory() throws -> CollectionHistory {
-        // Commits are written before the movements that name them, so they are listed after these.
-        let movements = try loadAll(ObjectKeys.movements) { (id: MovementID, info) in
-            let movement = try self.database.movement(id)
-            return CollectionHistory.Step(movement: movement, seconds: max(movement.when.seconds, info.modifiedSeconds))
+    /// Reads every commit, ref update and ref, in parallel. Throws when one is damaged.
+    func loadHistory() throws -> RepositoryHistory {
+        // Commits are written before the ref updates that name them, so they are listed after these.
+        let refUpdates = try loadAll(ObjectKeys.refUpdates) { (id: RefUpdateID, info) in
+            let refUpdate = try self.database.refUpdate(id)
+            return RepositoryHistory.Step(
+                refUpdate: refUpdate, seconds: max(refUpdate.when.seconds, info.modifiedSeconds))
         }
         let commits = try loadAll(ObjectKeys.commits) { (id: CommitID, info) in
             let commit = try self.database.commit(id)
-            return CollectionHistory.Node(
+            return RepositoryHistory.Node(
                 parents: commit.parents, tree: commit.tree, seconds: max(commit.time.seconds, info.modifiedSeconds),
                 storedSeconds: info.modifiedSeconds, message: commit.message)
         }
         // The refs after the objects: what came meanwhile is read behind them.
-        return try refresh(CollectionHistory(commits: commits, movements: movements, refs: []))
+        return try refresh(RepositoryHistory(commits: commits, refUpdates: refUpdates, refs: []))
     }
 
     /// Reads the refs again, and whatever behind them was written since, or while the listings went on.
-    func refresh(_ history: CollectionHistory) throws -> CollectionHistory {
+    func refresh(_ history: RepositoryHistory) throws -> RepositoryHistory {
         var history = history
         let present = now().seconds
         history.refs = try allRefs()
         var needed: Set<CommitID> = []
         for ref in history.refs {
-            var next: MovementID? = ref.state.movement
+            var next: RefUpdateID? = ref.state.refUpdate
             while let id = next {
-                let movement: Movement
-                if let known = history.movements[id] {
-                    movement = known.movement
+                let refUpdate: RefUpdate
+                if let known = history.refUpdates[id] {
+                    refUpdate = known.refUpdate
                 } else {
-                    movement = try self.database.movement(id)
-                    history.movements[id] = CollectionHistory.Step(movement: movement, seconds: present)
+                    refUpdate = try self.database.refUpdate(id)
+                    history.refUpdates[id] = RepositoryHistory.Step(refUpdate: refUpdate, seconds: present)
                 }
-                for commit in [movement.old, movement.new].compactMap({ $0 }) { needed.insert(commit) }
-                next = movement.previous
+                for commit in [refUpdate.old, refUpdate.new].compactMap({ $0 }) { needed.insert(commit) }
+                next = refUpdate.previous
             }
         }
         for commit in history.commits.values { needed.formUnion(commit.parents) }
         var waiting = needed.filter { history.commits[$0] == nil }
         while let id = waiting.popFirst() {
             let commit = try database.commit(id)
-            history.commits[id] = CollectionHistory.Node(
+            history.commits[id] = RepositoryHistory.Node(
                 parents: commit.parents, tree: commit.tree, seconds: present, storedSeconds: present,
                 message: commit.message)
             for parent in commit.parents where history.commits[parent] == nil { waiting.insert(parent) }

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// What a store was sent and how it bears it, for people.
-package struct TrafficMetrics: Hashable, Sendable, Codable {
+package struct PacerMetrics: Hashable, Sendable, Codable {
     /// Requests that it may be sent at once now (1...`maximumLimit`).
     package var limit: Int
     package var inFlight: Int
@@ -15,9 +15,9 @@ package struct TrafficMetrics: Hashable, Sendable, Codable {
 }
 
 /// Paces the requests to one store: how many at once, and which reads are sent a second time because the first is late.
-/// Second requests are at most one for `requestsPerHedge` reads, take only places that nobody waits for, and there are
+/// Second requests are at most one for `requestsPerHedge` reads, take only permits that nobody waits for, and there are
 /// none for a while after the limit was cut.
-final class StoreTraffic: Sendable {
+final class RequestPacer: Sendable {
     static let requestsPerHedge = 20.0
     /// Second requests that may be saved up.
     static let mostSavedHedges = 5.0
@@ -27,71 +27,71 @@ final class StoreTraffic: Sendable {
     private let state = Mutex(State())
 
     private struct State {
-        var times = ReadTimes()
-        var savedHedges = 0.0
+        var times = LatencyTracker()
+        var hedgeTokens = 0.0
         var hedges: UInt64 = 0
         var hedgesWon: UInt64 = 0
     }
 
-    var metrics: TrafficMetrics {
+    var metrics: PacerMetrics {
         let (hedges, won) = state.withLock { ($0.hedges, $0.hedgesWon) }
-        return TrafficMetrics(
+        return PacerMetrics(
             limit: limit.current, inFlight: limit.inFlight, slowDowns: limit.slowDowns, hedges: hedges, hedgesWon: won)
     }
 
-    /// Sends one request when it has a place. `nil` when it got none within `waitMilliseconds`.
+    /// Sends one request when it has a permit. `nil` when it got none within `waitMilliseconds`.
     ///
     /// - Parameter accepts: for a read: which answers are whole. It may then be sent twice.
     func exchange(
         _ request: HTTPRequest, by client: HTTPClient, expectedBytes: Int?, waitMilliseconds: Int,
         accepts: ((HTTPResponse) -> Bool)?
     ) -> HTTPExchange? {
-        guard let place = limit.take(waitingAtMost: waitMilliseconds) else { return nil }
-        var secondPlace: RequestLimit.Place?
+        guard let permit = limit.take(waitingAtMost: waitMilliseconds) else { return nil }
+        var secondPermit: RequestLimit.Permit?
         var hedge: Hedge?
         if let accepts, let late = lateMilliseconds(expectedBytes) {
             hedge = Hedge(
                 lateMilliseconds: late,
                 begin: { [self] in
-                    secondPlace = placeForHedge()
-                    return secondPlace != nil
+                    secondPermit = permitForHedge()
+                    return secondPermit != nil
                 }, accepts: accepts)
         }
         let exchange = client.exchange(request, hedge: hedge)
-        limit.giveBack(place, Self.outcome(exchange.first))
-        if let secondPlace { limit.giveBack(secondPlace, Self.outcome(exchange.second)) }
-        if accepts != nil { note(exchange, place, expectedBytes) }
+        limit.giveBack(permit, Self.outcome(exchange.first))
+        if let secondPermit { limit.giveBack(secondPermit, Self.outcome(exchange.second)) }
+        if accepts != nil { note(exchange, permit, expectedBytes) }
         return exchange
     }
 
     private func lateMilliseconds(_ bytes: Int?) -> Int? {
         state.withLock { state in
-            state.savedHedges = min(Self.mostSavedHedges, state.savedHedges + 1 / Self.requestsPerHedge)
+            state.hedgeTokens = min(Self.mostSavedHedges, state.hedgeTokens + 1 / Self.requestsPerHedge)
             return state.times.lateMilliseconds(bytes: bytes).map { Int($0.rounded(.up)) }
         }
     }
 
-    private func placeForHedge() -> RequestLimit.Place? {
+    private func permitForHedge() -> RequestLimit.Permit? {
         guard !limit.wasCut(within: Self.noHedgeSeconds) else { return nil }
         let isAffordable = state.withLock { state in
-            guard state.savedHedges >= 1 else { return false }
-            state.savedHedges -= 1
+            guard state.hedgeTokens >= 1 else { return false }
+            state.hedgeTokens -= 1
             return true
         }
         guard isAffordable else { return nil }
-        guard let place = limit.takeIfFree() else {
-            state.withLock { $0.savedHedges += 1 }
+        guard let permit = limit.takeIfFree() else {
+            state.withLock { $0.hedgeTokens += 1 }
             return nil
         }
         state.withLock { $0.hedges += 1 }
-        return place
+        return permit
     }
 
     /// A read that the second request answered took at least so long: late ones count as what they are, and when most
     /// are late, none is.
-    private func note(_ exchange: HTTPExchange, _ place: RequestLimit.Place, _ bytes: Int?) {
+    private func note(_ exchange: HTTPExchange, _ permit: RequestLimit.Permit, _ bytes: Int?) {
         guard case .success(let response) = exchange.answer, (200..<300).contains(response.status) else { return }
-        let elapsed = place.began.duration(to: .now) / .milliseconds(1)
+        let elapsed = permit.began.duration(to: .now) / .milliseconds(1)
         state.withLock { state in
             state.times.note(elapsed, bytes: bytes)
             if exchange.secondWon { state.hedgesWon += 1 }

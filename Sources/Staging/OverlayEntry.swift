@@ -1,7 +1,7 @@
 package import Versioning
 
 /// A file, directory or link of the overlay; stable while it exists.
-package struct StagedNodeID: Hashable, Sendable, Comparable {
+package struct OverlayEntryID: Hashable, Sendable, Comparable {
     package let value: Int64
 
     package init(_ value: Int64) {
@@ -9,7 +9,7 @@ package struct StagedNodeID: Hashable, Sendable, Comparable {
     }
 
     /// The root directory, which always exists.
-    package static let root = StagedNodeID(1)
+    package static let root = OverlayEntryID(1)
 
     package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 }
@@ -40,7 +40,7 @@ package enum SpecialKind: Int, Hashable, Sendable {
 
 /// One node of the overlay: something new, or a copy of something in the base tree whose attributes, content or
 /// children changed.
-package struct StagedNode: Hashable, Sendable {
+package struct OverlayEntry: Hashable, Sendable {
     package enum Kind: Hashable, Sendable {
         case file(StagedContent)
         case directory
@@ -48,7 +48,7 @@ package struct StagedNode: Hashable, Sendable {
         case special(SpecialKind, device: UInt32)
     }
 
-    package var id: StagedNodeID
+    package var id: OverlayEntryID
     package var kind: Kind
     package var mode: UInt16
     package var modified: Timestamp
@@ -65,7 +65,8 @@ package struct StagedNode: Hashable, Sendable {
     package var change: Int64
 
     package init(
-        id: StagedNodeID = StagedNodeID(0), kind: Kind, mode: UInt16, modified: Timestamp, accessed: Timestamp? = nil,
+        id: OverlayEntryID = OverlayEntryID(0), kind: Kind, mode: UInt16, modified: Timestamp,
+        accessed: Timestamp? = nil,
         changed: Timestamp? = nil, owner: Owner? = nil, attributes: [ExtendedAttribute] = [], links: Int? = nil,
         origin: TreePath? = nil, change: Int64 = 0
     ) {

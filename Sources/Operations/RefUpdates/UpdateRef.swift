@@ -1,0 +1,71 @@
+import ObjectDatabase
+import ObjectStorage
+import ProllyTree
+import Versioning
+
+/// Why a ref was not moved.
+enum RefUpdateFailure: Error {
+    /// Somebody else moved it first; `current` is what it is now.
+    case moved(current: RefSnapshot?)
+}
+
+extension Repository {
+    /// Moves a ref by one compare-and-swap: writes the ref update, then the ref on condition that it still is `current`
+    /// (`nil`: that it never was). Throws `RefUpdateFailure.moved` when somebody else was first.
+    ///
+    /// A reply that is lost is no failure: when the condition fails, the ref's chain of ref updates tells whether it was
+    /// our own write that won (docs/design/003).
+    ///
+    /// A commit that exists already is protected from the garbage collector meanwhile; a new one is by the lease of
+    /// whoever uploaded it.
+    func updateRef(_ authorization: RefUpdateAuthorization, from current: RefSnapshot?) throws -> RefSnapshot {
+        try database.refuseIfMirror()
+        guard let commit = authorization.move.new,
+            [.create, .reset, .fastForward].contains(authorization.move.operation)
+        else {
+            return try swapRef(authorization, from: current)
+        }
+        return try database.writing(on: [(commit, try self.database.commit(commit).tree)], copiesPlaces: false) {
+            try swapRef(authorization, from: current)
+        }
+    }
+
+    private func swapRef(_ authorization: RefUpdateAuthorization, from current: RefSnapshot?) throws -> RefSnapshot {
+        try database.writeLease.check()
+        let move = authorization.move
+        let name = move.ref
+        guard current?.commit == move.old else { throw RefUpdateFailure.moved(current: current) }
+        let refUpdate = RefUpdate(
+            ref: name.qualified, old: move.old, new: move.new, who: move.who, when: now(), operation: move.operation,
+            why: move.why, previous: current?.state.refUpdate, gates: authorization.gates,
+            approvals: authorization.approvals)
+        let refUpdateID = try database.saveRefUpdate(refUpdate)
+        let state = RefState(commit: move.new, refUpdate: refUpdateID, writeID: randomHex())
+        do {
+            let etag = try database.store.put(
+                ObjectKeys.ref(name), encodeRecord(state), current.map { .matches($0.etag) } ?? .absent)
+            return RefSnapshot(name: name, state: state, newestUpdate: refUpdate, etag: etag)
+        } catch {
+            // The condition failed, or no reply came: either way the chain tells whether our write took effect.
+            let found: RefSnapshot?
+            switch error {
+            case .preconditionFailed: found = try database.readRef(name)
+            case .unavailable: found = try? database.readRef(name)
+            default: throw error
+            }
+            if let found, try chain(of: found, holds: refUpdateID, since: current?.state.refUpdate) { return found }
+            if case .preconditionFailed = error { throw RefUpdateFailure.moved(current: found) }
+            throw error
+        }
+    }
+
+    /// Whether the ref updates from `snapshot` back to (not including) `start` hold `wanted`.
+    private func chain(of snapshot: RefSnapshot, holds wanted: RefUpdateID, since start: RefUpdateID?) throws -> Bool {
+        var next: RefUpdateID? = snapshot.state.refUpdate
+        while let id = next, id != start {
+            if id == wanted { return true }
+            next = try database.refUpdate(id).previous
+        }
+        return false
+    }
+}
