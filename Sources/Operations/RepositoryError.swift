@@ -8,7 +8,7 @@ package enum RepositoryError: Error, Sendable {
     case refExists(RefName)
     case notADirectory(path: TreePath)
     case isADirectory(path: TreePath)
-    case conflicts([Conflict], head: CommitID)
+    case conflicts([Conflict], head: CommitID, seenFrom: MergeSide)
     /// Other writers kept moving the ref; `winner` is who moved it last.
     case contended(RefName, attempts: Int, winner: String)
     case nothingToCommit

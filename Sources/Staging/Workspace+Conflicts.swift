@@ -6,17 +6,15 @@ package import Versioning
 /// A conflict that a commit ran into, and what was decided about it.
 package struct StagedConflict: Hashable, Sendable {
     package let path: TreePath
-    package let reason: String
-    /// The tree value of the other side's entry; `nil` when it deleted the path.
-    package let theirs: [UInt8]?
+    package let reason: ConflictReason
+    /// The tree value of the branch's entry; `nil` when it deleted the path.
+    package let current: [UInt8]?
     /// The last change when it was found.
     package let change: Int64
     package let resolution: Resolution?
 
-    static let rebaseReason = "changed here, and by others in the commit below"
-
     /// Found when a commit moved the base below later changes, not by a merge.
-    package var isFromRebase: Bool { reason == Self.rebaseReason }
+    package var isFromRebase: Bool { reason == .changedSinceSeal }
 }
 
 extension Workspace {
@@ -35,11 +33,11 @@ extension Workspace {
                 try overlay.execute("DELETE FROM conflict WHERE path = ?", [path.blob])
             }
             for conflict in conflicts {
-                let theirs = conflict.theirs?.entry.encoded()
-                let decided = known[conflict.path].flatMap { $0.theirs == theirs ? $0.resolution : nil }
+                let current = conflict.current?.entry.encoded()
+                let decided = known[conflict.path].flatMap { $0.current == current ? $0.resolution : nil }
                 try overlay.insert(
                     StagedConflict(
-                        path: conflict.path, reason: conflict.reason, theirs: theirs, change: change,
+                        path: conflict.path, reason: conflict.reason, current: current, change: change,
                         resolution: decided))
             }
         }
@@ -52,7 +50,7 @@ extension Workspace {
             guard let conflict = try overlay.conflicts().first(where: { $0.path == path }) else { return false }
             try overlay.insert(
                 StagedConflict(
-                    path: path, reason: conflict.reason, theirs: conflict.theirs, change: conflict.change,
+                    path: path, reason: conflict.reason, current: conflict.current, change: conflict.change,
                     resolution: resolution))
             return true
         }
@@ -65,10 +63,13 @@ extension Overlay {
     package func conflicts() throws -> [StagedConflict] {
         try rows("SELECT path, reason, theirs, change, resolution FROM conflict ORDER BY path").map { row in
             do {
+                guard let reason = ConflictReason(rawValue: row[1]) else {
+                    throw WorkspaceError.corrupt(path: "overlay", reason: "it has an unknown reason for a conflict")
+                }
                 return StagedConflict(
-                    path: try TreePath(parsing: [UInt8](row[0] as Data)), reason: row[1],
-                    theirs: (row[2] as Data?).map { [UInt8]($0) }, change: row[3],
-                    resolution: (row[4] as String?).flatMap(Resolution.init(rawValue:)))
+                    path: try TreePath(parsing: [UInt8](row[0] as Data)), reason: reason,
+                    current: (row[2] as Data?).map { [UInt8]($0) }, change: row[3],
+                    resolution: (row[4] as String?).flatMap(Resolution.init(stored:)))
             } catch let fault as PathFault {
                 throw WorkspaceError.corrupt(path: "overlay", reason: fault.reason)
             }
@@ -79,17 +80,17 @@ extension Overlay {
         try execute(
             "INSERT OR REPLACE INTO conflict (path, reason, theirs, change, resolution) VALUES (?, ?, ?, ?, ?)",
             [
-                conflict.path.blob, conflict.reason, conflict.theirs.map { Data($0) }, conflict.change,
-                conflict.resolution?.rawValue,
+                conflict.path.blob, conflict.reason.rawValue, conflict.current.map { Data($0) }, conflict.change,
+                conflict.resolution?.stored,
             ])
     }
 
     /// A path that was changed since the seal while others changed it in the new base.
-    func addRebaseConflict(_ path: TreePath, theirs: LocatedEntry?) throws {
+    func addRebaseConflict(_ path: TreePath, current: LocatedEntry?) throws {
         try insert(
             StagedConflict(
-                path: path, reason: StagedConflict.rebaseReason,
-                theirs: theirs?.entry.encoded(), change: try newestChange(), resolution: nil))
+                path: path, reason: .changedSinceSeal,
+                current: current?.entry.encoded(), change: try newestChange(), resolution: nil))
     }
 
     /// Forgets the conflicts that were found up to a change: a commit of that state was published, so they were
@@ -102,4 +103,20 @@ extension Overlay {
 extension TreePath {
     /// As the database holds it.
     var blob: Data { Data(bytes) }
+}
+
+extension Resolution {
+    /// As the database holds it: seen from the workspace, whose version is the incoming one.
+    fileprivate var stored: String {
+        switch self {
+        case .incoming: "ours"
+        case .current: "theirs"
+        case .base: "base"
+        }
+    }
+
+    fileprivate init?(stored: String) {
+        guard let found = Self.allCases.first(where: { $0.stored == stored }) else { return nil }
+        self = found
+    }
 }

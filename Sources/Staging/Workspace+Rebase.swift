@@ -23,7 +23,7 @@ extension Workspace {
             try overlay.setMeta("base", move.commit.hex)
             try overlay.dropSealed()
             try overlay.dropConflicts(upTo: change)
-            for path in conflicts { try overlay.addRebaseConflict(path, theirs: try move.newEntry(path)) }
+            for path in conflicts { try overlay.addRebaseConflict(path, current: try move.newEntry(path)) }
             return conflicts
         }
     }
@@ -36,7 +36,7 @@ extension Workspace {
             guard try overlay.metaNumber("sealed") == nil else { throw WorkspaceError.alreadySealed }
             let conflicts = try overlay.rebase(move, SealedCopy())
             try overlay.setMeta("base", move.commit.hex)
-            for path in conflicts { try overlay.addRebaseConflict(path, theirs: try move.newEntry(path)) }
+            for path in conflicts { try overlay.addRebaseConflict(path, current: try move.newEntry(path)) }
             return conflicts
         }
     }
@@ -313,8 +313,8 @@ private struct Attributes {
 
     /// `nil` when both sides changed a field to different values.
     func merged(was: Attributes, now: Attributes) -> Attributes? {
-        guard let mode = pick(base: was.mode, ours: mode, theirs: now.mode),
-            let owner = pick(base: .some(was.owner), ours: owner, theirs: now.owner),
+        guard let mode = pick(base: was.mode, incoming: mode, current: now.mode),
+            let owner = pick(base: .some(was.owner), incoming: owner, current: now.owner),
             let extended = mergeAttributes(was.extended, extended, now.extended)
         else { return nil }
         return Attributes(mode: mode, owner: owner, extended: extended, modified: modified)

@@ -5,7 +5,7 @@ extension FileMap {
     /// Whether the block at `offset` (< `sizeBytes`) is a hole, and where it ends.
     func hole(at offset: UInt64) -> (isHole: Bool, end: UInt64) {
         let index = blockIndex(at: offset)
-        return (list.extents[index].codec == .zeros, starts[index + 1])
+        return (list.blocks[index].isZeros, starts[index + 1])
     }
 }
 

@@ -25,22 +25,19 @@ final class OpenFile: Sendable {
         readAhead(from: index, at: offset, count: count)
         let last = map.blockIndex(at: offset + UInt64(count) - 1)
         // Others come while this thread fetches the first.
-        if last > index { fetcher.prefetch((index + 1...last).map(placed)) }
+        if last > index { fetcher.prefetch((index + 1...last).map { map.list.blocks[$0] }) }
         var done = 0
         while done < count {
             let within = Int(offset + UInt64(done) - map.starts[index])
-            let part = min(count - done, Int(map.list.blocks[index].length) - within)
+            let part = min(count - done, Int(map.list.blocks[index].block.length) - within)
             try fetcher.read(
-                placed(index), within: within, into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + part])
+                map.list.blocks[index], within: within,
+                into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + part])
             )
             done += part
             index += 1
         }
         return count
-    }
-
-    private func placed(_ index: Int) -> PlacedBlock {
-        PlacedBlock(block: map.list.blocks[index], extent: map.list.extents[index])
     }
 
     /// Sequential reading fetches ever further ahead, up to `maximumWindow` blocks; a jump begins anew.
@@ -51,7 +48,7 @@ final class OpenFile: Sendable {
         guard let next else { return }
         let end = min(next.upperBound, map.list.blocks.count)
         guard next.lowerBound < end else { return }
-        fetcher.prefetch((next.lowerBound..<end).map(placed))
+        fetcher.prefetch((next.lowerBound..<end).map { map.list.blocks[$0] })
     }
 }
 

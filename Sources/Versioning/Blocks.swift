@@ -39,38 +39,76 @@ package struct Extent: Hashable, Sendable {
         self.plainOffset = plainOffset
     }
 
+    /// Where the stored bytes end in the pack.
+    package var end: UInt64 { offset + UInt64(storedLength) }
+
+    /// Packs, and the order of bytes in one: compare to visit blocks as they lie in the store.
+    package var storageOrder: (UInt64, UInt64, UInt64) { (pack.high, pack.low, offset) }
+
     package static let zeros = Extent(
         pack: PackID(high: 0, low: 0), offset: 0, storedLength: 0, codec: .zeros, plainOffset: 0)
 }
 
-/// The blocks of a file in order, and where each lies. `extents` has one element a block.
-package struct BlockList: Hashable, Sendable {
-    package let blocks: [BlockReference]
-    package let extents: [Extent]
+/// A block and where it lies.
+package struct PlacedBlock: Hashable, Sendable {
+    package let block: BlockReference
+    package let extent: Extent
 
-    package init(blocks: [BlockReference], extents: [Extent]) {
-        precondition(blocks.count == extents.count)
-        self.blocks = blocks
-        self.extents = extents
+    package init(block: BlockReference, extent: Extent) {
+        self.block = block
+        self.extent = extent
     }
 
-    package static let empty = BlockList(blocks: [], extents: [])
+    /// Nothing of it is stored: all its bytes are zero.
+    package var isZeros: Bool { extent.codec == .zeros }
 
-    package var sizeBytes: UInt64 { blocks.reduce(0) { $0 + UInt64($1.length) } }
+    /// The same block somewhere else.
+    package func moved(to extent: Extent) -> PlacedBlock { PlacedBlock(block: block, extent: extent) }
+}
+
+extension [PlacedBlock] {
+    package var references: [BlockReference] { map(\.block) }
+    package var extents: [Extent] { map(\.extent) }
+    /// Those that lie in packs.
+    package var stored: [PlacedBlock] { filter { !$0.isZeros } }
+}
+
+/// The blocks of a file in order, and where each lies.
+package struct BlockList: Hashable, Sendable {
+    package let blocks: [PlacedBlock]
+
+    package init(_ blocks: [PlacedBlock]) {
+        self.blocks = blocks
+    }
+
+    /// `extents` has one element a block.
+    package init(blocks: [BlockReference], extents: [Extent]) {
+        precondition(blocks.count == extents.count)
+        self.init(zip(blocks, extents).map(PlacedBlock.init))
+    }
+
+    package static let empty = BlockList([])
+
+    package var sizeBytes: UInt64 { blocks.reduce(0) { $0 + UInt64($1.block.length) } }
+
+    /// The same blocks, each where `location` says.
+    package func moved(_ location: (PlacedBlock) throws -> Extent) rethrows -> BlockList {
+        BlockList(try blocks.map { $0.moved(to: try location($0)) })
+    }
 
     /// Logical part: for each block its id (32 bytes) and its length (4 bytes, little-endian).
-    package func encodedLogical() -> [UInt8] { encodeBlocks(blocks) }
+    package func encodedLogical() -> [UInt8] { encodeBlocks(blocks.references) }
 
     /// Location part: for each block its codec (1 byte) and, unless it is zeros, pack (16 bytes), offset, stored length
     /// and plain offset (varints).
-    package func encodedLocation() -> [UInt8] { encodeExtents(extents) }
+    package func encodedLocation() -> [UInt8] { encodeExtents(blocks.extents) }
 
     package init(logical: [UInt8], location: [UInt8]) throws(DecodingFault) {
-        blocks = try decodeBlocks(logical)
-        extents = try decodeExtents(location, count: blocks.count)
+        let references = try decodeBlocks(logical)
+        self.init(try decodePlacedBlocks(references, location: location))
     }
 
-    package var contentID: ContentID { Versioning.contentID(of: blocks) }
+    package var contentID: ContentID { Versioning.contentID(of: blocks.references) }
 }
 
 /// No block: the SHA-256 of nothing. One: its id. More: the SHA-256 of their encoded list.
@@ -152,16 +190,48 @@ package func decodeExtents(_ bytes: [UInt8], count: Int) throws(DecodingFault) -
                 }
                 let high = UInt64(bigEndian: try reader.raw(8).loadUnaligned(as: UInt64.self))
                 let low = UInt64(bigEndian: try reader.raw(8).loadUnaligned(as: UInt64.self))
-                let offset = try reader.varint()
+                let offset = try packOffset(&reader)
                 let stored = try reader.count(limit: maximumBlockBytes)
                 extents.append(
                     Extent(
                         pack: PackID(high: high, low: low), offset: offset, storedLength: UInt32(stored), codec: codec,
-                        plainOffset: try reader.varint()))
+                        plainOffset: try packOffset(&reader)))
             }
             guard reader.isAtEnd else { throw reader.fault("the end of the extents") }
             return extents
         }
     }
     return try result.get()
+}
+
+/// No pack is longer, plain or as it is stored: no store has objects of this size, and sums of offsets cannot overflow.
+package let maximumPackBytes: UInt64 = 1 << 48
+
+private func packOffset(_ reader: inout ByteReader) throws(DecodingFault) -> UInt64 {
+    let offset = try reader.varint()
+    guard offset <= maximumPackBytes else { throw reader.fault("an offset of at most 2^48 in a pack") }
+    return offset
+}
+
+/// Blocks with the places that a location part gives them. Location parts are in no hash, so each place is held against the
+/// block that it is said to hold: zeros must be what the block's id says, and plain bytes as many as the block has.
+package func decodePlacedBlocks(
+    _ blocks: [BlockReference], location: [UInt8]
+) throws(DecodingFault) -> [PlacedBlock] {
+    let extents = try decodeExtents(location, count: blocks.count)
+    var placed: [PlacedBlock] = []
+    placed.reserveCapacity(blocks.count)
+    for (block, extent) in zip(blocks, extents) {
+        let isPossible =
+            switch extent.codec {
+            case .zeros: ZeroBlocks.id(length: Int(block.length)) == block.id
+            case .raw: extent.storedLength == block.length
+            case .zstd: extent.storedLength > 0
+            }
+        guard isPossible else {
+            throw DecodingFault(reason: "block \(block.id) cannot be stored as its location says", offset: 0)
+        }
+        placed.append(PlacedBlock(block: block, extent: extent))
+    }
+    return placed
 }

@@ -101,7 +101,7 @@ package struct FileContent: Hashable, Sendable {
     /// The content of this list; the caller stores the list when `needsList`.
     package init(_ list: BlockList) {
         sizeBytes = list.sizeBytes
-        blocks = Self.needsList(list) ? .list(list.contentID) : .inline(list.blocks)
+        blocks = Self.needsList(list) ? .list(list.contentID) : .inline(list.blocks.references)
     }
 
     package static func needsList(_ list: BlockList) -> Bool { list.blocks.count > maximumInlineBlocks }
@@ -124,6 +124,11 @@ package struct LocatedEntry: Hashable, Sendable {
     package init(_ entry: Entry, extents: [Extent] = []) {
         self.entry = entry
         self.extents = extents
+    }
+
+    /// The entry of a file with these blocks; the caller stores the list when `FileContent.needsList`.
+    package init(_ entry: Entry, of list: BlockList) {
+        self.init(entry, extents: FileContent.needsList(list) ? [] : list.blocks.extents)
     }
 
     /// The block list, when the entry itself holds it.

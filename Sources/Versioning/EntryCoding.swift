@@ -129,7 +129,7 @@ extension LocatedEntry {
             self.init(entry)
             return
         }
-        self.init(entry, extents: try decodeExtents(item.location, count: blocks.count))
+        self.init(entry, extents: try decodePlacedBlocks(blocks, location: item.location).extents)
     }
 }
 

@@ -32,9 +32,9 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
         ErrorMessage(message: "the \(name.kind == .branch ? "branch" : "tag") '\(name.name)' exists already")
     case .notADirectory(let path): ErrorMessage(message: "'\(path)' is not a directory")
     case .isADirectory(let path): ErrorMessage(message: "'\(path)' is a directory")
-    case .conflicts(let conflicts, let head):
+    case .conflicts(let conflicts, let head, let side):
         ErrorMessage(
-            message: conflictText(conflicts, head),
+            message: conflictText(conflicts, head, side),
             hint: "Nothing was changed", kind: .conflict)
     case .contended(let name, let attempts, let winner):
         ErrorMessage(
@@ -97,8 +97,8 @@ private func hookText(_ record: HookRecord) -> String {
     return (["  \(record.hook): \(record.verdict.rawValue)\(code)"] + said).joined(separator: "\n")
 }
 
-private func conflictText(_ conflicts: [Conflict], _ head: CommitID) -> String {
-    let lines = conflicts.map { "  \($0.path)  (\($0.reason))" }.joined(separator: "\n")
+private func conflictText(_ conflicts: [Conflict], _ head: CommitID, _ side: MergeSide) -> String {
+    let lines = conflicts.map { "  \($0.path)  (\($0.reason.words(from: side)))" }.joined(separator: "\n")
     let count = conflicts.count == 1 ? "one path was" : "\(conflicts.count) paths were"
     return "\(count) changed on both sides, also in \(head.hex.prefix(12)):\n\(lines)\n"
 }

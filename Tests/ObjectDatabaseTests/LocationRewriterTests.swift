@@ -34,8 +34,8 @@ import Versioning
         for key in packs { try store.delete(key) }
         for (path, map) in zip(paths, maps) {
             var bytes: [UInt8] = []
-            for (block, extent) in zip(map.list.blocks, map.list.extents) {
-                bytes += try repository.database.blocks.fetch(block, extent)
+            for placed in map.list.blocks {
+                bytes += try repository.database.blocks.fetch(placed)
             }
             #expect(bytes == contents["\(path)"])
         }

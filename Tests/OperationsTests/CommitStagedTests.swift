@@ -218,7 +218,7 @@ private func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Stor
         do {
             _ = try commit()
             Issue.record("it was committed")
-        } catch RepositoryError.conflicts(let conflicts, _) {
+        } catch RepositoryError.conflicts(let conflicts, _, _) {
             #expect(try conflicts.map(\.path) == [TreePath(parsing: "z")])
         }
     }
@@ -230,11 +230,13 @@ private func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Stor
         try othersWrite("theirs")
         try expectConflict()
         #expect(try changes() == before)
-        #expect(try workspace.conflicts().map(\.reason) == ["content"])
+        #expect(try workspace.conflicts().map(\.reason) == [.content])
         try expectConflict()
     }
 
-    @Test(arguments: [(Resolution.ours, Array("mine".utf8)), (.theirs, Array("theirs".utf8)), (.base, Array("z".utf8))])
+    @Test(arguments: [
+        (Resolution.incoming, Array("mine".utf8)), (.current, Array("theirs".utf8)), (.base, Array("z".utf8)),
+    ])
     func resolutionDecidesTheNextCommit(resolution: Resolution, bytes: [UInt8]) throws {
         try editor.put("z", Array("mine".utf8))
         try editor.put("new", [2])
@@ -252,7 +254,7 @@ private func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Stor
         try editor.put("z", Array("mine".utf8))
         try othersWrite("theirs")
         try expectConflict()
-        #expect(try workspace.resolve(TreePath(parsing: "z"), .ours))
+        #expect(try workspace.resolve(TreePath(parsing: "z"), .incoming))
         try othersWrite("theirs again")
         try expectConflict()
         #expect(try workspace.conflicts().map(\.resolution) == [nil])

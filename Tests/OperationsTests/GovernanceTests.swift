@@ -120,11 +120,33 @@ import Versioning
         try change(.main, ["a": "ours", "b": "ours"])
         #expect(throws: RepositoryError.self) { try merge("work") }
         var options = MergeOptions()
-        options.strategy.patterns = [(Glob("a"), .theirs)]
+        options.strategy.patterns = [(Glob("a"), .incoming)]
         #expect(throws: RepositoryError.self) { try merge("work", options) }
-        options.strategy.otherwise = .ours
+        options.strategy.otherwise = .current
         let merged = try merge("work", options)
         #expect(try text("a", merged) == "theirs" && text("b", merged) == "ours")
+    }
+
+    /// A merge, a revert and a cherry-pick are told from the branch: what it deleted is "deleted here".
+    @Test func conflictNamesTheSideThatDeleted() throws {
+        let edit = try change(work, ["a": "changed on work"])
+        var options = ImportOptions()
+        options.removesOthers = true
+        let other = try TemporaryDirectory()
+        try other.write(["other": "kept"])
+        _ = try repository.importDirectory(other.path, into: .main, .test(), options: options)
+        func words(_ body: () throws -> Void) throws -> String? {
+            do {
+                try body()
+                return nil
+            } catch RepositoryError.conflicts(let conflicts, _, let side) {
+                return conflicts.first?.reason.words(from: side)
+            }
+        }
+        #expect(try words { _ = try merge("work") } == "deleted here, changed there")
+        let picked = try repository.database.resolve(edit.hex)
+        #expect(
+            try words { _ = try repository.cherryPick(picked, on: .main, .test()) } == "deleted here, changed there")
     }
 
     private func merge(_ source: String, _ options: MergeOptions) throws -> CommitID {
@@ -268,7 +290,7 @@ import Versioning
         // The source has a weaker file: it does not count.
         try change(work, ["c": "c", ".tarn/hooks.yaml": "hooks: []"])
         var options = MergeOptions()
-        options.strategy.otherwise = .ours
+        options.strategy.otherwise = .current
         let merged = try repository.merge(
             repository.database.resolve("work"), named: "work", into: .main, .test("m"), options: options
         ).commitID

@@ -45,7 +45,7 @@ import Versioning
             if isCached {
                 try fresh.database.tree(commit.tree).forEachDescendant(of: .root) { _, located in
                     let list = try fresh.database.lists.map(of: located).list
-                    for placed in zip(list.blocks, list.extents) { try fresh.database.blocks.prefetch([placed]) }
+                    for placed in list.blocks { try fresh.database.blocks.prefetch([placed]) }
                     return true
                 }
                 gets.withLock { $0 = 0 }

@@ -104,9 +104,9 @@ import Versioning
         do {
             _ = try mount.commit("again")
             Issue.record("what others did was overwritten")
-        } catch RepositoryError.conflicts(let open, _) { #expect(open.map { "\($0.path)" } == [path]) }
+        } catch RepositoryError.conflicts(let open, _, _) { #expect(open.map { "\($0.path)" } == [path]) }
         #expect(try repository.head() == before)
-        #expect(try mount.workspace.resolve(TreePath(parsing: path), .ours))
+        #expect(try mount.workspace.resolve(TreePath(parsing: path), .incoming))
         _ = try mount.commit("decided")
         #expect(try mount.workspace.conflicts().isEmpty)
     }
@@ -185,7 +185,7 @@ import Versioning
     }
 
     /// A decision about a path goes for everything below it on either side, and others stay decided.
-    @Test(arguments: [Resolution.ours, .theirs])
+    @Test(arguments: [Resolution.incoming, .current])
     func fileAgainstDirectoryIsDecidedOnce(_ resolution: Resolution) throws {
         try mount.makeFile("both", Array("ours".utf8))
         try mount.edit("z", at: 0, Array("ours".utf8))
@@ -198,8 +198,8 @@ import Versioning
         let theirs = ["both", "d", "z", "both/2", "both/b", "d/x", "d/y", "both/b/c", "both/b/c/1"]
         #expect(
             try repository.paths(in: commit).sorted()
-                == (resolution == .ours ? ["both", "d", "d/x", "d/y", "z"] : theirs.sorted()))
-        #expect(try text("z") == (resolution == .ours ? "ours" : "theirs"))
+                == (resolution == .incoming ? ["both", "d", "d/x", "d/y", "z"] : theirs.sorted()))
+        #expect(try text("z") == (resolution == .incoming ? "ours" : "theirs"))
     }
 
     /// W13, for a symbolic link too: its names stay one file over a commit.

@@ -9,20 +9,48 @@ import Versioning
     private static let extent = Extent(
         pack: PackID(high: 1, low: 2), offset: 300, storedLength: 4, codec: .zstd, plainOffset: 500)
 
+    /// A block that can lie where it is said to lie.
+    private func randomBlock(_ random: inout SeededRandom) -> PlacedBlock {
+        let length = UInt32(1 + random.below(maximumBlockBytes))
+        if random.oneIn(5) {
+            let short = 1 + length % 1000
+            return PlacedBlock(
+                block: BlockReference(id: ZeroBlocks.id(length: Int(short)), length: short), extent: .zeros)
+        }
+        let isRaw = random.oneIn(2)
+        return PlacedBlock(
+            block: BlockReference(id: BlockID(hashing: random.bytes(4)), length: length),
+            extent: Extent(
+                pack: .random(), offset: random.next() % maximumPackBytes,
+                storedLength: isRaw ? length : UInt32(1 + random.below(maximumBlockBytes)),
+                codec: isRaw ? .raw : .zstd, plainOffset: random.next() % maximumPackBytes))
+    }
+
+    /// Location parts are in no hash: a place that a block cannot have is refused where it is decoded (B1).
+    @Test(arguments: [
+        Extent.zeros,
+        Extent(pack: PackID(high: 1, low: 2), offset: 0, storedLength: 3, codec: .raw, plainOffset: 0),
+        Extent(pack: PackID(high: 1, low: 2), offset: 0, storedLength: 0, codec: .zstd, plainOffset: 0),
+        Extent(pack: PackID(high: 1, low: 2), offset: .max, storedLength: 4, codec: .raw, plainOffset: 0),
+        Extent(
+            pack: PackID(high: 1, low: 2), offset: maximumPackBytes + 1, storedLength: 4, codec: .raw, plainOffset: 0),
+        Extent(pack: PackID(high: 1, low: 2), offset: 0, storedLength: 4, codec: .raw, plainOffset: .max),
+    ])
+    func impossibleLocationIsRefused(extent: Extent) {
+        let list = BlockList(
+            blocks: [BlockReference(id: BlockID(hashing: [1, 2, 3, 4]), length: 4)], extents: [extent])
+        #expect(throws: DecodingFault.self) {
+            try BlockList(logical: list.encodedLogical(), location: list.encodedLocation())
+        }
+        let entry = LocatedEntry(
+            Entry(kind: .file(FileContent(list)), mode: 0o644, modified: Timestamp(seconds: 0, nanoseconds: 0)),
+            of: list)
+        #expect(throws: DecodingFault.self) { try LocatedEntry(entry.item(at: .root)) }
+    }
+
     private func randomEntry(_ random: inout SeededRandom) -> LocatedEntry {
         let count = random.below(9)
-        let blocks = (0..<count).map { _ in
-            BlockReference(id: BlockID(hashing: random.bytes(4)), length: UInt32(1 + random.below(maximumBlockBytes)))
-        }
-        let list = BlockList(
-            blocks: blocks,
-            extents: blocks.map { _ in
-                random.oneIn(5)
-                    ? .zeros
-                    : Extent(
-                        pack: .random(), offset: random.next(), storedLength: UInt32(random.below(4 << 20)),
-                        codec: random.oneIn(2) ? .raw : .zstd, plainOffset: random.next())
-            })
+        let list = BlockList((0..<count).map { _ in randomBlock(&random) })
         let kinds: [Entry.Kind] = [
             .directory, .symlink(target: random.bytes(random.below(300))), .file(FileContent(list)),
             .file(FileContent(sizeBytes: random.next(), blocks: .list(ContentID(hashing: random.bytes(3))))),
@@ -37,7 +65,7 @@ import Versioning
                 ExtendedAttribute(name: [UInt8($0)], value: random.bytes(random.below(500)))
             })
         if case .file(let content) = kind, case .inline = content.blocks {
-            return LocatedEntry(entry, extents: list.extents)
+            return LocatedEntry(entry, extents: list.blocks.extents)
         }
         return LocatedEntry(entry)
     }

@@ -14,7 +14,7 @@ func file(_ text: String, mode: UInt16 = 0o644, at seconds: Int64 = 0) -> Locate
         ])
     return LocatedEntry(
         Entry(kind: .file(FileContent(list)), mode: mode, modified: Timestamp(seconds: seconds, nanoseconds: 0)),
-        extents: list.extents)
+        extents: list.blocks.extents)
 }
 
 func directory(at seconds: Int64 = 0, mode: UInt16 = 0o755) -> LocatedEntry {
@@ -45,18 +45,19 @@ struct Merged {
     let conflicts: [Conflict]
 }
 
-/// Merges and checks what every merge must keep: the counts, and that theirs edited gives the result.
+/// Merges and checks what every merge must keep: the counts, and that current edited gives the result.
 func merge(
-    base: Files, ours: Files, theirs: Files, resolve: (Conflict) -> Resolution? = { _ in nil }
+    base: Files, incoming: Files, current: Files, resolve: (Conflict) -> Resolution? = { _ in nil }
 ) throws -> Merged {
     let store = MemoryNodeStore()
-    let theirTree = try tree(theirs, in: store)
+    let currentTree = try tree(current, in: store)
     let result = try mergeTrees(
-        base: tree(base, in: store), ours: tree(ours, in: store), theirs: theirTree, theirsCounts: counts(theirs),
+        base: tree(base, in: store), incoming: tree(incoming, in: store), current: currentTree,
+        currentCounts: counts(current),
         resolve: resolve)
     if !result.conflicts.isEmpty { return Merged(files: [:], conflicts: result.conflicts) }
     var files: Files = [:]
-    try theirTree.applying(result.edits).forEach { item in
+    try currentTree.applying(result.edits).forEach { item in
         files["\(try TreePath(itemKey: item.key))"] = try LocatedEntry(item: item)
         return true
     }
@@ -74,19 +75,19 @@ func merge(
     }
 
     @Test func bothSidesAddFilesToOneDirectory() throws {
-        let ours = edited(["d": directory(at: 5), "d/a": file("a")])
-        let theirs = edited(["d": directory(at: 7), "d/b": file("b")])
-        let merged = try merge(base: base, ours: ours, theirs: theirs)
+        let incoming = edited(["d": directory(at: 5), "d/a": file("a")])
+        let current = edited(["d": directory(at: 7), "d/b": file("b")])
+        let merged = try merge(base: base, incoming: incoming, current: current)
         #expect(merged.conflicts.isEmpty)
         #expect(merged.files == edited(["d": directory(at: 7), "d/a": file("a"), "d/b": file("b")]))
     }
 
     @Test func eachFieldComesFromTheSideThatChangedIt() throws {
-        let ours = edited(["d/x": file("new x", at: 9).with { $0.owner = Owner(userID: 1, groupID: 2) }])
-        let theirs = edited(["d/x": file("x", mode: 0o600, at: 4)])
+        let incoming = edited(["d/x": file("new x", at: 9).with { $0.owner = Owner(userID: 1, groupID: 2) }])
+        let current = edited(["d/x": file("x", mode: 0o600, at: 4)])
         let wanted = file("new x", mode: 0o600, at: 9).with { $0.owner = Owner(userID: 1, groupID: 2) }
-        #expect(try merge(base: base, ours: ours, theirs: theirs).files["d/x"] == wanted)
-        #expect(try merge(base: base, ours: theirs, theirs: ours).files["d/x"] == wanted)
+        #expect(try merge(base: base, incoming: incoming, current: current).files["d/x"] == wanted)
+        #expect(try merge(base: base, incoming: current, current: incoming).files["d/x"] == wanted)
     }
 
     @Test func attributesAreMergedOneByOne() throws {
@@ -99,47 +100,59 @@ func merge(
         }
         let base: Files = ["x": with(["a": 1, "b": 1, "c": 1])]
         let merged = try merge(
-            base: base, ours: ["x": with(["a": 2, "b": 1])], theirs: ["x": with(["a": 1, "b": 1, "c": 1, "n": 3])])
+            base: base, incoming: ["x": with(["a": 2, "b": 1])], current: ["x": with(["a": 1, "b": 1, "c": 1, "n": 3])])
         #expect(merged.files == ["x": with(["a": 2, "b": 1, "n": 3])])
-        let conflict = try merge(base: base, ours: ["x": with(["a": 2])], theirs: ["x": with(["a": 3])])
-        #expect(conflict.conflicts.map(\.reason) == ["attributes"])
+        let conflict = try merge(base: base, incoming: ["x": with(["a": 2])], current: ["x": with(["a": 3])])
+        #expect(conflict.conflicts.map(\.reason) == [.attributes])
     }
 
     @Test(arguments: [
-        (file("ours"), file("theirs"), "content"), (file("x", mode: 1), file("x", mode: 2), "mode"),
+        (file("incoming"), file("current"), ConflictReason.content),
+        (file("x", mode: 1), file("x", mode: 2), ConflictReason.mode),
         (
             file("x").with { $0.owner = Owner(userID: 1, groupID: 1) },
-            file("x").with { $0.owner = Owner(userID: 2, groupID: 1) }, "owner"
+            file("x").with { $0.owner = Owner(userID: 2, groupID: 1) }, ConflictReason.owner
         ),
         (
-            file("ours"),
+            file("incoming"),
             LocatedEntry(
                 Entry(kind: .symlink(target: [1]), mode: 0o777, modified: Timestamp(seconds: 0, nanoseconds: 0))),
-            "kind"
+            ConflictReason.kind
         ),
     ])
-    func bothChangedTheSameFieldIsAConflict(ours: LocatedEntry, theirs: LocatedEntry, reason: String) throws {
-        let merged = try merge(base: base, ours: edited(["d/x": ours]), theirs: edited(["d/x": theirs]))
+    func bothChangedTheSameFieldIsAConflict(incoming: LocatedEntry, current: LocatedEntry, reason: ConflictReason)
+        throws
+    {
+        let merged = try merge(base: base, incoming: edited(["d/x": incoming]), current: edited(["d/x": current]))
         #expect(merged.conflicts.map(\.reason) == [reason])
         #expect(try merged.conflicts.map(\.path) == [TreePath(parsing: "d/x")])
     }
 
     @Test func sameChangeOnBothSidesIsNone() throws {
         let changed = edited(["d/x": file("new"), "d/y": nil, "d/z": file("z")])
-        #expect(try merge(base: base, ours: changed, theirs: changed).files == changed)
+        #expect(try merge(base: base, incoming: changed, current: changed).files == changed)
     }
 
     @Test func sameFileAddedWithOtherTimesTakesTheNewer() throws {
         let merged = try merge(
-            base: base, ours: edited(["n": file("n", at: 3)]), theirs: edited(["n": file("n", at: 8)]))
+            base: base, incoming: edited(["n": file("n", at: 3)]), current: edited(["n": file("n", at: 8)]))
         #expect(merged.files["n"] == file("n", at: 8))
     }
 
     @Test func deletedHereAndChangedThereIsAConflict() throws {
-        let one = try merge(base: base, ours: edited(["d/x": nil]), theirs: edited(["d/x": file("new")]))
-        #expect(one.conflicts.map(\.reason) == ["deleted here, changed there"])
-        let other = try merge(base: base, ours: edited(["d/x": file("new")]), theirs: edited(["d/x": nil]))
-        #expect(other.conflicts.map(\.reason) == ["changed here, deleted there"])
+        let one = try merge(base: base, incoming: edited(["d/x": nil]), current: edited(["d/x": file("new")]))
+        #expect(one.conflicts.map(\.reason) == [.deletedByIncoming])
+        let other = try merge(base: base, incoming: edited(["d/x": file("new")]), current: edited(["d/x": nil]))
+        #expect(other.conflicts.map(\.reason) == [.deletedByCurrent])
+    }
+
+    /// "Here" is the side of whoever reads it: the destination of a merge, the workspace of a commit.
+    @Test func wordsOfADeletionSayWhichSideDeleted() {
+        #expect(ConflictReason.deletedByCurrent.words(from: .current) == "deleted here, changed there")
+        #expect(ConflictReason.deletedByCurrent.words(from: .incoming) == "changed here, deleted there")
+        #expect(ConflictReason.deletedByIncoming.words(from: .current) == "changed here, deleted there")
+        #expect(ConflictReason.deletedByIncoming.words(from: .incoming) == "deleted here, changed there")
+        #expect(ConflictReason.content.words(from: .current) == "content")
     }
 
     /// As in git: the directory comes back for what was added, and only for that.
@@ -147,62 +160,62 @@ func merge(
         let gone: Files = [:]
         let added = edited(["d": directory(at: 9), "d/new": file("new")])
         let wanted: Files = ["d": directory(at: 9), "d/new": file("new")]
-        #expect(try merge(base: base, ours: gone, theirs: added).files == wanted)
-        #expect(try merge(base: base, ours: added, theirs: gone).files == wanted)
+        #expect(try merge(base: base, incoming: gone, current: added).files == wanted)
+        #expect(try merge(base: base, incoming: added, current: gone).files == wanted)
     }
 
     @Test func directoryStaysForWhatWasAddedDeepBelow() throws {
         let added = edited(["d/e": directory(), "d/e/f": directory(), "d/e/f/new": file("new")])
         let wanted: Files = ["d": directory(), "d/e": directory(), "d/e/f": directory(), "d/e/f/new": file("new")]
-        #expect(try merge(base: base, ours: [:], theirs: added).files == wanted)
-        #expect(try merge(base: base, ours: added, theirs: [:]).files == wanted)
+        #expect(try merge(base: base, incoming: [:], current: added).files == wanted)
+        #expect(try merge(base: base, incoming: added, current: [:]).files == wanted)
     }
 
     @Test func directoryDeletedHereAndOnlyTouchedThereIsGone() throws {
-        #expect(try merge(base: base, ours: [:], theirs: edited(["d": directory(at: 9)])).files.isEmpty)
-        #expect(try merge(base: base, ours: edited(["d": directory(at: 9)]), theirs: [:]).files.isEmpty)
+        #expect(try merge(base: base, incoming: [:], current: edited(["d": directory(at: 9)])).files.isEmpty)
+        #expect(try merge(base: base, incoming: edited(["d": directory(at: 9)]), current: [:]).files.isEmpty)
     }
 
     @Test func directoryThatBecameAFileConflictsWithWhatWasAddedToIt() throws {
         let replaced: Files = ["d": file("a file")]
         let added = edited(["d/new": file("new")])
-        #expect(try !merge(base: base, ours: replaced, theirs: added).conflicts.isEmpty)
-        #expect(try !merge(base: base, ours: added, theirs: replaced).conflicts.isEmpty)
+        #expect(try !merge(base: base, incoming: replaced, current: added).conflicts.isEmpty)
+        #expect(try !merge(base: base, incoming: added, current: replaced).conflicts.isEmpty)
     }
 
     @Test(arguments: Resolution.allCases)
     func decisionSettlesADirectoryThatBecameAFile(resolution: Resolution) throws {
         let replaced: Files = ["d": file("a file")]
         let added = edited(["d/new": file("new")])
-        for (ours, theirs) in [(replaced, added), (added, replaced)] {
-            let merged = try merge(base: base, ours: ours, theirs: theirs) { _ in resolution }
+        for (incoming, current) in [(replaced, added), (added, replaced)] {
+            let merged = try merge(base: base, incoming: incoming, current: current) { _ in resolution }
             #expect(merged.conflicts.isEmpty)
             for (path, _) in merged.files {
                 guard let parent = try TreePath(parsing: path).parent, !parent.isRoot else { continue }
                 #expect(merged.files["\(parent)"]?.entry.isDirectory == true, "\(path) of \(resolution)")
             }
-            if resolution == .ours { #expect(merged.files["d"]?.entry.kind == ours["d"]?.entry.kind) }
+            if resolution == .incoming { #expect(merged.files["d"]?.entry.kind == incoming["d"]?.entry.kind) }
         }
     }
 
     @Test func fileAndDirectoryOfOneNameConflict() throws {
         let one = try merge(
-            base: base, ours: edited(["n": file("n")]), theirs: edited(["n": directory(), "n/x": file("x")]))
-        #expect(one.conflicts.contains { $0.reason == "kind" })
+            base: base, incoming: edited(["n": file("n")]), current: edited(["n": directory(), "n/x": file("x")]))
+        #expect(one.conflicts.contains { $0.reason == .kind })
     }
 
     @Test func resolutionDecides() throws {
-        let ours = edited(["d/x": file("ours"), "d/y": nil])
-        let theirs = edited(["d/x": file("theirs"), "d/y": file("new y")])
-        for (resolution, wanted) in [(Resolution.ours, ours), (.theirs, theirs), (.base, base)] {
-            #expect(try merge(base: base, ours: ours, theirs: theirs) { _ in resolution }.files == wanted)
+        let incoming = edited(["d/x": file("incoming"), "d/y": nil])
+        let current = edited(["d/x": file("current"), "d/y": file("new y")])
+        for (resolution, wanted) in [(Resolution.incoming, incoming), (.current, current), (.base, base)] {
+            #expect(try merge(base: base, incoming: incoming, current: current) { _ in resolution }.files == wanted)
         }
     }
 
     @Test func conflictCarriesAllThreeSides() throws {
-        let merged = try merge(base: base, ours: edited(["d/x": file("1")]), theirs: edited(["d/x": file("2")]))
+        let merged = try merge(base: base, incoming: edited(["d/x": file("1")]), current: edited(["d/x": file("2")]))
         let conflict = try #require(merged.conflicts.first)
-        #expect(conflict.base == file("x") && conflict.ours == file("1") && conflict.theirs == file("2"))
+        #expect(conflict.base == file("x") && conflict.incoming == file("1") && conflict.current == file("2"))
     }
 
     /// Two sets of edits that share no path give exactly the union, whichever way round.
@@ -223,8 +236,8 @@ func merge(
             if random.oneIn(2) { left[path] = entry } else { right[path] = entry }
             both[path] = entry
         }
-        let one = try merge(base: base, ours: left, theirs: right)
-        let other = try merge(base: base, ours: right, theirs: left)
+        let one = try merge(base: base, incoming: left, current: right)
+        let other = try merge(base: base, incoming: right, current: left)
         #expect(one.conflicts.isEmpty && other.conflicts.isEmpty, "seed \(seed)")
         #expect(one.files == both, "seed \(seed)")
         #expect(other.files == both, "seed \(seed)")

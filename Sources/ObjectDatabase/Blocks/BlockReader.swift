@@ -19,84 +19,84 @@ package final class BlockReader: Sendable {
     /// The most stored bytes that one coalesced GET asks for.
     package static let maximumRunBytes = 8 << 20
 
-    /// Copies bytes of `block` from offset `within` into `buffer`. Blocks while a miss is fetched.
+    /// Copies bytes of a block from offset `within` into `buffer`. Blocks while a miss is fetched.
     /// Throws `.missingObject` when the pack is gone, `.corrupt` when its bytes are wrong, or the store's error.
-    package func read(
-        _ block: BlockReference, at extent: Extent, within: Int, into buffer: UnsafeMutableRawBufferPointer
-    ) throws {
-        if extent.codec == .zeros {
-            try checkZeros(block)
+    package func read(_ placed: PlacedBlock, within: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        if placed.isZeros {
             buffer.initializeMemory(as: UInt8.self, repeating: 0)
             return
         }
         guard let cache else {
-            let bytes = try fetch(block, extent)
+            let bytes = try fetch(placed)
             bytes.withUnsafeBytes {
                 buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[within..<within + buffer.count]))
             }
             return
         }
-        let outcome = try cache.read(address(block, extent), within: within, into: buffer) { bytes in
-            BlockID(hashing: bytes) == block.id
+        let outcome = try cache.read(address(placed), within: within, into: buffer) { bytes in
+            BlockID(hashing: bytes) == placed.block.id
         } fetch: {
-            let (stored, place) = try self.stored(extent)
-            guard let plain = Self.unpack(block, place, stored) else { throw Self.corrupt(block, place) }
+            let (stored, found) = try self.stored(placed)
+            guard let plain = Self.unpack(found, stored) else { throw Self.corrupt(found) }
             return plain
         }
-        if outcome == .fetchedBytesDoNotVerify { throw Self.corrupt(block, extent) }
+        if outcome == .fetchedBytesDoNotVerify { throw Self.corrupt(placed) }
     }
 
     /// A block's plain bytes, from the bucket, verified; fills no cache.
-    package func fetch(_ block: BlockReference, _ extent: Extent) throws -> [UInt8] {
-        if extent.codec == .zeros {
-            try checkZeros(block)
-            return Array(repeating: 0, count: Int(block.length))
+    package func fetch(_ placed: PlacedBlock) throws -> [UInt8] {
+        if placed.isZeros {
+            return Array(repeating: 0, count: Int(placed.block.length))
         }
-        return try fetchStored(block, extent).plain
+        return try fetchStored(placed).plain
     }
 
     /// A block as it is stored and its plain bytes, verified.
-    package func fetchStored(_ block: BlockReference, _ extent: Extent) throws -> (stored: [UInt8], plain: [UInt8]) {
-        let (stored, place) = try stored(extent)
-        guard let plain = Self.unpack(block, place, stored), BlockID(hashing: plain) == block.id else {
-            throw Self.corrupt(block, place)
+    package func fetchStored(_ placed: PlacedBlock) throws -> (stored: [UInt8], plain: [UInt8]) {
+        let (stored, found) = try stored(placed)
+        guard let plain = Self.unpack(found, stored), BlockID(hashing: plain) == placed.block.id else {
+            throw Self.corrupt(found)
         }
         return (stored, plain)
     }
 
-    /// What is stored in a place, unverified. What is no longer there is looked for where repacking put it; answers
-    /// where it was found.
-    private func stored(_ extent: Extent) throws -> (bytes: [UInt8], place: Extent) {
-        do {
-            return (try get(extent.pack, extent.offset..<extent.offset + UInt64(extent.storedLength)), extent)
-        } catch ObjectDatabaseError.missingObject(let object, let neededBy) {
-            guard let moved = try moves.next(of: extent), moved.pack != extent.pack else {
-                throw ObjectDatabaseError.missingObject(object: object, neededBy: neededBy)
+    /// The stored bytes, unverified. What is no longer there is looked for where repacking put it; answers where it was
+    /// found.
+    private func stored(_ placed: PlacedBlock) throws -> (bytes: [UInt8], found: PlacedBlock) {
+        var placed = placed
+        for _ in 0..<PackForwarding.maximumHops {
+            do {
+                return (try get(placed.extent.pack, placed.extent.offset..<placed.extent.end), placed)
+            } catch ObjectDatabaseError.missingObject(let object, let neededBy) {
+                guard let moved = try moves.next(of: placed.extent), moved.pack != placed.extent.pack else {
+                    throw ObjectDatabaseError.missingObject(object: object, neededBy: neededBy)
+                }
+                placed = placed.moved(to: moved)
             }
-            return try stored(moved)
         }
+        throw PackForwarding.endless(placed.extent)
     }
 
     /// A block's plain bytes, from the host's cache if they are there; fills no cache.
-    package func whole(_ block: BlockReference, _ extent: Extent) throws -> [UInt8] {
-        guard isLocal(block, extent) else { return try fetch(block, extent) }
-        var bytes = [UInt8](repeating: 0, count: Int(block.length))
-        try bytes.withUnsafeMutableBytes { try read(block, at: extent, within: 0, into: $0) }
+    package func whole(_ placed: PlacedBlock) throws -> [UInt8] {
+        guard isLocal(placed) else { return try fetch(placed) }
+        var bytes = [UInt8](repeating: 0, count: Int(placed.block.length))
+        try bytes.withUnsafeMutableBytes { try read(placed, within: 0, into: $0) }
         return bytes
     }
 
     /// Whether reading the block needs no GET.
-    package func isLocal(_ block: BlockReference, _ extent: Extent) -> Bool {
-        extent.codec == .zeros || cache?.contains(address(block, extent)) == true
+    package func isLocal(_ placed: PlacedBlock) -> Bool {
+        placed.isZeros || cache?.contains(address(placed)) == true
     }
 
     /// The file as it lies in the host's cache, whole and verified, alone in its pack; `nil` otherwise. See
     /// `BlockCache.wholeFile`.
     package func wholeFile(_ map: FileMap) -> WholeFile? {
         var addresses: [BlockAddress] = []
-        for ((block, extent), start) in zip(zip(map.list.blocks, map.list.extents), map.starts) {
-            guard extent.codec != .zeros, extent.plainOffset == start else { return nil }
-            addresses.append(address(block, extent))
+        for (placed, start) in zip(map.list.blocks, map.starts) {
+            guard !placed.isZeros, placed.extent.plainOffset == start else { return nil }
+            addresses.append(address(placed))
         }
         return cache?.wholeFile(addresses)
     }
@@ -137,35 +137,35 @@ package final class BlockReader: Sendable {
 
     /// Fetches neighbouring blocks of one pack by a single GET, verifies each and puts it into the cache.
     /// `run` is in ascending order of offsets in one pack and spans at most `maximumRunBytes`.
-    package func prefetch(_ run: [(block: BlockReference, extent: Extent)]) throws {
+    package func prefetch(_ run: [PlacedBlock]) throws {
         guard let cache else { return }
-        try forEachBlock(of: run) { block, extent, plain in cache.store(address(block, extent), bytes: plain) }
+        try forEachBlock(of: run) { placed, plain in cache.store(address(placed), bytes: plain) }
     }
 
     /// The plain bytes of such a run, by a single GET, verified; fills no cache. What has moved is not looked for.
-    package func fetch(_ run: [(block: BlockReference, extent: Extent)]) throws -> [BlockID: [UInt8]] {
+    package func fetch(_ run: [PlacedBlock]) throws -> [BlockID: [UInt8]] {
         var blocks: [BlockID: [UInt8]] = [:]
-        try forEachBlock(of: run) { block, _, plain in blocks[block.id] = [UInt8](plain) }
+        try forEachBlock(of: run) { placed, plain in blocks[placed.block.id] = [UInt8](plain) }
         return blocks
     }
 
     private func forEachBlock(
-        of run: [(block: BlockReference, extent: Extent)],
-        _ body: (BlockReference, Extent, UnsafeRawBufferPointer) -> Void
+        of run: [PlacedBlock],
+        _ body: (PlacedBlock, UnsafeRawBufferPointer) -> Void
     ) throws {
         guard let first = run.first, let last = run.last else { return }
         let begin = first.extent.offset
-        let bytes = try get(first.extent.pack, begin..<last.extent.offset + UInt64(last.extent.storedLength))
+        let bytes = try get(first.extent.pack, begin..<last.extent.end)
         try bytes.withUnsafeBytes { raw in
-            for (block, extent) in run {
-                let start = Int(extent.offset - begin)
-                let stored = UnsafeRawBufferPointer(rebasing: raw[start..<start + Int(extent.storedLength)])
-                let isRight = Self.withPlain(block, extent, stored) { plain in
-                    guard BlockID(hashing: plain) == block.id else { return false }
-                    body(block, extent, plain)
+            for placed in run {
+                let start = Int(placed.extent.offset - begin)
+                let stored = UnsafeRawBufferPointer(rebasing: raw[start..<start + Int(placed.extent.storedLength)])
+                let isRight = Self.withPlain(placed, stored) { plain in
+                    guard BlockID(hashing: plain) == placed.block.id else { return false }
+                    body(placed, plain)
                     return true
                 }
-                guard isRight == true else { throw Self.corrupt(block, extent) }
+                guard isRight == true else { throw Self.corrupt(placed) }
             }
         }
     }
@@ -186,51 +186,42 @@ package final class BlockReader: Sendable {
     }
 
     /// Whether these stored bytes are the block.
-    package static func isBlock(_ block: BlockReference, _ extent: Extent, stored: UnsafeRawBufferPointer) -> Bool {
-        withPlain(block, extent, stored) { BlockID(hashing: $0) == block.id } ?? false
+    package static func isBlock(_ placed: PlacedBlock, stored: UnsafeRawBufferPointer) -> Bool {
+        withPlain(placed, stored) { BlockID(hashing: $0) == placed.block.id } ?? false
     }
 
     /// The plain bytes, unverified, without a copy where they are stored plain; `nil` if these cannot be they.
-    private static func unpack(_ block: BlockReference, _ extent: Extent, _ stored: [UInt8]) -> [UInt8]? {
-        switch extent.codec {
-        case .raw: stored.count == Int(block.length) ? stored : nil
-        case .zstd: stored.withUnsafeBytes { Zstandard.decompress($0, plainBytes: Int(block.length)) }
+    private static func unpack(_ placed: PlacedBlock, _ stored: [UInt8]) -> [UInt8]? {
+        let length = Int(placed.block.length)
+        return switch placed.extent.codec {
+        case .raw: stored.count == length ? stored : nil
+        case .zstd: stored.withUnsafeBytes { Zstandard.decompress($0, plainBytes: length) }
         case .zeros: nil
         }
     }
 
     private static func withPlain<T>(
-        _ block: BlockReference, _ extent: Extent, _ stored: UnsafeRawBufferPointer,
-        _ body: (UnsafeRawBufferPointer) -> T
+        _ placed: PlacedBlock, _ stored: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> T
     ) -> T? {
-        switch extent.codec {
-        case .raw: stored.count == Int(block.length) ? body(stored) : nil
-        case .zstd: Zstandard.decompress(stored, plainBytes: Int(block.length))?.withUnsafeBytes(body)
+        let length = Int(placed.block.length)
+        return switch placed.extent.codec {
+        case .raw: stored.count == length ? body(stored) : nil
+        case .zstd: Zstandard.decompress(stored, plainBytes: length)?.withUnsafeBytes(body)
         case .zeros: nil
         }
     }
 
-    private static func corrupt(_ block: BlockReference, _ extent: Extent) -> ObjectDatabaseError {
-        .corrupt(
+    private static func corrupt(_ placed: PlacedBlock) -> ObjectDatabaseError {
+        let extent = placed.extent
+        return .corrupt(
             object: ObjectKeys.pack(extent.pack),
-            reason: "the \(extent.storedLength) bytes at \(extent.offset) are not block \(block.id)")
+            reason: "the \(extent.storedLength) bytes at \(extent.offset) are not block \(placed.block.id)")
     }
 
-    private func checkZeros(_ block: BlockReference) throws {
-        guard ZeroBlocks.id(length: Int(block.length)) == block.id else {
-            throw ObjectDatabaseError.corrupt(
-                object: "block \(block.id)", reason: "it is marked as zeros but its SHA-256 is another")
-        }
-    }
-
-    private func address(_ block: BlockReference, _ extent: Extent) -> BlockAddress {
-        BlockAddress(
+    private func address(_ placed: PlacedBlock) -> BlockAddress {
+        let (block, extent) = (placed.block, placed.extent)
+        return BlockAddress(
             key: CacheKey(high: extent.pack.high, low: extent.pack.low), offset: extent.plainOffset,
             length: Int(block.length), proof: block.id.prefixWord)
     }
-}
-
-extension Extent {
-    /// Where its stored bytes end in the pack.
-    fileprivate var end: UInt64 { offset + UInt64(storedLength) }
 }

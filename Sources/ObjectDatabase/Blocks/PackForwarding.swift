@@ -24,6 +24,9 @@ package struct PackForwardingRecord: Codable {
     package func decoded(key: String) throws(ObjectDatabaseError) -> [UInt64: Extent] {
         do throws(DecodingFault) {
             let places = try decodeExtents([UInt8](extents), count: offsets.count)
+            guard places.allSatisfy({ $0.codec != .zeros }) else {
+                throw DecodingFault(reason: "it leads from stored bytes to zeros", offset: 0)
+            }
             return Dictionary(zip(offsets, places)) { first, _ in first }
         } catch {
             throw .corrupt(object: key, reason: error.reason)
@@ -71,18 +74,25 @@ package final class PackForwarding: Sendable {
         return try extents.map { try present(of: $0) }
     }
 
-    /// Where a block lies now. Itself when it never moved.
+    /// Where a block lies now. Itself when it never moved, or is stored nowhere. Throws `.corrupt` when the records lead in a circle.
     package func present(of extent: Extent) throws -> Extent {
-        var extent = extent
+        if extent.codec == .zeros { return extent }
+        var present = extent
         for _ in 0..<Self.maximumHops {
-            guard let next = try next(of: extent) else { return extent }
-            extent = next
+            guard let next = try next(of: present) else { return present }
+            present = next
         }
-        return extent
+        throw Self.endless(extent)
     }
 
-    /// A pack may be repacked again and again.
-    private static let maximumHops = 64
+    /// A pack may be repacked again and again, but not so often.
+    static let maximumHops = 64
+
+    static func endless(_ extent: Extent) -> ObjectDatabaseError {
+        .corrupt(
+            object: ObjectKeys.moved(extent.pack),
+            reason: "what is said of the bytes at \(extent.offset) leads on and on, or in a circle")
+    }
 
     /// Where repacking put the block; `nil` when its pack has not moved or the block was not in use then.
     package func next(of extent: Extent) throws -> Extent? {

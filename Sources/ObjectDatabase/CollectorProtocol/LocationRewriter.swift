@@ -28,7 +28,7 @@ struct LocationRewriter {
                 return try store.swap(key, from: found.etag, to: object) ? object : nil
             }
             // The same places again: what would move them fails on our write, and looks again.
-            let present = try old == new ? new : new.map { $0.codec == .zeros ? $0 : try moves.present(of: $0) }
+            let present = try old == new ? new : new.map { try moves.present(of: $0) }
             try requirePacks(of: present, besides: old)
             var notes: [PackID: [UInt64: Extent]] = [:]
             for (before, after) in zip(old, present) where before != after && before.codec != .zeros {

@@ -15,7 +15,7 @@ package final class FileIngest<Token: Sendable>: Sendable {
         case bytes(BlockBytes)
         case zeros(length: Int)
         /// A block that is in the bucket already and stays referenced.
-        case existing(BlockReference, Extent)
+        case existing(PlacedBlock)
     }
 
     /// Calls its argument with every block of the file in order, then answers the token to report the file under.
@@ -33,20 +33,20 @@ package final class FileIngest<Token: Sendable>: Sendable {
 
     private enum Block: Sendable {
         case prepared(PreparedBlock)
-        case existing(BlockReference, Extent)
+        case existing(PlacedBlock)
 
         init(_ run: Run, _ known: KnownBlocks) {
             switch run {
             case .bytes(let bytes): self.init(bytes, known)
             case .zeros(let length): self = .prepared(.zeros(length: length))
-            case .existing(let block, let extent): self = .existing(block, extent)
+            case .existing(let placed): self = .existing(placed)
             }
         }
 
         private init(_ bytes: BlockBytes, _ known: KnownBlocks) {
             let prepared = PreparedBlock(bytes, isKnown: known.contains)
             if let extent = known.ofFile[prepared.reference.id] {
-                self = .existing(prepared.reference, extent)
+                self = .existing(PlacedBlock(block: prepared.reference, extent: extent))
             } else {
                 self = .prepared(prepared)
             }
@@ -55,7 +55,7 @@ package final class FileIngest<Token: Sendable>: Sendable {
 
     /// Blocks that are in the bucket and stay referenced.
     private struct KnownBlocks: Sendable {
-        /// What the sink knows too.
+        /// What the placer knows too.
         let ofAll: [BlockID: Extent]
         /// Of earlier versions of this file.
         let ofFile: [BlockID: Extent]
@@ -64,11 +64,11 @@ package final class FileIngest<Token: Sendable>: Sendable {
     }
 
     private struct Output {
-        var largeFile: (blocks: [BlockReference], extents: [Extent])?
+        var largeFile: [PlacedBlock]?
     }
 
     private let output = Mutex(Output())
-    private let sink: Mutex<PackPlacer>
+    private let placer: Mutex<PackPlacer>
     private let known: [BlockID: Extent]
     private let pipeline: Mutex<OrderedPipeline<Piece>?> = Mutex(nil)
     private let batch = Mutex<(files: [(producer: Producer, earlier: Earlier)], bytes: UInt64)>(([], 0))
@@ -93,7 +93,7 @@ package final class FileIngest<Token: Sendable>: Sendable {
         complete: @escaping Completion
     ) {
         self.known = known
-        sink = Mutex(PackPlacer(database: database, known: known))
+        placer = Mutex(PackPlacer(database: database, known: known))
         self.complete = complete
         let started = OrderedPipeline<Piece>(threads: Self.workers, limit: Self.workers * 4) { [weak self] piece in
             try self?.consume(piece)
@@ -134,7 +134,7 @@ package final class FileIngest<Token: Sendable>: Sendable {
     /// Ends the pack under way and waits until everything placed so far is in the bucket. Only from `complete` or after
     /// `finish`.
     package func settle() throws {
-        try sink.withLock { try $0.finish() }
+        try placer.withLock { try $0.finish() }
     }
 
     private func running() -> OrderedPipeline<Piece> {
@@ -172,40 +172,36 @@ package final class FileIngest<Token: Sendable>: Sendable {
         switch piece {
         case .files(let files):
             for (token, blocks) in files {
-                let placed = try blocks.map { try place($0) }
-                try report(token, BlockList(blocks: placed.map(\.0), extents: placed.map(\.1)))
+                try report(token, BlockList(try blocks.map { try place($0) }))
             }
         case .largeFileBegins(let hasOwnPacks):
-            if hasOwnPacks { sink.withLock { $0.beginLargeFile() } }
-            output.withLock { $0.largeFile = ([], []) }
+            if hasOwnPacks { placer.withLock { $0.beginLargeFile() } }
+            output.withLock { $0.largeFile = [] }
         case .largeFileBlock(let block):
-            let (reference, extent) = try place(block)
-            output.withLock {
-                $0.largeFile?.blocks.append(reference)
-                $0.largeFile?.extents.append(extent)
-            }
+            let placed = try place(block)
+            output.withLock { $0.largeFile?.append(placed) }
         case .largeFileEnds(let token):
-            try sink.withLock { try $0.endLargeFile() }
+            try placer.withLock { try $0.endLargeFile() }
             let file = output.withLock { output in
                 defer { output.largeFile = nil }
                 return output.largeFile
             }
-            try report(token, BlockList(blocks: file?.blocks ?? [], extents: file?.extents ?? []))
+            try report(token, BlockList(file ?? []))
         }
     }
 
-    private func place(_ block: Block) throws -> (BlockReference, Extent) {
+    private func place(_ block: Block) throws -> PlacedBlock {
         switch block {
         case .prepared(let prepared):
-            return (prepared.reference, try sink.withLock { try $0.place(prepared) })
-        case .existing(let reference, let extent):
-            sink.withLock { $0.noteReused(reference) }
-            return (reference, extent)
+            return PlacedBlock(block: prepared.reference, extent: try placer.withLock { try $0.place(prepared) })
+        case .existing(let placed):
+            placer.withLock { $0.noteReused(placed.block) }
+            return placed
         }
     }
 
     private func report(_ token: Token, _ list: BlockList) throws {
-        try complete(self, token, list, sink.withLock { $0.totals })
+        try complete(self, token, list, placer.withLock { $0.totals })
     }
 }
 

@@ -84,8 +84,8 @@ extension ObjectDatabase {
         try tree.forEach { item in
             let entry = try LocatedEntry(item: item)
             let list = try lists.map(of: entry).list
-            for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
-                known[block.id] = extent
+            for placed in list.blocks.stored {
+                known[placed.block.id] = placed.extent
             }
             return known.count < limit
         }

@@ -14,7 +14,7 @@ package final class FileMap: Sendable {
         self.list = list
         var starts: [UInt64] = [0]
         starts.reserveCapacity(list.blocks.count + 1)
-        for block in list.blocks { starts.append(starts[starts.count - 1] + UInt64(block.length)) }
+        for block in list.blocks { starts.append(starts[starts.count - 1] + UInt64(block.block.length)) }
         self.starts = starts
     }
 
@@ -142,12 +142,12 @@ package final class BlockListStore: Sendable {
     /// Uploads a list now.
     package func put(_ list: BlockList) throws {
         let id = list.contentID
-        let stored = try LocationRewriter(store: store).put(ObjectKeys.list(id), list.extents) { bytes in
+        let stored = try LocationRewriter(store: store).put(ObjectKeys.list(id), list.blocks.extents) { bytes in
             // A damaged object is replaced.
             guard let object = try? TwoPartObject(decoding: bytes, kind: .blockList, id: id) else { return nil }
-            return try? BlockList(logical: object.logical, location: object.location).extents
+            return try? BlockList(logical: object.logical, location: object.location).blocks.extents
         } encode: { extents in
-            let placed = BlockList(blocks: list.blocks, extents: extents)
+            let placed = BlockList(blocks: list.blocks.references, extents: extents)
             return TwoPartObject.encode(
                 kind: .blockList, logical: placed.encodedLogical(), location: placed.encodedLocation())
         }

@@ -51,17 +51,18 @@ extension Repository {
             let baseID = try workspace.base()
             let baseCommit = try database.commit(baseID)
             let base = database.tree(baseCommit.tree)
-            let (ours, uploaded) = try upload(workspace, base: base, progress)
-            if ours.root == base.root { throw RepositoryError.nothingToCommit }
-            let difference = try base.difference(to: ours, from: baseCommit.counts)
+            let (staged, uploaded) = try upload(workspace, base: base, progress)
+            if staged.root == base.root { throw RepositoryError.nothingToCommit }
+            let difference = try base.difference(to: staged, from: baseCommit.counts)
             let decisions = try workspace.conflicts()
             var settled: Set<TreePath> = []
             let published = try publish(on: branch, .commit, info) { head, headCommit in
                 if head == baseID, decisions.isEmpty {
-                    return makeCommit(tree: ours.root, parents: [(head, headCommit)], counts: difference.counts, info)
+                    return makeCommit(tree: staged.root, parents: [(head, headCommit)], counts: difference.counts, info)
                 }
                 let result = try mergeTrees(
-                    base: base, ours: ours, theirs: database.tree(headCommit.tree), theirsCounts: headCommit.counts
+                    base: base, incoming: staged, current: database.tree(headCommit.tree),
+                    currentCounts: headCommit.counts
                 ) { conflict in
                     let decision = try decide(conflict, decisions, workspace)
                     if decision != nil { settled.insert(conflict.path) }
@@ -70,7 +71,7 @@ extension Repository {
                 let open = try result.conflicts + undecidedLaterConflicts(decisions, workspace)
                 guard open.isEmpty else {
                     try workspace.record(open, settled: settled)
-                    throw RepositoryError.conflicts(open, head: head)
+                    throw RepositoryError.conflicts(open, head: head, seenFrom: .incoming)
                 }
                 let root = try database.tree(headCommit.tree).applying(result.edits)
                 return makeCommit(tree: root.root, parents: [(head, headCommit)], counts: result.counts, info)
@@ -78,7 +79,7 @@ extension Repository {
                 try workspace.recordSealedCommit($0)
             }
             let conflicts = try holder.rebase(
-                to: published.commitID, foreign: try foreignContent(ours, published.commit.tree))
+                to: published.commitID, foreign: try foreignContent(staged, published.commit.tree))
             return StagedCommit(
                 published: published, changedPaths: difference.paths, uploadedBytes: uploaded, laterConflicts: conflicts
             )
@@ -89,10 +90,10 @@ extension Repository {
     }
 
     /// The paths whose content in a published tree is not what we had staged: a merge took it from others.
-    private func foreignContent(_ ours: SnapshotTree, _ published: NodeID) throws -> Set<TreePath> {
+    private func foreignContent(_ staged: SnapshotTree, _ published: NodeID) throws -> Set<TreePath> {
         var paths: Set<TreePath> = []
-        if ours.root == published { return paths }
-        try ours.pathChanges(to: database.tree(published)) { change in
+        if staged.root == published { return paths }
+        try staged.pathChanges(to: database.tree(published)) { change in
             if change.old?.entry.kind != change.new?.entry.kind { paths.insert(change.path) }
             return true
         }
@@ -140,13 +141,13 @@ extension Repository {
         _ conflict: Conflict, _ decisions: [StagedConflict], _ workspace: Workspace
     ) throws -> Resolution? {
         guard let known = decisions.first(where: { $0.path == conflict.path }),
-            known.theirs == conflict.theirs?.entry.encoded()
+            known.current == conflict.current?.entry.encoded()
         else { return nil }
         if let resolution = known.resolution { return resolution }
         if case .node(let node) = try workspace.readSealed({ try $0.state(at: conflict.path) }),
             node.change > known.change
         {
-            return .ours
+            return .incoming
         }
         return nil
     }
@@ -162,7 +163,7 @@ extension Repository {
             case .removed: true
             case .untouched: false
             }
-        }.map { Conflict(path: $0.path, base: nil, ours: nil, theirs: nil, reason: $0.reason) }
+        }.map { Conflict(path: $0.path, base: nil, incoming: nil, current: nil, reason: $0.reason) }
     }
 
     // MARK: Upload
@@ -170,7 +171,7 @@ extension Repository {
     /// Uploads what is sealed and answers the base with it.
     private func upload(
         _ workspace: Workspace, base: SnapshotTree, _ progress: @escaping @Sendable (Int, UInt64) -> Void
-    ) throws -> (ours: SnapshotTree, uploadedBytes: UInt64) {
+    ) throws -> (staged: SnapshotTree, uploadedBytes: UInt64) {
         let result = Mutex(StagedUpload(tree: base))
         let known = try database.knownBlocks(in: base, limit: Self.maximumKnownForCommit)
         let ingest = FileIngest<(TreePath, OverlayEntry)>(database: database, known: known) {
@@ -217,7 +218,7 @@ extension Repository {
     private func edit(_ path: TreePath, _ node: OverlayEntry, uploaded list: BlockList) -> Edit {
         if FileContent.needsList(list) { database.lists.save(list) }
         let entry = node.entry(kind: .file(FileContent(list)))
-        return .put(LocatedEntry(entry, extents: FileContent.needsList(list) ? [] : list.extents).item(at: path))
+        return .put(LocatedEntry(entry, of: list).item(at: path))
     }
 
     /// The edit for a node without new bytes; a file with new bytes goes into the ingest and answers `nil`.

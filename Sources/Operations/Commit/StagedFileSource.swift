@@ -55,11 +55,11 @@ final class StagedFileSource: ByteSource {
         while done < buffer.count {
             let position = offset + UInt64(done)
             let index = map.blockIndex(at: position)
-            let block = map.list.blocks[index]
+            let placed = map.list.blocks[index]
             let within = Int(position - map.starts[index])
-            let count = min(buffer.count - done, Int(block.length) - within)
-            if lastBlock?.id != block.id {
-                lastBlock = (block.id, try blocks.whole(block, map.list.extents[index]))
+            let count = min(buffer.count - done, Int(placed.block.length) - within)
+            if lastBlock?.id != placed.block.id {
+                lastBlock = (placed.block.id, try blocks.whole(placed))
             }
             lastBlock?.bytes.withUnsafeBytes { bytes in
                 UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
@@ -112,7 +112,7 @@ final class StagedFileSource: ByteSource {
         var offset = start
         while isReusable(base, at: offset) {
             let index = base.blockIndex(at: offset)
-            try emit(.existing(base.list.blocks[index], base.list.extents[index]))
+            try emit(.existing(base.list.blocks[index]))
             offset = base.starts[index + 1]
         }
         return offset

@@ -91,7 +91,7 @@ extension Repository {
     private func protect(_ uploads: [(node: OverlayEntry, blocks: BlockList)], _ workspace: Workspace) throws {
         let edits = try uploads.map { node, list in
             let entry = node.entry(kind: .file(FileContent(list)))
-            let located = LocatedEntry(entry, extents: FileContent.needsList(list) ? [] : list.extents)
+            let located = LocatedEntry(entry, of: list)
             return Edit.put(located.item(at: try TreePath(parsing: "\(node.id.value)")))
         }
         let known = try workspace.uploadLease()

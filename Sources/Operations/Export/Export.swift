@@ -74,16 +74,13 @@ extension Repository {
         var others: [[ExportedFile]] = []
         var placed: [(file: ExportedFile, extent: Extent)] = []
         for file in files {
-            if let (block, extent) = file.onlyBlock, !database.blocks.isLocal(block, extent) {
-                placed.append((file, extent))
+            if let block = file.onlyBlock, !database.blocks.isLocal(block) {
+                placed.append((file, block.extent))
             } else {
                 others.append([file])
             }
         }
-        placed.sort { one, other in
-            let (left, right) = (one.extent, other.extent)
-            return (left.pack.high, left.pack.low, left.offset) < (right.pack.high, right.pack.low, right.offset)
-        }
+        placed.sort { $0.extent.storageOrder < $1.extent.storageOrder }
         let runs = BlockReader.runs(placed, limitBytes: Self.runBytes) { $0.extent }
         return others + runs.map { $0.map(\.file) }
     }
@@ -135,10 +132,8 @@ extension Repository {
         of located: LocatedEntry, having known: [BlockID: [UInt8]] = [:], _ body: (UInt64, [UInt8]?) throws -> Void
     ) throws {
         let map = try database.lists.map(of: located)
-        for (index, block) in map.list.blocks.enumerated() {
-            let extent = map.list.extents[index]
-            let bytes = try extent.codec == .zeros ? nil : known[block.id] ?? database.blocks.whole(block, extent)
-            try body(map.starts[index], bytes)
+        for (placed, start) in zip(map.list.blocks, map.starts) {
+            try body(start, placed.isZeros ? nil : known[placed.block.id] ?? database.blocks.whole(placed))
         }
     }
 
@@ -168,8 +163,8 @@ private struct ExportedFile: Sendable {
     let entry: LocatedEntry
 
     /// The block of a file that has just one, inline, which is not all zeros.
-    var onlyBlock: (block: BlockReference, extent: Extent)? {
-        guard let list = entry.inlineList, list.blocks.count == 1, list.extents[0].codec != .zeros else { return nil }
-        return (list.blocks[0], list.extents[0])
+    var onlyBlock: PlacedBlock? {
+        guard let blocks = entry.inlineList?.blocks, blocks.count == 1, !blocks[0].isZeros else { return nil }
+        return blocks[0]
     }
 }

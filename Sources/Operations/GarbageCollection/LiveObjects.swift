@@ -122,7 +122,7 @@ final class LiveObjects: Sendable {
                 found.withLock { $0.missing.append(ObjectKeys.list(id)) }
                 return []
             }
-            try use(list.extents)
+            try use(list.blocks.extents)
             return []
         }
     }

@@ -6,12 +6,6 @@ import ProllyTree
 import Synchronization
 import Versioning
 
-/// A block in a pack that is to be rewritten.
-private struct PlacedBlock: Sendable {
-    let block: BlockReference
-    let extent: Extent
-}
-
 extension GarbageCollectionRun {
     /// Copies the blocks in use of packs that are mostly dead into new packs.
     ///
@@ -47,13 +41,13 @@ extension GarbageCollectionRun {
         let collected = Mutex<([PackID: [UInt64: PlacedBlock]], Users)>(([:], Users()))
         @Sendable func note(_ list: BlockList) throws -> Bool {
             var isUser = false
-            for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
-                let present = try moves.present(of: extent)
-                if present != extent { isUser = true }
+            for placed in list.blocks.stored {
+                let present = try moves.present(of: placed.extent)
+                if present != placed.extent { isUser = true }
                 guard packs[present.pack] != nil else { continue }
                 isUser = true
                 collected.withLock {
-                    $0.0[present.pack, default: [:]][present.offset] = PlacedBlock(block: block, extent: present)
+                    $0.0[present.pack, default: [:]][present.offset] = placed.moved(to: present)
                 }
             }
             return isUser
@@ -93,7 +87,7 @@ extension GarbageCollectionRun {
                 let part = Array(placed[group..<min(group + Self.blocksAtOnce, placed.count)].enumerated())
                 let fetched = Mutex<[Int: [UInt8]]>([:])
                 try concurrently(part, threads: repository.database.ioThreads) { [repository] index, placed in
-                    let stored = try repository.database.blocks.fetchStored(placed.block, placed.extent).stored
+                    let stored = try repository.database.blocks.fetchStored(placed).stored
                     fetched.withLock { $0[index] = stored }
                 }
                 let bytes = fetched.withLock { $0 }
@@ -125,7 +119,7 @@ extension GarbageCollectionRun {
             let items = try (0..<node.count).map { index in
                 let item = node.item(index)
                 var located = try LocatedEntry(item: item)
-                located.extents = try located.extents.map { try fresh.presentOrZeros($0) }
+                located.extents = try located.extents.map { try fresh.present(of: $0) }
                 return Item(
                     key: item.key, value: item.value,
                     location: located.extents.isEmpty ? item.location : encodeExtents(located.extents))
@@ -135,13 +129,7 @@ extension GarbageCollectionRun {
         try concurrently(users.lists, threads: repository.database.ioThreads) { [repository] id in
             guard let list = try repository.database.storedList(id) else { return }
             try repository.database.lists.put(
-                BlockList(blocks: list.blocks, extents: try list.extents.map { try fresh.presentOrZeros($0) }))
+                list.moved { try fresh.present(of: $0.extent) })
         }
-    }
-}
-
-extension PackForwarding {
-    fileprivate func presentOrZeros(_ extent: Extent) throws -> Extent {
-        extent.codec == .zeros ? extent : try present(of: extent)
     }
 }

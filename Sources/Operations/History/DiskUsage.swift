@@ -40,7 +40,8 @@ extension Repository {
             progress("tree \(index + 1) of \(trees.count)")
             var own: Set<UInt64> = []
             var total: UInt64 = 0
-            try self.forEachBlockOfTree(root) { block, extent in
+            try self.forEachBlockOfTree(root) { placed in
+                let extent = placed.extent
                 let place = extent.placeHash
                 guard own.insert(place).inserted else { return }
                 total += UInt64(extent.storedLength)
@@ -49,7 +50,7 @@ extension Repository {
                         blocks[place]?.tree = BlockUse.shared
                     } else {
                         blocks[place] = BlockUse(
-                            tree: UInt32(index), storedBytes: extent.storedLength, plainBytes: block.length)
+                            tree: UInt32(index), storedBytes: extent.storedLength, plainBytes: placed.block.length)
                     }
                 }
             }
@@ -100,11 +101,11 @@ extension Repository {
     }
 
     /// Calls `body` with every stored block of a tree (again when files share it), wherever repacking has put it.
-    private func forEachBlockOfTree(_ root: NodeID, _ body: (BlockReference, Extent) throws -> Void) throws {
+    private func forEachBlockOfTree(_ root: NodeID, _ body: (PlacedBlock) throws -> Void) throws {
         try database.tree(root).forEach { item in
             let list = try database.lists.map(of: LocatedEntry(item: item)).list
-            for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
-                try body(block, extent)
+            for placed in list.blocks.stored {
+                try body(placed)
             }
             return true
         }

@@ -88,9 +88,12 @@ extension Repository {
                 return makeCommit(tree: imported.root, parents: [(head, headCommit)], counts: counts, info)
             }
             let result = try mergeTrees(
-                base: baseTree, ours: imported, theirs: database.tree(headCommit.tree), theirsCounts: headCommit.counts
+                base: baseTree, incoming: imported, current: database.tree(headCommit.tree),
+                currentCounts: headCommit.counts
             ) { _ in nil }
-            if !result.conflicts.isEmpty { throw RepositoryError.conflicts(result.conflicts, head: head) }
+            if !result.conflicts.isEmpty {
+                throw RepositoryError.conflicts(result.conflicts, head: head, seenFrom: .incoming)
+            }
             let root = try database.tree(headCommit.tree).applying(result.edits)
             return makeCommit(tree: root.root, parents: [(head, headCommit)], counts: result.counts, info)
         }
@@ -252,8 +255,8 @@ private final class ImportSession: Sendable {
                 located.entry.file != nil
             else { continue }
             let list = try repository.database.lists.map(of: located).list
-            for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
-                blocks[block.id] = extent
+            for placed in list.blocks.stored {
+                blocks[placed.block.id] = placed.extent
             }
         }
         return blocks
@@ -297,8 +300,7 @@ private final class ImportSession: Sendable {
         let entry = Entry(
             kind: kind, mode: path.mode, modified: path.modified, owner: options.keepsOwners ? path.owner : nil,
             attributes: path.attributes)
-        let extents = FileContent.needsList(list) ? [] : list.extents
-        return .put(LocatedEntry(entry, extents: extents).item(at: options.destination.appending(path: path.path)))
+        return .put(LocatedEntry(entry, of: list).item(at: options.destination.appending(path: path.path)))
     }
 
     private func apply(_ output: inout Output) throws {

@@ -2,8 +2,8 @@ package import ObjectDatabase
 import ProllyTree
 package import Versioning
 
-/// How a merge settles paths that both sides changed. Seen from the destination: `.ours` is its own version, `.theirs` the
-/// one that is brought in.
+/// How a merge settles paths that both sides changed: `.current` is the destination's version, `.incoming` the one that is
+/// brought in.
 package struct MergeStrategy: Sendable {
     /// The first pattern that matches a path decides.
     package var patterns: [(glob: Glob, resolution: Resolution)] = []
@@ -15,14 +15,7 @@ package struct MergeStrategy: Sendable {
     }
 
     func decide(_ conflict: Conflict) -> Resolution? {
-        let decision = patterns.first { $0.glob.matches(conflict.path.bytes) }?.resolution ?? otherwise
-        // In `mergeTrees` "ours" is the side that is brought in.
-        return switch decision {
-        case .ours: .theirs
-        case .theirs: .ours
-        case .base: .base
-        case nil: nil
-        }
+        patterns.first { $0.glob.matches(conflict.path.bytes) }?.resolution ?? otherwise
     }
 }
 
@@ -78,7 +71,7 @@ extension Repository {
             }
             let result = try mergeTrees(base, source, headCommit, options.strategy)
             guard result.conflicts.isEmpty else {
-                throw RepositoryError.conflicts(result.conflicts.map(\.swapped), head: head)
+                throw RepositoryError.conflicts(result.conflicts, head: head, seenFrom: .current)
             }
             let merged = try database.tree(headCommit.tree).applying(result.edits)
             return makeCommit(tree: merged.root, parents: parents, counts: result.counts, info)
@@ -97,7 +90,7 @@ extension Repository {
         let own = database.tree(headCommit.tree)
         // Not by a tree with the edits: its nodes would be uploaded.
         let changes = try result.conflicts.isEmpty ? result.edits.compactMap { try own.change($0) } : []
-        return MergePreview(head: head, changes: changes, conflicts: result.conflicts.map(\.swapped))
+        return MergePreview(head: head, changes: changes, conflicts: result.conflicts)
     }
 
     /// Throws `.noCommonHistory`, `.nothingToMerge`.
@@ -117,8 +110,8 @@ extension Repository {
         _ base: SnapshotTree, _ source: ResolvedRevision, _ headCommit: Commit, _ strategy: MergeStrategy
     ) throws -> MergeResult {
         try Versioning.mergeTrees(
-            base: base, ours: database.tree(source.commit.tree), theirs: database.tree(headCommit.tree),
-            theirsCounts: headCommit.counts,
+            base: base, incoming: database.tree(source.commit.tree), current: database.tree(headCommit.tree),
+            currentCounts: headCommit.counts,
             resolve: strategy.decide)
     }
 
@@ -154,18 +147,11 @@ extension Repository {
         for other in bases.dropFirst() {
             guard let base = try mergeBaseTree(first, other, depth: depth + 1) else { continue }
             let result = try Versioning.mergeTrees(
-                base: base, ours: database.tree(database.commit(other).tree), theirs: merged,
-                theirsCounts: Commit.Counts()
+                base: base, incoming: database.tree(database.commit(other).tree), current: merged,
+                currentCounts: Commit.Counts()
             ) { _ in .base }
             merged = try merged.applying(result.edits)
         }
         return merged
-    }
-}
-
-extension Conflict {
-    /// The same conflict seen from the other side: for a merge, "ours" is the destination.
-    var swapped: Conflict {
-        Conflict(path: path, base: base, ours: theirs, theirs: ours, reason: reason)
     }
 }

@@ -49,11 +49,11 @@ extension Repository {
         return try publish(on: branch, operation, info, source: source) { head, headCommit in
             let own = database.tree(headCommit.tree)
             let result = try mergeTrees(
-                base: database.tree(old.tree), ours: database.tree(new.tree), theirs: own,
-                theirsCounts: headCommit.counts,
+                base: database.tree(old.tree), incoming: database.tree(new.tree), current: own,
+                currentCounts: headCommit.counts,
                 resolve: strategy.decide)
             guard result.conflicts.isEmpty else {
-                throw RepositoryError.conflicts(result.conflicts.map(\.swapped), head: head)
+                throw RepositoryError.conflicts(result.conflicts, head: head, seenFrom: .current)
             }
             let changed = try own.applying(result.edits)
             if changed.root == own.root { throw RepositoryError.nothingToCommit }

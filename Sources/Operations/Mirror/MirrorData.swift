@@ -49,7 +49,7 @@ struct MirrorData {
             present = try target.database.packSizes()
             _ = try moves.list()
         }
-        var needed: [PackID: Set<PackedBlock>] = [:]
+        var needed: [PackID: Set<PlacedBlock>] = [:]
         var late: (nodes: [NodeID], lists: [ContentID]) = ([], [])
         var level = [tree].filter { done.insert($0).inserted }
         while !level.isEmpty {
@@ -84,7 +84,7 @@ struct MirrorData {
     private struct Found {
         var children: [NodeID] = []
         var lists: [ContentID] = []
-        var blocks: [PackedBlock] = []
+        var blocks: [PlacedBlock] = []
         var late: [NodeID] = []
     }
 
@@ -111,28 +111,29 @@ struct MirrorData {
             let item = node.item(index)
             var located = try LocatedEntry(item: item)
             if case .list(let list) = located.entry.file?.blocks { found.lists.append(list) }
-            guard let list = located.inlineList, !list.blocks.isEmpty else { return item }
-            located.extents = try located.extents.map { try place(of: $0) }
-            found.blocks += zip(list.blocks, located.extents).map { PackedBlock(block: $0, extent: $1) }
+            guard let list = try located.inlineList?.moved({ try place(of: $0.extent) }), !list.blocks.isEmpty else {
+                return item
+            }
+            located.extents = list.blocks.extents
+            found.blocks += list.blocks.stored
             return Item(key: item.key, value: item.value, location: encodeExtents(located.extents))
         }
         if try !isPut(isLast, { try target.database.nodes.put(node.relocated(items)) }) { found.late = [id] }
-        found.blocks.removeAll { $0.extent.codec == .zeros }
         return found
     }
 
     private mutating func copyLists(
         _ ids: [ContentID], isLast: Bool = false
-    ) throws -> (blocks: [PackedBlock], late: [ContentID]) {
-        let found = Mutex<(blocks: [PackedBlock], late: [ContentID])>(([], []))
+    ) throws -> (blocks: [PlacedBlock], late: [ContentID]) {
+        let found = Mutex<(blocks: [PlacedBlock], late: [ContentID])>(([], []))
         try concurrently(ids, threads: source.database.ioThreads) { [self] id in
             guard let list = try source.database.storedList(id) else {
                 throw ObjectDatabaseError.missingObject(object: ObjectKeys.list(id), neededBy: "the mirror")
             }
-            let copy = BlockList(blocks: list.blocks, extents: try list.extents.map { try place(of: $0) })
+            let copy = try list.moved { try place(of: $0.extent) }
             let isPut = try isPut(isLast) { try target.database.lists.put(copy) }
             found.withLock { found in
-                found.blocks += zip(copy.blocks, copy.extents).map { PackedBlock(block: $0, extent: $1) }
+                found.blocks += copy.blocks
                 if !isPut { found.late.append(id) }
             }
         }
@@ -147,8 +148,8 @@ struct MirrorData {
         return try moves.present(of: extent)
     }
 
-    private mutating func copyPacks(_ needed: [PackID: Set<PackedBlock>]) throws {
-        var missing: [(pack: PackID, blocks: Set<PackedBlock>)] = []
+    private mutating func copyPacks(_ needed: [PackID: Set<PlacedBlock>]) throws {
+        var missing: [(pack: PackID, blocks: Set<PlacedBlock>)] = []
         for (pack, blocks) in needed {
             if let size = present?[pack], size == sourcePacks[pack] ?? size {
                 packsPresent += 1

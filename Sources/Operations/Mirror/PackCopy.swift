@@ -3,12 +3,6 @@ import ObjectStorage
 import ProllyTree
 import Versioning
 
-/// A block of a pack, for its verification.
-struct PackedBlock: Hashable, Sendable {
-    let block: BlockReference
-    let extent: Extent
-}
-
 /// Copies a pack from one store to another, byte by byte, and verifies the blocks in it that are known. Nothing is
 /// visible at the target before all of them are right. Holds one part and one block in memory.
 struct PackCopy {
@@ -16,7 +10,7 @@ struct PackCopy {
     let source: any ObjectStore
     let target: any ObjectStore
     /// What is verified, in any order.
-    let blocks: [PackedBlock]
+    let blocks: [PlacedBlock]
 
     /// Answers how many bytes were copied. Throws `.corrupt` when the source's bytes are wrong, `.missingObject` when it
     /// has no such pack.
@@ -62,14 +56,14 @@ struct PackCopy {
 /// Verifies blocks as the bytes of their pack come by.
 private struct BlockCheck {
     let pack: PackID
-    let blocks: [PackedBlock]
+    let blocks: [PlacedBlock]
     let location: String
     private var next = 0
     private var window: [UInt8] = []
     /// Where in the pack the window begins.
     private var start: UInt64 = 0
 
-    init(pack: PackID, blocks: [PackedBlock], location: String) {
+    init(pack: PackID, blocks: [PlacedBlock], location: String) {
         self.pack = pack
         self.blocks = Set(blocks).sorted { $0.extent.offset < $1.extent.offset }
         self.location = location
@@ -80,12 +74,12 @@ private struct BlockCheck {
         let end = start + UInt64(window.count)
         while next < blocks.count {
             let extent = blocks[next].extent
-            guard extent.offset + UInt64(extent.storedLength) <= end else { break }
+            guard extent.end <= end else { break }
             guard extent.offset >= start else { throw fault("two of its blocks lie over each other") }
             let from = Int(extent.offset - start)
             let isRight = window.withUnsafeBytes { raw in
                 BlockReader.isBlock(
-                    blocks[next].block, extent,
+                    blocks[next],
                     stored: UnsafeRawBufferPointer(rebasing: raw[from..<from + Int(extent.storedLength)]))
             }
             guard isRight else {

@@ -16,7 +16,7 @@ package struct Damage: Sendable {
     /// A commit in which they are.
     package var commit: CommitID?
     /// For a pack, the blocks of it that are in use.
-    var blocks: [PackedBlock] = []
+    var blocks: [PlacedBlock] = []
 }
 
 package struct FsckReport: Sendable {
@@ -183,9 +183,10 @@ private struct FsckRun {
             } else {
                 list = located.inlineList ?? .empty
             }
-            for (block, extent) in zip(list.blocks, list.extents) where extent.codec != .zeros {
+            for placed in list.blocks.stored {
+                let extent = placed.extent
                 let present = packSizes[extent.pack] == nil ? try moves.present(of: extent) : extent
-                blocks[present, default: (block, [])].files.append(files.count - 1)
+                blocks[present, default: (placed.block, [])].files.append(files.count - 1)
             }
         } catch {
             report.damage.append(Damage(object: "entry \(printableName(item.key))", reason: "\(error)", commit: commit))
@@ -204,7 +205,7 @@ private struct FsckRun {
                 badPacks[extent.pack] = "it is missing"
                 continue
             }
-            if extent.offset + UInt64(extent.storedLength) > size {
+            if extent.end > size {
                 badBlocks[extent] = "the pack ends at byte \(size), before the block does"
             }
         }
@@ -212,21 +213,21 @@ private struct FsckRun {
 
     mutating func data(_ progress: @escaping @Sendable (String) -> Void) throws {
         let wanted = blocks.filter { badPacks[$0.key.pack] == nil && badBlocks[$0.key] == nil }
-            .sorted {
-                ($0.key.pack.high, $0.key.pack.low, $0.key.offset) < ($1.key.pack.high, $1.key.pack.low, $1.key.offset)
-            }
+            .sorted { $0.key.storageOrder < $1.key.storageOrder }
         let found = Mutex<(bad: [Extent: String], bytes: UInt64, count: Int)>(([:], 0, 0))
-        try concurrently(wanted.map { ($0.key, $0.value.block) }, threads: repository.database.ioThreads) {
-            [repository] extent, block in
+        try concurrently(
+            wanted.map { PlacedBlock(block: $0.value.block, extent: $0.key) }, threads: repository.database.ioThreads
+        ) {
+            [repository] placed in
             var reason: String?
             do {
-                _ = try repository.database.blocks.fetch(block, extent)
+                _ = try repository.database.blocks.fetch(placed)
             } catch {
                 reason = Repository.reason(error)
             }
             found.withLock { found in
-                found.bad[extent] = reason
-                found.bytes += UInt64(block.length)
+                found.bad[placed.extent] = reason
+                found.bytes += UInt64(placed.block.length)
                 found.count += 1
                 if found.count.isMultiple(of: 1000) { progress("\(found.count) of \(wanted.count) blocks") }
             }
@@ -244,10 +245,10 @@ private struct FsckRun {
             guard let reason = badPacks[extent.pack] ?? badBlocks[extent] else { continue }
             byObject[ObjectKeys.pack(extent.pack), default: (reason, [], extent.pack)].files.formUnion(entry.files)
         }
-        var packed: [PackID: [PackedBlock]] = [:]
+        var packed: [PackID: [PlacedBlock]] = [:]
         let damaged = Set(byObject.values.map(\.pack))
         for (extent, entry) in blocks where damaged.contains(extent.pack) {
-            packed[extent.pack, default: []].append(PackedBlock(block: entry.block, extent: extent))
+            packed[extent.pack, default: []].append(PlacedBlock(block: entry.block, extent: extent))
         }
         for (object, entry) in byObject.sorted(by: { $0.key < $1.key }) {
             let affected = entry.files.map { files[$0] }.sorted { $0.path < $1.path }

@@ -5,12 +5,6 @@ import Logging
 import ObjectDatabase
 import Versioning
 
-/// A block and where it lies.
-struct PlacedBlock: Hashable, Sendable {
-    let block: BlockReference
-    let extent: Extent
-}
-
 /// Brings blocks into the host's cache ahead of the reader, by few large GETs on a bounded number of threads.
 final class BlockFetcher: Sendable {
     private let blocks: BlockReader
@@ -44,20 +38,20 @@ final class BlockFetcher: Sendable {
     /// The most that can be kept, in bytes.
     var capacityBytes: UInt64 { blocks.cache?.limitBytes ?? 0 }
 
-    func isLocal(_ placed: PlacedBlock) -> Bool { blocks.isLocal(placed.block, placed.extent) }
+    func isLocal(_ placed: PlacedBlock) -> Bool { blocks.isLocal(placed) }
 
     /// Whether it is here or on its way.
     func isComing(_ placed: PlacedBlock) -> Bool { isLocal(placed) || underWay.look { $0.contains(placed) } }
 
     func read(_ placed: PlacedBlock, within: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
         underWay.waitUntil { !$0.contains(placed) }
-        try blocks.read(placed.block, at: placed.extent, within: within, into: buffer)
+        try blocks.read(placed, within: within, into: buffer)
     }
 
     /// Starts fetching what is not local yet, runs of neighbours by one GET each. Returns at once.
     func prefetch(_ wanted: [PlacedBlock]) {
         guard isUseful else { return }
-        let missing = wanted.filter { !blocks.isLocal($0.block, $0.extent) }
+        let missing = wanted.filter { !blocks.isLocal($0) }
         let started = underWay.update(wakes: false) { state -> [PlacedBlock] in
             guard state.count + missing.count <= Self.maximumUnderWay else { return [] }
             return missing.filter { state.insert($0).inserted }
@@ -86,7 +80,7 @@ final class BlockFetcher: Sendable {
 
     private func bring(_ run: [PlacedBlock]) {
         do {
-            try blocks.prefetch(run.map { ($0.block, $0.extent) })
+            try blocks.prefetch(run)
         } catch {
             // The reader that needs the block meets the error itself.
             logger.debug("read-ahead: \(logLine(of: error))")

@@ -47,7 +47,7 @@ final class NeighbourReadAhead: Sendable {
     /// Called before a small file is read from its beginning; fetches its neighbours with it when it is not local.
     func willRead(_ map: FileMap, rank: UInt64) {
         guard fetcher.isUseful else { return }
-        let file = PlacedBlock(block: map.list.blocks[0], extent: map.list.extents[0])
+        let file = map.list.blocks[0]
         let isComing = fetcher.isComing(file)
         let capacity = fetcher.capacityBytes
         // Room for what else is in the cache.
@@ -114,7 +114,7 @@ final class NeighbourReadAhead: Sendable {
         for _ in 0..<Self.maximumEntries {
             guard let item = try cursor.next() else { break }
             guard let list = try LocatedEntry(item: item).inlineList, list.blocks.count == 1 else { continue }
-            let placed = PlacedBlock(block: list.blocks[0], extent: list.extents[0])
+            let placed = list.blocks[0]
             // Entries before this one may lie elsewhere; behind it, another place is the end of the run.
             guard placed.extent.pack == file.extent.pack, placed.extent.offset >= end else { continue }
             if placed.extent.offset >= window.upperBound { break }

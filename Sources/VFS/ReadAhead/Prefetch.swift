@@ -98,9 +98,9 @@ package final class Prefetch: Sendable {
 
     private func fetch(_ run: [PlacedBlock], _ owners: [PlacedBlock: UInt64]) throws {
         guard let first = run.first, let last = run.last else { return }
-        let span = last.extent.offset + UInt64(last.extent.storedLength) - first.extent.offset
+        let span = last.extent.end - first.extent.offset
         do {
-            try database.blocks.prefetch(run.map { ($0.block, $0.extent) })
+            try database.blocks.prefetch(run)
             note(bytes: span)
         } catch  where Self.isDamage(error) {
             // One of them is damaged, or all have moved: each by itself.
@@ -117,7 +117,7 @@ package final class Prefetch: Sendable {
         do {
             if !isLocal(block) { note(bytes: UInt64(block.extent.storedLength)) }
             try withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { byte in
-                try database.blocks.read(block.block, at: block.extent, within: 0, into: byte)
+                try database.blocks.read(block, within: 0, into: byte)
             }
         } catch  where Self.isDamage(error) {
             let path = try path(of: block, owners)
@@ -144,7 +144,7 @@ package final class Prefetch: Sendable {
         }
     }
 
-    private func isLocal(_ placed: PlacedBlock) -> Bool { database.blocks.isLocal(placed.block, placed.extent) }
+    private func isLocal(_ placed: PlacedBlock) -> Bool { database.blocks.isLocal(placed) }
 
     private func hasFailed(_ block: PlacedBlock, _ owners: [PlacedBlock: UInt64]) -> Bool {
         state.update { state in owners[block].map { state.failedRanks.contains($0) } ?? false }

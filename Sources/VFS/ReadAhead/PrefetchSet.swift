@@ -27,8 +27,8 @@ package struct PrefetchSet: Sendable {
         init(_ located: LocatedEntry, rank: UInt64) {
             ordered = OrderedFile(rank: rank, sizeBytes: located.entry.sizeBytes)
             // Files whose blocks are in a list of their own come last.
-            pack = located.inlineList?.extents.first?.pack ?? PrefetchSet.unknownPack
-            plainOffset = located.inlineList?.extents.first?.plainOffset ?? rank
+            pack = located.inlineList?.blocks.first?.extent.pack ?? PrefetchSet.unknownPack
+            plainOffset = located.inlineList?.blocks.first?.extent.plainOffset ?? rank
         }
 
         /// Order of packs, and of places in one.

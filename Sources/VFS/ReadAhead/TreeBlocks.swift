@@ -42,25 +42,15 @@ struct TreeBlocks: Sendable {
         }
         var seen: Set<PlacedBlock> = []
         return found.look { $0 }.filter { seen.insert($0.placed).inserted }
-            .sorted { $0.placed.isBefore($1.placed) }
+            .sorted { $0.placed.extent.storageOrder < $1.placed.extent.storageOrder }
     }
 
     private static func add(_ map: FileMap, _ wanted: Wanted, _ index: Int, to found: inout [Found]) {
         let end = min(wanted.within.upperBound, map.sizeBytes)
         guard wanted.within.lowerBound < end else { return }
         for block in map.blockIndex(at: wanted.within.lowerBound)...map.blockIndex(at: end - 1)
-        where map.list.extents[block].codec != .zeros {
-            found.append(
-                Found(
-                    placed: PlacedBlock(block: map.list.blocks[block], extent: map.list.extents[block]), file: index))
+        where !map.list.blocks[block].isZeros {
+            found.append(Found(placed: map.list.blocks[block], file: index))
         }
-    }
-}
-
-extension PlacedBlock {
-    /// Order of packs, and of places in one.
-    func isBefore(_ other: PlacedBlock) -> Bool {
-        (extent.pack.high, extent.pack.low, extent.offset)
-            < (other.extent.pack.high, other.extent.pack.low, other.extent.offset)
     }
 }

@@ -116,7 +116,7 @@ struct Cat: ParsableCommand {
         let map = try repository.database.lists.map(of: located.entry)
         try repository.forEachBlock(of: located.entry) { offset, bytes in
             let index = map.blockIndex(at: offset)
-            try writeOut(bytes ?? [UInt8](repeating: 0, count: Int(map.list.blocks[index].length)))
+            try writeOut(bytes ?? [UInt8](repeating: 0, count: Int(map.list.blocks[index].block.length)))
         }
     }
 

@@ -38,7 +38,7 @@ struct Resolve: ParsableCommand {
     @OptionGroup var arguments: WorkspaceArguments
 
     func run() throws {
-        let chosen = [(ours, Resolution.ours), (theirs, .theirs), (base, .base)].filter(\.0).map(\.1)
+        let chosen = [(ours, Resolution.incoming), (theirs, .current), (base, .base)].filter(\.0).map(\.1)
         guard chosen.count == 1, let resolution = chosen.first, !paths.isEmpty else {
             throw CommandFailure(message: "say one of --ours, --theirs, --base", kind: .usage)
         }
@@ -50,7 +50,7 @@ struct Resolve: ParsableCommand {
                 throw CommandFailure(
                     message: "'\(path)' has no conflict", hint: "'tarn status' lists them", kind: .notFound)
             }
-            if conflict.isFromRebase, resolution != .ours {
+            if conflict.isFromRebase, resolution != .incoming {
                 // The base below has the others' version already: letting go of ours is all.
                 try open.discard([path])
             } else {

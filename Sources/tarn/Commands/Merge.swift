@@ -52,7 +52,7 @@ struct Merge: ParsableCommand {
         let preview = try repository.previewMerge(
             repository.database.resolve(source), named: source, into: .branch(destination), strategy.strategy())
         guard preview.conflicts.isEmpty else {
-            throw RepositoryError.conflicts(preview.conflicts, head: preview.head)
+            throw RepositoryError.conflicts(preview.conflicts, head: preview.head, seenFrom: .current)
         }
         let lines = summarize(preview.changes)
         let output = json.output

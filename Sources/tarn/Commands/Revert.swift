@@ -15,12 +15,14 @@ struct StrategyArguments: ParsableArguments {
             valueName: "glob=side"))
     var resolve: [String] = []
 
+    private static let sides: [String: Resolution] = ["ours": .current, "theirs": .incoming, "base": .base]
+
     func strategy() throws -> MergeStrategy {
         guard !(ours && theirs) else { throw CommandFailure(message: "say --ours or --theirs, not both", kind: .usage) }
-        var strategy = MergeStrategy(otherwise: ours ? .ours : theirs ? .theirs : nil)
+        var strategy = MergeStrategy(otherwise: ours ? .current : theirs ? .incoming : nil)
         for text in resolve {
             guard let cut = text.lastIndex(of: "="),
-                let resolution = Resolution(rawValue: String(text[text.index(after: cut)...]))
+                let resolution = Self.sides[String(text[text.index(after: cut)...])]
             else {
                 throw CommandFailure(
                     message: "'\(text)' decides nothing", hint: "Write --resolve 'GLOB=ours' (or theirs, base)",

@@ -38,7 +38,9 @@ struct Status: ParsableCommand {
         let result = Result(
             branch: open.workspace.info.branch, base: base.hex, workspace: open.workspace.directory,
             changes: lines.map(ChangeJSON.init),
-            conflicts: conflicts.map { ConflictJSON(path: JSONPath($0.path), reason: $0.reason) },
+            conflicts: conflicts.map {
+                ConflictJSON(path: JSONPath($0.path), reason: $0.reason.words(from: .incoming))
+            },
             notCommitted: special.map { JSONPath($0.path) })
         let output = json.output
         try output.show(result) {
@@ -50,7 +52,7 @@ struct Status: ParsableCommand {
                 text.append(
                     "\nConflicts (tarn resolve PATH --ours|--theirs|--base, or edit the file, then commit):"
                 )
-                text += conflicts.map { output.paint("C  \($0.path)  (\($0.reason))", .red) }
+                text += conflicts.map { output.paint("C  \($0.path)  (\($0.reason.words(from: .incoming)))", .red) }
             }
             return text.joined(separator: "\n")
         }

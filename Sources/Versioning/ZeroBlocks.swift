@@ -1,14 +1,13 @@
 import Glibc
 import ProllyTree
 import Synchronization
-import Versioning
 
 /// Blocks of nothing but zeros: they are never stored. Their ids are worked out once for each length.
-enum ZeroBlocks {
+package enum ZeroBlocks {
     private static let known = Mutex<[Int: BlockID]>([:])
     private static let maximumKnown = 4096
 
-    static func id(length: Int) -> BlockID {
+    package static func id(length: Int) -> BlockID {
         if let id = known.withLock({ $0[length] }) { return id }
         let id = BlockID(hashing: [UInt8](repeating: 0, count: length))
         known.withLock { known in
@@ -19,7 +18,7 @@ enum ZeroBlocks {
     }
 
     /// Whether all bytes are zero; stops at the first that is not.
-    static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    package static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress, bytes.count > 0 else { return true }
         // The first byte is zero and every byte equals the one before it.
         return bytes[0] == 0 && memcmp(base, base + 1, bytes.count - 1) == 0
