@@ -44,13 +44,13 @@ let package = Package(
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         library("BlockingIO", ["CLinux"]),
-        library("ProllyTree", [crypto]),
-        library("Versioning", ["ProllyTree", crypto]),
+        library("ProllyTree", ["BlockingIO", crypto]),
+        library("Versioning", ["ProllyTree", "BlockingIO", crypto]),
         // Its tests look inside (@testable), also in the release build that CI tests.
         library(
             "ObjectStorage", ["BlockingIO", "CCurl", "CLinux", crypto, logging], [.unsafeFlags(["-enable-testing"])]),
-        library("BlockCache", [logging]),
-        library("Staging", ["Versioning", "ProllyTree", "CLinux", grdb, logging]),
+        library("BlockCache", ["BlockingIO", logging]),
+        library("Staging", ["Versioning", "ProllyTree", "BlockingIO", "CLinux", grdb, logging]),
         library(
             "ObjectDatabase",
             [
@@ -73,7 +73,7 @@ let package = Package(
                 "BlockingIO",
                 "CLinux", logging,
             ]),
-        library("FUSEServer", ["CFUSE", "VFS", logging]),
+        library("FUSEServer", ["CFUSE", "VFS", "BlockingIO", logging]),
         .executableTarget(
             name: "tarn",
             dependencies: [

@@ -1,3 +1,5 @@
+import BlockingIO
+
 /// Opaque 128-bit name of a pack or of a whole object. The cache never looks inside.
 package struct CacheKey: Hashable, Sendable {
     package let high: UInt64
@@ -71,23 +73,18 @@ struct SegmentID: Hashable, Sendable {
 
 extension CacheKey {
     /// 32 lower-case hexadecimal digits.
-    var fileName: String { Self.hex(high) + Self.hex(low) }
+    var fileName: String {
+        withUnsafeBytes(of: high.bigEndian) { hexEncoded($0) } + withUnsafeBytes(of: low.bigEndian) { hexEncoded($0) }
+    }
 
     /// The first two digits: a directory holds one 256th of the files.
     var shardName: String { String(fileName.prefix(2)) }
 
     init?(fileName: String) {
-        guard fileName.utf8.count == 32,
-            let high = UInt64(fileName.prefix(16), radix: 16),
-            let low = UInt64(fileName.suffix(16), radix: 16)
-        else { return nil }
-        self.init(high: high, low: low)
-        // `+`, upper-case digits and the like parse too, but are no name of ours.
+        guard let bytes = hexDecoded(fileName), bytes.count == 16 else { return nil }
+        func word(_ slice: ArraySlice<UInt8>) -> UInt64 { slice.reduce(0) { $0 << 8 | UInt64($1) } }
+        self.init(high: word(bytes[..<8]), low: word(bytes[8...]))
+        // Upper-case digits are no name of ours.
         guard self.fileName == fileName else { return nil }
-    }
-
-    private static func hex(_ value: UInt64) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }

@@ -1,32 +1,21 @@
+import BlockingIO
 import Glibc
 
 /// The few calls on file descriptors that need a loop, or that Glibc's module does not show to Swift.
 enum DiskIO {
     /// False on an error and when the file ends before the buffer is full.
     static func readAll(_ file: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) -> Bool {
-        var done = 0
-        while done < buffer.count {
-            let count = pread(file, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + done)
-            if count > 0 {
-                done += count
-            } else if count == 0 || errno != EINTR {
-                return false
-            }
-        }
-        return true
+        // What cannot be read is fetched again.
+        (try? readFully(file, at: offset, into: buffer)) == buffer.count
     }
 
     static func writeAll(_ file: Int32, _ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> DiskFailure? {
-        var done = 0
-        while done < bytes.count {
-            let count = pwrite(file, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + done)
-            if count > 0 {
-                done += count
-            } else if count == 0 || errno != EINTR {
-                return DiskFailure(operation: "write", errno: count == 0 ? ENOSPC : errno)
-            }
+        do throws(Errno) {
+            try writeFully(file, at: offset, bytes)
+            return nil
+        } catch {
+            return DiskFailure(operation: "write", errno: error.code)
         }
-        return nil
     }
 
     /// What the file really takes, with delayed allocations.

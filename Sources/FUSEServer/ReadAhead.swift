@@ -1,3 +1,4 @@
+import BlockingIO
 import Foundation
 import Glibc
 
@@ -44,14 +45,7 @@ enum ReadAhead {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return [] }
         defer { close(file) }
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while bytes.count < contentsLimitBytes {
-            let count = read(file, &piece, piece.count)
-            if count <= 0 { break }
-            bytes += piece[..<count]
-        }
-        return bytes
+        return (try? readToEnd(file, limitBytes: contentsLimitBytes)) ?? []
     }
 
     private static let contentsLimitBytes = 16 << 20

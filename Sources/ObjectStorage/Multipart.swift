@@ -1,3 +1,4 @@
+import BlockingIO
 import Crypto
 import Foundation
 
@@ -21,8 +22,8 @@ extension [UploadedPart] {
 extension ETag {
     /// What S3 gives an object made of parts whose ETags are MD5s: the MD5 of the MD5s and the number of parts.
     package init(multipartMD5 parts: [ETag]) {
-        let digests = parts.flatMap { [UInt8](hex: $0.value) ?? [] }
-        self.init("\(Insecure.MD5.hash(data: digests).hex)-\(parts.count)")
+        let digests = parts.flatMap { hexDecoded($0.value) ?? [] }
+        self.init("\(hexEncoded(Array(Insecure.MD5.hash(data: digests))))-\(parts.count)")
     }
 
     /// As HTTP headers and XML carry it: `"…"`, also with `W/` before it.
@@ -44,26 +45,5 @@ extension WriteCondition {
         case .absent: current == nil
         case .matches(let expected): current == expected
         }
-    }
-}
-
-extension Sequence<UInt8> {
-    package var hex: String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        for byte in self {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-}
-
-extension [UInt8] {
-    /// `nil` unless `hex` is an even number of hexadecimal digits.
-    init?(hex: String) {
-        let digits = hex.utf8.map { Character(UnicodeScalar($0)).hexDigitValue }
-        guard digits.count.isMultiple(of: 2), digits.allSatisfy({ $0 != nil }) else { return nil }
-        self = stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0]! << 4 | digits[$0 + 1]!) }
     }
 }

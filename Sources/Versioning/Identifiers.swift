@@ -1,3 +1,4 @@
+import BlockingIO
 package import ProllyTree
 
 package enum BlockKind {}

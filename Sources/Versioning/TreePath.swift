@@ -1,3 +1,4 @@
+import BlockingIO
 import ProllyTree
 
 /// A path in a tree: components joined by `/`, no leading or trailing `/`; empty for the root. Names are any bytes but

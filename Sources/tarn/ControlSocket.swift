@@ -296,14 +296,10 @@ final class ControlReader {
     }
 
     private func more() -> Bool {
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = read(descriptor, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            if count <= 0 { return false }
-            waiting += buffer[..<count]
-            return true
-        }
+        // A connection that fails is one that ended.
+        guard let next = try? readNext(descriptor), !next.isEmpty else { return false }
+        waiting += next
+        return true
     }
 }
 
@@ -313,11 +309,5 @@ private func writeLine(_ descriptor: Int32, _ line: [UInt8]) {
 
 /// What cannot be written the other side misses, and says so.
 private func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) {
-    var done = 0
-    while done < bytes.count {
-        let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done) }
-        if count < 0, errno == EINTR { continue }
-        if count <= 0 { return }
-        done += count
-    }
+    try? writeFully(descriptor, bytes)
 }

@@ -1,49 +1,34 @@
 import BlockingIO
-import CLinux
 import Glibc
 import ObjectDatabase
 import Operations
 
 /// A mount in the background: this program started again in a session of its own, which reports when the mount is up.
 enum Daemon {
-    /// `POSIX_SPAWN_SETSID` of spawn.h.
-    private static let setsidFlag: Int16 = 0x80
     /// The child's end of the pipe.
     private static let childDescriptor: Int32 = 3
 
     /// Starts the child with the same arguments and returns when its mount is up; ends this process with the child's
     /// exit code when the child gives up before.
     static func spawn() throws {
-        var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw failure("pipe") }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addclose(&actions, ends[0])
-        posix_spawn_file_actions_adddup2(&actions, ends[1], childDescriptor)
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        // A caller that waits for its pipes to end must not wait for the mount.
-        tarn_spawn_close_from(&actions, childDescriptor + 1)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        posix_spawnattr_setflags(&attributes, setsidFlag)
-        var child = pid_t()
-        let words = ["tarn"] + withoutDirectoryChange() + ["--ready-descriptor", "\(childDescriptor)"]
-        let failed = withCStrings(words) { posix_spawn(&child, "/proc/self/exe", &actions, &attributes, $0, environ) }
-        guard failed == 0 else { throw failure("posix_spawn") }
-        close(ends[1])
-        var byte: UInt8 = 0
-        while true {
-            let count = read(ends[0], &byte, 1)
-            if count == 1 { return }
-            if count < 0, errno == EINTR { continue }
-            break
+        do throws(Errno) {
+            let ends = try makePipe()
+            var options = ChildProcess.Options()
+            options.hasOwnSession = true
+            // A caller that waits for its pipes to end must not wait for the mount.
+            options.inheritedDescriptor = ends.writing
+            let words = ["tarn"] + withoutDirectoryChange() + ["--ready-descriptor", "\(childDescriptor)"]
+            let child = try ChildProcess.start(ChildProcess.thisProgram, words, options)
+            close(ends.writing)
+            if try !readNext(ends.reading).isEmpty { return }
+            fflush(nil)
+            switch child.wait() {
+            case .exited(let code): exit(code)
+            case .signalled: exit(Code.failed.rawValue)
+            }
+        } catch {
+            throw CommandFailure(message: "cannot start the mount: \(error.text)")
         }
-        var status: Int32 = 0
-        waitpid(child, &status, 0)
-        fflush(nil)
-        exit(status & 0x7f == 0 ? status >> 8 & 0xff : Code.failed.rawValue)
     }
 
     /// `-C DIR` was carried out already.
@@ -63,21 +48,8 @@ enum Daemon {
         dup2(log, STDOUT_FILENO)
         dup2(log, STDERR_FILENO)
         close(log)
-        var byte: UInt8 = 1
-        _ = write(descriptor, &byte, 1)
+        // Nobody may listen any more.
+        try? writeFully(descriptor, [1])
         close(descriptor)
-    }
-
-    private static func failure(_ call: String) -> CommandFailure {
-        CommandFailure(message: "cannot start the mount: \(call): \(String(cString: strerror(errno)))")
-    }
-
-    private static func withCStrings<Result>(
-        _ words: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
-    ) -> Result {
-        var pointers = words.map { strdup($0) }
-        pointers.append(nil)
-        defer { for pointer in pointers { free(pointer) } }
-        return body(pointers)
     }
 }

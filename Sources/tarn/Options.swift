@@ -74,13 +74,11 @@ func environment(_ name: String) -> String? {
 
 /// A value of git's configuration; `nil` without git or without a value.
 private func gitConfig(_ key: String) -> String? {
-    guard let pipe = popen("git config --get \(key) 2>/dev/null", "r") else { return nil }
-    defer { pclose(pipe) }
-    var buffer = [CChar](repeating: 0, count: 512)
-    guard fgets(&buffer, Int32(buffer.count), pipe) != nil else { return nil }
-    let line = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    let value = line.split(separator: "\n").first.map(String.init) ?? ""
-    return value.isEmpty ? nil : value
+    let found = try? runFilter(["git", "config", "--get", key])
+    guard let found, found.code == 0, let line = found.output.split(separator: UInt8(ascii: "\n")).first else {
+        return nil
+    }
+    return String(decoding: line, as: UTF8.self)
 }
 
 /// Directories on this host: `TARN_STATE_DIR` and `TARN_CACHE_DIR`, else as the XDG base directory specification says.

@@ -87,7 +87,7 @@ struct JSONPath: Encodable {
         self.path = String(decoding: path.bytes, as: UTF8.self)
         pathHex =
             String(validating: path.bytes, as: UTF8.self) == nil
-            ? path.bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() : nil
+            ? hexEncoded(path.bytes) : nil
     }
 }
 

@@ -7,8 +7,9 @@ import Testing
     /// The chain in a world of a dictionary of files and a function for the network.
     private func find(
         _ environment: [String: String], files: [String: String] = [:],
-        run: @escaping @Sendable (String) throws(CommandFailure) -> String = { _ throws(CommandFailure) in
-            throw CommandFailure(reason: "not expected")
+        run: @escaping @Sendable (String) throws(CredentialProcessFailure) -> String = {
+            _ throws(CredentialProcessFailure) in
+            throw CredentialProcessFailure(reason: "not expected")
         }
     ) throws(StoreError) -> Credentials {
         try chain(environment, files, run: run) { _ throws(HTTPFailure) in
@@ -24,7 +25,8 @@ import Testing
 
     private func chain(
         _ environment: [String: String], _ files: [String: String],
-        run: @escaping @Sendable (String) throws(CommandFailure) -> String, fetch: @escaping CredentialChain.Fetch
+        run: @escaping @Sendable (String) throws(CredentialProcessFailure) -> String,
+        fetch: @escaping CredentialChain.Fetch
     ) -> CredentialChain {
         let settings = AWSSettings(environment: environment, home: "/home/u") { files[$0] }
         return CredentialChain(settings: settings, readFile: { files[$0] }, fetch: fetch, run: run)
@@ -196,8 +198,8 @@ import Testing
 
     @Test func shellCommandsAreBounded() throws {
         #expect(try ShellCommand.run("printf '%s' 'a b'") == "a b")
-        #expect(throws: CommandFailure.self) { try ShellCommand.run("exit 3") }
-        #expect(throws: CommandFailure.self) { try ShellCommand.run("yes") }
+        #expect(throws: CredentialProcessFailure.self) { try ShellCommand.run("exit 3") }
+        #expect(throws: CredentialProcessFailure.self) { try ShellCommand.run("yes") }
     }
 
     @Test func secretsAreNotPrinted() {

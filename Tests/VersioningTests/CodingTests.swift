@@ -1,3 +1,4 @@
+import BlockingIO
 import Crypto
 import ProllyTree
 import TestSupport

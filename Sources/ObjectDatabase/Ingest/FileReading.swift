@@ -36,7 +36,7 @@ package struct SourceFile: ByteSource {
     }
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws {
-        try readFully(descriptor, at: offset, into: buffer, path: path)
+        try readWhole(descriptor, at: offset, into: buffer, path: path)
     }
 
     package func prefetch(_ range: Range<UInt64>) {
@@ -50,22 +50,19 @@ package struct SourceFile: ByteSource {
     }
 }
 
-/// Fills `buffer` from a file, or throws: EIO in words when the file has become shorter.
-package func readFully(
+/// Fills `buffer` from a file, or throws: in words when the file has become shorter.
+package func readWhole(
     _ descriptor: Int32, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, path: [UInt8]
 ) throws {
-    var done = 0
-    while done < buffer.count {
-        let count = pread(
-            descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset) + off_t(done))
-        if count > 0 {
-            done += count
-        } else if count == 0 {
-            throw ObjectDatabaseError.sourceUnusable(
-                path: printableName(path), reason: "it became shorter while it was read")
-        } else if lastErrno() != EINTR {
-            throw localFailure(printableName(path))
-        }
+    let count: Int
+    do throws(Errno) {
+        count = try readFully(descriptor, at: offset, into: buffer)
+    } catch {
+        throw ObjectDatabaseError.localIO(path: printableName(path), errno: error.code)
+    }
+    guard count == buffer.count else {
+        throw ObjectDatabaseError.sourceUnusable(
+            path: printableName(path), reason: "it became shorter while it was read")
     }
 }
 

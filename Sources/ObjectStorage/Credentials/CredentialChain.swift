@@ -13,7 +13,7 @@ struct CredentialChain: Sendable {
     let readFile: @Sendable (String) -> String?
     let fetch: Fetch
     /// Output of a shell command; throws its complaint.
-    let run: @Sendable (String) throws(CommandFailure) -> String
+    let run: @Sendable (String) throws(CredentialProcessFailure) -> String
 
     /// Roles that name other profiles as their source, at most this deep.
     static let roleDepthLimit = 5
@@ -110,7 +110,7 @@ struct CredentialChain: Sendable {
     private func fromProcess(_ command: String) throws(StoreError) -> Credentials {
         do {
             return try Self.decode(Array(try run(command).utf8), from: "credential_process")
-        } catch let failure as CommandFailure {
+        } catch let failure as CredentialProcessFailure {
             throw .accessDenied(location: "credential_process", reason: failure.reason)
         } catch let error as StoreError {
             throw error
@@ -121,7 +121,7 @@ struct CredentialChain: Sendable {
 }
 
 /// Why a command gave no output.
-struct CommandFailure: Error, Hashable, Sendable {
+struct CredentialProcessFailure: Error, Hashable, Sendable {
     let reason: String
 }
 

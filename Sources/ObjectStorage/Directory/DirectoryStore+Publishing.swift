@@ -1,3 +1,4 @@
+import BlockingIO
 import CLinux
 import Crypto
 import Foundation
@@ -23,7 +24,7 @@ final class StagedFile: Sendable {
 
 /// 128 random bits.
 func randomHex() -> String {
-    (0..<16).map { _ in UInt8.random(in: 0...255) }.hex
+    hexEncoded((0..<16).map { _ in UInt8.random(in: 0...255) })
 }
 
 extension DirectoryStore {

@@ -1,3 +1,4 @@
+import BlockingIO
 import CLinux
 import Glibc
 
@@ -34,31 +35,29 @@ final class LocalFile: Sendable {
 
     /// Up to `count` bytes from `offset`; fewer only at the end of the file.
     func read(at offset: UInt64, count: Int) throws(StoreError) -> [UInt8] {
-        var failure: Int32 = 0
+        var failure: Errno?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            while filled < count {
-                let rest = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...])
-                let got = pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(filled))
-                if got < 0, errno == EINTR { continue }
-                if got < 0 { failure = errno }
-                if got <= 0 { break }
-                filled += got
+            let whole = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count])
+            do throws(Errno) {
+                filled = try readFully(descriptor, at: offset, into: whole)
+            } catch {
+                failure = error
             }
         }
-        guard failure == 0 else { throw .localIO(path: path, errno: failure) }
+        if let failure { throw .localIO(path: path, errno: failure.code) }
         return bytes
     }
 
     func write(_ bytes: [UInt8], at offset: UInt64) throws(StoreError) {
-        var done = 0
-        while done < bytes.count {
-            let put = bytes.withUnsafeBytes { buffer in
-                pwrite(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + off_t(done))
+        let failure = bytes.withUnsafeBytes { raw -> Errno? in
+            do throws(Errno) {
+                try writeFully(descriptor, at: offset, raw)
+                return nil
+            } catch {
+                return error
             }
-            if put < 0, errno == EINTR { continue }
-            guard put > 0 else { throw .localIO(path: path, errno: put < 0 ? errno : EIO) }
-            done += put
         }
+        if let failure { throw .localIO(path: path, errno: failure.code) }
     }
 
     /// Begins to write what was just written to the disk, so that `synchronize` has less to wait for.

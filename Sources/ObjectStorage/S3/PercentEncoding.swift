@@ -1,3 +1,5 @@
+import BlockingIO
+
 /// URI encoding as Signature Version 4 wants it: every byte but `A-Z a-z 0-9 - . _ ~` becomes `%XX`, upper case.
 /// Source: AWS General Reference, "Create a signed AWS API request", UriEncode.
 enum PercentEncoding {
@@ -27,7 +29,7 @@ enum PercentEncoding {
                 result.append(UInt8(ascii: " "))
             case UInt8(ascii: "%"):
                 guard let high = bytes.next(), let low = bytes.next(),
-                    let value = [UInt8](hex: String(decoding: [high, low], as: UTF8.self))
+                    let value = hexDecoded(String(decoding: [high, low], as: UTF8.self))
                 else { return nil }
                 result += value
             default:

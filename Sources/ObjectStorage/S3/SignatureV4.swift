@@ -1,3 +1,4 @@
+import BlockingIO
 import Crypto
 import Foundation
 
@@ -11,7 +12,7 @@ struct SignatureV4: Sendable {
     static let emptyPayloadHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
     static func payloadHash(_ body: [UInt8]) -> String {
-        body.isEmpty ? emptyPayloadHash : SHA256.hash(data: body).hex
+        body.isEmpty ? emptyPayloadHash : hexEncoded(Array(SHA256.hash(data: body)))
     }
 
     /// What is signed of a request.
@@ -53,9 +54,9 @@ struct SignatureV4: Sendable {
         ].joined(separator: "\n")
 
         let scope = "\(date)/\(region)/\(service)/aws4_request"
-        let digest = SHA256.hash(data: Array(request.utf8)).hex
+        let digest = hexEncoded(Array(SHA256.hash(data: Array(request.utf8))))
         let text = "AWS4-HMAC-SHA256\n\(timestamp)\n\(scope)\n\(digest)"
-        let signature = Self.hmac(key(credentials, date: date), text).hex
+        let signature = hexEncoded(Self.hmac(key(credentials, date: date), text))
         let authorization =
             "AWS4-HMAC-SHA256 Credential=\(credentials.accessKeyID)/\(scope), "
             + "SignedHeaders=\(signedNames), Signature=\(signature)"

@@ -1,3 +1,4 @@
+import BlockingIO
 import Glibc
 import ObjectDatabase
 import ProllyTree
@@ -39,7 +40,7 @@ final class StagedFileSource: ByteSource {
             switch source.source {
             case .zeros: piece.initializeMemory(as: UInt8.self, repeating: 0)
             case .data(let data):
-                try readFully(
+                try readWhole(
                     descriptor(data), at: source.from, into: piece, path: Array(workspace.dataPath(data).utf8))
             case .base: try read(base, at: source.from, into: piece)
             case .cloned(let entry): try read(cloned[entry], at: source.from, into: piece)

@@ -110,13 +110,10 @@ extension Repository {
     ) throws {
         try forEachBlock(of: located, having: known) { offset, bytes in
             guard let bytes else { return }  // zeros: left as a hole
-            var done = 0
-            while done < bytes.count {
-                let count = bytes.withUnsafeBytes {
-                    pwrite(
-                        descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset) + off_t(done))
-                }
-                if count > 0 { done += count } else if lastErrno() != EINTR { throw localFailure(printableName(path)) }
+            do {
+                try bytes.withUnsafeBytes { try writeFully(descriptor, at: offset, $0) }
+            } catch let failure as Errno {
+                throw ObjectDatabaseError.localIO(path: printableName(path), errno: failure.code)
             }
         }
         guard ftruncate(descriptor, off_t(located.entry.sizeBytes)) == 0 else {

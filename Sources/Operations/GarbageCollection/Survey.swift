@@ -7,7 +7,7 @@ import Versioning
 
 extension GarbageCollectionRun {
     /// The 256 parts that objects named by ids are listed in.
-    private static let shards = (0..<256).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+    private static let shards = (0...255).map { hexEncoded([UInt8($0)]) }
 
     /// Sorts every node, list and pack into live, dead and too young.
     mutating func survey() throws {

@@ -1,3 +1,4 @@
+import BlockingIO
 import ErrorMessages
 import Glibc
 import Logging
@@ -95,7 +96,7 @@ extension WorkspaceFileSystem {
             case .zeros: piece.initializeMemory(as: UInt8.self, repeating: 0)
             case .data(let data):
                 let descriptor = try descriptor(file, data, create: false)
-                try readFully(
+                try readWhole(
                     descriptor.number, at: source.from, into: piece, path: Array(workspace.dataPath(data).utf8))
             case .base, .cloned:
                 guard let open = try committedFile(file, content, source.source) else {
@@ -209,20 +210,10 @@ extension WorkspaceFileSystem {
     private func writeFully(
         _ descriptor: Int32, at offset: UInt64, _ bytes: UnsafeRawBufferPointer, _ data: DataFileID
     ) throws -> Int {
-        var done = 0
-        while done < bytes.count {
-            let count = pwrite(
-                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset) + off_t(done))
-            if count > 0 {
-                done += count
-            } else if count < 0, errno == EINTR {
-                continue
-            } else if done > 0 {
-                return done
-            } else {
-                throw WorkspaceError.localIO(path: workspace.dataPath(data), errno: errno)
-            }
+        do throws(Errno) {
+            return try writeWhatFits(descriptor, at: offset, bytes)
+        } catch {
+            throw WorkspaceError.localIO(path: workspace.dataPath(data), errno: error.code)
         }
-        return done
     }
 }

@@ -121,16 +121,10 @@ struct Cat: ParsableCommand {
     }
 
     private func writeOut(_ bytes: [UInt8]) throws {
-        var done = 0
-        while done < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                write(STDOUT_FILENO, $0.baseAddress.map { $0 + done }, bytes.count - done)
-            }
-            if count > 0 {
-                done += count
-            } else if errno != EINTR {
-                throw CommandFailure(message: "standard output: \(String(cString: strerror(errno)))")
-            }
+        do throws(Errno) {
+            try writeFully(STDOUT_FILENO, bytes)
+        } catch {
+            throw CommandFailure(message: "standard output: \(error.text)")
         }
     }
 }

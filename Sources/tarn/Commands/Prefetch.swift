@@ -1,4 +1,5 @@
 import ArgumentParser
+import BlockingIO
 import ErrorMessages
 import Glibc
 import ObjectDatabase
@@ -204,20 +205,17 @@ struct PrefetchCommand: ParsableCommand {
         let descriptor = name == "-" ? STDIN_FILENO : Glibc.open(unescaped(name), O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw ObjectDatabaseError.localIO(path: name, errno: errno) }
         defer { if name != "-" { close(descriptor) } }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        while bytes.count <= Self.maximumListBytes {
-            let count = read(descriptor, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { throw ObjectDatabaseError.localIO(path: name, errno: errno) }
-            if count == 0 {
-                return bytes.split(
-                    separator: nulSeparated ? 0 : UInt8(ascii: "\n"), omittingEmptySubsequences: false
-                ).map { $0.isEmpty ? nil : Array($0) }
-            }
-            bytes += buffer[..<count]
+        let bytes: [UInt8]?
+        do throws(Errno) {
+            bytes = try readToEnd(descriptor, limitBytes: Self.maximumListBytes)
+        } catch {
+            throw ObjectDatabaseError.localIO(path: name, errno: error.code)
         }
-        throw CommandFailure(message: "\(name) is longer than \(humanSize(UInt64(Self.maximumListBytes)))")
+        guard let bytes else {
+            throw CommandFailure(message: "\(name) is longer than \(humanSize(UInt64(Self.maximumListBytes)))")
+        }
+        return bytes.split(separator: nulSeparated ? 0 : UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .map { $0.isEmpty ? nil : Array($0) }
     }
 }
 

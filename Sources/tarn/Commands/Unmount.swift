@@ -69,15 +69,10 @@ struct Unmount: ParsableCommand {
     /// Runs fusermount3; false when it could not unmount.
     static func detach(_ path: String, lazy: Bool) throws -> Bool {
         let words = ["fusermount3", "-u"] + (lazy ? ["-z"] : []) + ["--", path]
-        var pointers = words.map { strdup($0) }
-        pointers.append(nil)
-        defer { for pointer in pointers { free(pointer) } }
-        var child = pid_t()
-        guard posix_spawnp(&child, "fusermount3", nil, nil, pointers, environ) == 0 else {
+        do throws(Errno) {
+            return try ChildProcess.start("fusermount3", words).wait() == .exited(0)
+        } catch {
             throw CommandFailure(message: "fusermount3 is not installed", hint: "Install it: apt install fuse3")
         }
-        var status: Int32 = 0
-        waitpid(child, &status, 0)
-        return status == 0
     }
 }

@@ -159,7 +159,7 @@ private final class HookFacts: @unchecked Sendable {
                 return record(hook, started, .crashed, nil, "the variable \(secretVariable) is not set", isCut: false)
             }
             let code = HMAC<SHA256>.authenticationCode(for: body, using: SymmetricKey(data: Data(secret.utf8)))
-            headers.append((name: "X-Tarn-Signature", value: "sha256=" + code.map { hexByte($0) }.joined()))
+            headers.append((name: "X-Tarn-Signature", value: "sha256=" + hexEncoded(Array(code))))
         }
         var said = ""
         for attempt in 0..<attempts {
@@ -194,8 +194,6 @@ private final class HookFacts: @unchecked Sendable {
             output: output, isOutputCut: isCut)
     }
 }
-
-private func hexByte(_ byte: UInt8) -> String { String(byte >> 4, radix: 16) + String(byte & 15, radix: 16) }
 
 extension JSONEncoder {
     fileprivate static var sorted: JSONEncoder {

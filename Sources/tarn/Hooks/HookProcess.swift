@@ -1,4 +1,4 @@
-import CLinux
+import BlockingIO
 import Foundation
 import Glibc
 import Synchronization
@@ -30,84 +30,73 @@ struct HookProcess {
     private static let graceMilliseconds = 2000
     /// In the environment of everything that a hook starts: what leaves its process group is found by it.
     private static let mark = "TARN_HOOK_RUN"
-    /// `POSIX_SPAWN_SETSID` of spawn.h.
-    private static let setsidFlag: Int16 = 0x80
 
     func run() -> Outcome {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else {
-            return Outcome(ending: .failedToStart(errorText(errno)), output: "", isCut: false)
-        }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let mark = "\(Self.mark)=\(UUID().uuidString)"
-        let started = spawn(output: ends[1], mark)
-        close(ends[1])
-        guard case .success(let process) = started else {
-            close(ends[0])
-            if case .failure(let failure) = started {
-                return Outcome(ending: .failedToStart(failure.reason), output: "", isCut: false)
-            }
-            return Outcome(ending: .failedToStart(""), output: "", isCut: false)
+        let (process, output): (ChildProcess, Int32)
+        do throws(Errno) {
+            (process, output) = try start(mark)
+        } catch {
+            return Outcome(ending: .failedToStart(error.text), output: "", isCut: false)
         }
-        let reader = OutputReader(ends[0], prefix: "[\(name)] ")
+        let reader = OutputReader(output, prefix: "[\(name)] ")
         reader.start()
         let ending = wait(for: process)
-        Self.end(group: process, mark)
+        Self.end(group: process.id, mark)
         // What stays open now is held by nobody, or by a process that left even its environment.
-        let (output, isCut) = reader.finish(waitingSeconds: 2)
-        return Outcome(ending: ending, output: output, isCut: isCut)
+        let (text, isCut) = reader.finish(waitingSeconds: 2)
+        return Outcome(ending: ending, output: text, isCut: isCut)
     }
 
-    private struct StartFailure: Error { let reason: String }
-
-    private func spawn(output: Int32, _ mark: String) -> Result<pid_t, StartFailure> {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
-        posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO)
-        tarn_spawn_close_from(&actions, 3)
-        tarn_spawn_change_directory(&actions, directory)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        // A session of its own, and so a process group to end.
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK) | Self.setsidFlag)
-        var variables = ProcessInfo.processInfo.environment
-        variables.merge(environment) { _, new in new }
-        let words = cStrings(["/bin/sh", "-c", command])
-        let settings = cStrings(variables.map { "\($0)=\($1)" } + [mark])
-        defer { for word in words + settings { free(word) } }
-        var child = pid_t()
-        let failed = posix_spawn(&child, "/bin/sh", &actions, &attributes, words, settings)
-        return failed == 0 ? .success(child) : .failure(StartFailure(reason: errorText(failed)))
-    }
-
-    private func wait(for process: pid_t) -> Ending {
-        let deadline = ContinuousClock.now + .milliseconds(Int(timeoutSeconds * 1000))
-        var status: Int32 = 0
-        while true {
-            let ended = waitpid(process, &status, WNOHANG)
-            if ended == process { break }
-            if ended < 0, errno != EINTR { return .failedToStart(errorText(errno)) }
-            if ContinuousClock.now >= deadline {
-                kill(-process, SIGTERM)
-                for _ in 0..<Self.graceMilliseconds / 20 {
-                    if waitpid(process, &status, WNOHANG) == process { return .timedOut }
-                    usleep(20_000)
-                }
-                kill(-process, SIGKILL)
-                waitpid(process, &status, 0)
-                return .timedOut
-            }
-            usleep(5_000)
+    /// Answers the process and the end of the pipe that it prints into.
+    private func start(_ mark: String) throws(Errno) -> (ChildProcess, Int32) {
+        let ends = try makePipe()
+        defer { close(ends.writing) }
+        var options = ChildProcess.Options()
+        options.output = .descriptor(ends.writing)
+        options.error = .descriptor(ends.writing)
+        options.directory = directory
+        // And so a process group to end.
+        options.hasOwnSession = true
+        let variables = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
+        options.environment = variables.map { "\($0)=\($1)" } + [mark]
+        do throws(Errno) {
+            return (try ChildProcess.start("/bin/sh", ["/bin/sh", "-c", command], options), ends.reading)
+        } catch {
+            close(ends.reading)
+            throw error
         }
-        let signal = status & 0x7f
-        return signal == 0 ? .exited(status >> 8 & 0xff) : .signalled(signal)
+    }
+
+    private func wait(for process: ChildProcess) -> Ending {
+        do throws(Errno) {
+            if let ending = try poll(process, forMilliseconds: Int(timeoutSeconds * 1000), every: 5) {
+                switch ending {
+                case .exited(let code): return .exited(code)
+                case .signalled(let number): return .signalled(number)
+                }
+            }
+            kill(-process.id, SIGTERM)
+            if try poll(process, forMilliseconds: Self.graceMilliseconds, every: 20) == nil {
+                kill(-process.id, SIGKILL)
+                _ = process.wait()
+            }
+            return .timedOut
+        } catch {
+            return .failedToStart(error.text)
+        }
+    }
+
+    /// How it ended; `nil` when it did not in time.
+    private func poll(
+        _ process: ChildProcess, forMilliseconds limit: Int, every pause: Int
+    ) throws(Errno) -> ChildProcess.Ending? {
+        let deadline = ContinuousClock.now + .milliseconds(limit)
+        while true {
+            if let ending = try process.endingIfEnded() { return ending }
+            if ContinuousClock.now >= deadline { return nil }
+            sleepMilliseconds(pause)
+        }
     }
 
     /// Ends what the command left behind, in its group or out of it.
@@ -123,8 +112,6 @@ struct HookProcess {
     }
 }
 
-private func errorText(_ number: Int32) -> String { String(cString: strerror(number)) }
-
 /// Reads what a process prints, shows it on standard error with a prefix on each line, and keeps the end of it.
 private final class OutputReader: Sendable {
     private let descriptor: Int32
@@ -139,13 +126,8 @@ private final class OutputReader: Sendable {
 
     func start() {
         Thread.detachNewThread { [self] in
-            var buffer = [UInt8](repeating: 0, count: 1 << 16)
-            while true {
-                let count = read(descriptor, &buffer, buffer.count)
-                if count < 0, errno == EINTR { continue }
-                if count <= 0 { break }
-                take(buffer[..<count])
-            }
+            // What cannot be read any more has ended.
+            while let next = try? readNext(descriptor), !next.isEmpty { take(next) }
             isDone.signal()
         }
     }

@@ -1,4 +1,4 @@
-import CLinux
+import BlockingIO
 import Foundation
 import Glibc
 import ObjectDatabase
@@ -52,18 +52,13 @@ extension StoreArguments {
 
 /// Runs this program again and waits for it. Throws when it fails; what it says goes to standard error.
 func runTarn(_ arguments: [String]) throws {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO)
-    tarn_spawn_close_from(&actions, 3)
-    let words = cStrings(["tarn"] + arguments)
-    defer { for word in words { free(word) } }
-    var child = pid_t()
-    let failed = posix_spawn(&child, "/proc/self/exe", &actions, nil, words, environ)
-    guard failed == 0 else { throw CommandFailure(message: "cannot start tarn: \(String(cString: strerror(failed)))") }
-    var status: Int32 = 0
-    while waitpid(child, &status, 0) < 0, errno == EINTR {}
-    guard status == 0 else { throw CommandFailure(message: "'tarn \(arguments.first ?? "")' failed") }
+    var options = ChildProcess.Options()
+    options.output = .descriptor(STDERR_FILENO)
+    let ending: ChildProcess.Ending
+    do throws(Errno) {
+        ending = try ChildProcess.start(ChildProcess.thisProgram, ["tarn"] + arguments, options).wait()
+    } catch {
+        throw CommandFailure(message: "cannot start tarn: \(error.text)")
+    }
+    guard ending == .exited(0) else { throw CommandFailure(message: "'tarn \(arguments.first ?? "")' failed") }
 }

@@ -1,3 +1,4 @@
+import BlockingIO
 import CLinux
 import Foundation
 import Glibc

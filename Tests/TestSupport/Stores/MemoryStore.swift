@@ -1,3 +1,4 @@
+import BlockingIO
 import Crypto
 import Foundation
 package import ObjectStorage
@@ -89,7 +90,7 @@ package final class MemoryStore: ObjectStore {
             key: key, sizeBytes: UInt64(object.bytes.count), etag: object.etag, modifiedSeconds: object.modifiedSeconds)
     }
 
-    private static func etag(of bytes: [UInt8]) -> ETag { ETag(Insecure.MD5.hash(data: bytes).hex) }
+    private static func etag(of bytes: [UInt8]) -> ETag { ETag(hexEncoded(Array(Insecure.MD5.hash(data: bytes)))) }
 
     private static func now() -> Int64 { Int64(Date().timeIntervalSince1970) }
 }
