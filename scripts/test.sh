@@ -32,7 +32,7 @@ fi
 # Apart: the end-to-end tests start programs of their own, which the other suites' exit tests would wait for.
 run --skip EndToEndTests
 run --filter EndToEndTests
-scripts/pjdfstest.sh
+scripts/test-posix.sh
 scripts/test-programs.sh
 scripts/test-campaigns.sh
 # Does what measures still run? What it measures on a busy machine says nothing.

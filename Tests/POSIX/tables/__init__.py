@@ -1,0 +1,1 @@
+"""The tables: each module's `rows()` makes the rows of one family of calls."""
