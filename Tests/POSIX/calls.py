@@ -2,9 +2,10 @@
 
 `perform(call, arguments)` returns what the call returned as plain data, or the name of its errno.
 """
+import contextlib
 import ctypes
 import errno
-import mmap as mapping
+import fcntl
 import os
 import socket
 import stat
@@ -44,12 +45,17 @@ PLAIN = {
     "utimensat": (INT, PATH, ctypes.c_void_p, INT), "futimens": (INT, ctypes.c_void_p),
     "copy_file_range": (INT, ctypes.c_void_p, INT, ctypes.c_void_p, SIZE, UNSIGNED),
     "sendfile": (INT, INT, ctypes.c_void_p, SIZE),
+    "mmap": (ctypes.c_void_p, SIZE, INT, INT, INT, LONG), "munmap": (ctypes.c_void_p, SIZE),
+    "msync": (ctypes.c_void_p, SIZE, INT),
+    "fcntl": (INT, INT, ctypes.c_void_p),
     "statx": (INT, PATH, INT, UNSIGNED, ctypes.c_void_p),
 }
 RETURNS_DESCRIPTOR = {"open", "openat", "creat", "dup", "reopen"}
 for _name, _types in PLAIN.items():
     getattr(libc, _name).argtypes = _types
     getattr(libc, _name).restype = LONG if LONG in _types or SIZE in _types else INT
+libc.mmap.restype = ctypes.c_void_p
+MAP_FAILED, MS_SYNC, F_GETLK, F_OFD_GETLK = ctypes.c_void_p(-1).value, 4, 5, 36
 
 
 def raw(name, *arguments):
@@ -107,10 +113,9 @@ def seconds(path):
 
 def lock(fd, command, kind, start, length, whence=0):
     """fcntl's record locks; for the asking commands what stands in the way (never whose: numbers of processes differ)."""
-    packed = struct.pack("hhqqi4x", kind, whence, start, length, 0)
-    import fcntl
-    answer = struct.unpack("hhqqi4x", fcntl.fcntl(fd, command, packed))
-    return answer[:4] if command in (5, 36) else 0
+    packed = ctypes.create_string_buffer(struct.pack("hhqqi4x", kind, whence, start, length, 0))
+    raw("fcntl", fd, command, packed)
+    return struct.unpack("hhqqi4x", packed.raw[:32])[:4] if command in (F_GETLK, F_OFD_GETLK) else 0
 
 
 def copy_file_range(source, source_offset, target, target_offset, length, flags):
@@ -126,23 +131,34 @@ def sendfile(target, source, offset, length):
     return (sent, None if place is None else place.value)
 
 
-def mmap(fd, length, flags, protection, offset=0):
+@contextlib.contextmanager
+def mapped(fd, length, flags, protection, offset=0):
+    address = libc.mmap(None, length, protection, flags, fd, offset)
+    if address == MAP_FAILED:
+        raise OSError(ctypes.get_errno(), "mmap")
+    try:
+        yield address
+    finally:
+        libc.munmap(address, length)
+
+
+def mmap(fd, length, flags, protection):
     """Maps and lets go again: may this be mapped so?"""
-    mapping.mmap(fd, length, flags, protection, offset=offset).close()
-    return 0
+    with mapped(fd, length, flags, protection):
+        return 0
 
 
 def mmap_read(fd, length, start, stop):
-    with mapping.mmap(fd, length, 1, 1) as view:
-        return view[start:stop]
+    with mapped(fd, length, 1, 1) as address:
+        return ctypes.string_at(address + start, stop - start)
 
 
 def mmap_write(fd, length, start, data, flags=1):
-    with mapping.mmap(fd, length, flags, 3) as view:
-        view[start:start + len(data)] = data
+    with mapped(fd, length, flags, 3) as address:
+        ctypes.memmove(address + start, data, len(data))
         if flags == 1:
-            view.flush()
-        return view[start:start + len(data)]
+            raw("msync", address, length, MS_SYNC)
+        return ctypes.string_at(address + start, len(data))
 
 
 def bind(path):
@@ -158,13 +174,11 @@ def connect(path):
 
 
 def getfl(fd):
-    import fcntl
     known = os.O_ACCMODE | os.O_APPEND | os.O_DIRECT | os.O_SYNC | os.O_PATH | os.O_NONBLOCK | os.O_NOATIME | os.O_DIRECTORY
     return oct(fcntl.fcntl(fd, fcntl.F_GETFL) & known)
 
 
 def setfl(fd, flags):
-    import fcntl
     return fcntl.fcntl(fd, fcntl.F_SETFL, flags)
 
 
@@ -220,7 +234,7 @@ SPECIAL = {
     "getfl": getfl, "setfl": setfl, "getcwd": getcwd, "listdir": lambda path: sorted(os.listdir(path)),
     "umask": os.umask, "tell_times": tell_times, "directory_size": directory_size, "same_file": same_file,
     "reopen": lambda fd, flags: raw("open", f"/proc/self/fd/{fd}".encode(), flags, 0),
-    "extents": extents, "ioctl": lambda fd, request, value: __import__("fcntl").ioctl(fd, request, value),
+    "extents": extents, "ioctl": lambda fd, request, value: fcntl.ioctl(fd, request, value),
 }
 for _prefix in ("", "l", "f"):
     SPECIAL[_prefix + "setxattr"] = lambda target, name, value, flags, _call=_prefix + "setxattr": raw(

@@ -20,6 +20,9 @@ class Named(int):
             return self
         return Named(int(self) | int(other), f"{self.name}|{getattr(other, 'name', hex(other))}")
 
+    def __reduce__(self):
+        return int, (int(self),)
+
     def __repr__(self):
         return self.name
 

@@ -39,7 +39,7 @@ def nameless():
     writing = do("write", FD, b"no name yet")
     for kind, access, user in itertools.product(KINDS, (O_RDONLY, O_WRONLY, O_RDWR), ("root", "alice")):
         yield row(world(kind), user, do("open", "g/p/x", O_TMPFILE | access, Octal(0o640)), do("fstat", FD))
-    for mode, flags, user in itertools.product(octal(0, 0o600, 0o644, 0o2755, 0o4777), (NONE, O_EXCL, O_APPEND, O_DIRECT, O_SYNC),
+    for mode, flags, user in itertools.product(octal(0, 0o600, 0o644, 0o2755, 0o4777), (NONE, O_EXCL, O_APPEND, O_SYNC),
                                                ("root", "alice")):
         opening = do("open", "g/p", O_TMPFILE | O_RDWR | flags, mode)
         yield row(world("file"), user, opening, writing, do("fstat", FD), do("pread", FD, 20, 0))
