@@ -51,9 +51,11 @@ PLAIN = {
     "statx": (INT, PATH, INT, UNSIGNED, ctypes.c_void_p),
 }
 RETURNS_DESCRIPTOR = {"open", "openat", "creat", "dup", "reopen"}
+RETURNS_LONG = {"read", "pread", "write", "pwrite", "readlink", "readlinkat", "getxattr", "lgetxattr", "fgetxattr", "listxattr",
+                "llistxattr", "flistxattr", "lseek", "copy_file_range", "sendfile", "readahead"}
 for _name, _types in PLAIN.items():
     getattr(libc, _name).argtypes = _types
-    getattr(libc, _name).restype = LONG if LONG in _types or SIZE in _types else INT
+    getattr(libc, _name).restype = LONG if _name in RETURNS_LONG else INT
 libc.mmap.restype = ctypes.c_void_p
 MAP_FAILED, MS_SYNC, F_GETLK, F_OFD_GETLK = ctypes.c_void_p(-1).value, 4, 5, 36
 
@@ -101,8 +103,8 @@ def statx(dirfd, path, flags, mask):
     raw("statx", dirfd, path, flags, mask, buffer)
     got, _, _, links, uid, gid, mode = struct.unpack_from("=IIQIIIH", buffer)
     size = struct.unpack_from("=Q", buffer, 40)[0]
-    # The basic fields only: what else a filesystem adds (birth time, mount id) differs by right.
-    basic = got & 0x7FF
+    # Of what was asked for the basic fields only: what else a filesystem adds (birth time, mount id) differs by right.
+    basic = got & mask & 0x7FF
     return (f"{basic:#x}", f"{mode:06o}", links, uid, gid, "-" if stat.S_ISDIR(mode) else size)
 
 

@@ -1,43 +1,153 @@
 """How a writable mount of Tarn differs from ext4: what docs/SEMANTICS.md promises, and what it does not.
 
-An entry that no row shows is stale and fails the run.
+An entry is as narrow as its sentence. One that no row shows is stale and fails the run.
 """
 import dataclasses
+import os
+import stat
 import typing
+
+from names import FALLOC_COLLAPSE_RANGE, FALLOC_INSERT_RANGE, FALLOC_KEEP_SIZE, FALLOC_UNSHARE_RANGE, O_DIRECT, O_TMPFILE, RENAME_WHITEOUT
+
+# The longest file that ext4 keeps, with blocks of 4 KiB, and the first and last second that it tells.
+EXT4_BYTES = (2 ** 32 - 1) * 4096
+EXT4_SECONDS = (-(2 ** 31), 2 ** 34 - 2 ** 31 - 1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Difference:
+    """`match` is asked about a `compare.Found`. `consequence` is what else may differ in such a row: "nothing", "refused"
+    (anything, if on the subject the row has changed nothing at all), or "any". `needs` is the mount option of the reference
+    without which the difference cannot be seen."""
     number: str
     sentence: str
     match: typing.Callable
-    # What else may differ in such a row: "nothing", "refused" (anything, if on the subject the row has changed nothing at
-    # all), or "any".
     consequence: str = "nothing"
-    # A mount option of the reference ("relatime") without which the difference cannot be seen.
     needs: str = None
 
 
-def refused(number, sentence, match):
-    """ext4 does what the subject refuses."""
-    return Difference(number, sentence, match, "refused")
+def result(*calls):
+    """Is it the result of one of these calls that differs?"""
+    return lambda found: found.field == "result" and found.call in calls
+
+
+def does_not_move_access_time(found):
+    if found.field == "atime":
+        # The time that it was made with or that the row has set.
+        is_set = str(found.subject).isdigit() and {"utimensat", "futimens"} & set(found.calls)
+        return found.reference == "now" and (found.subject == "same" or is_set)
+    return result("tell_times")(found) and (found.reference, found.subject) == (("now", "past"), ("past", "past"))
+
+
+def _modes(found):
+    """The two modes, where that is what differs."""
+    if found.field == "mode":
+        return int(found.reference, 8), int(found.subject, 8)
+    if result("fstat")(found) and found.reference[:1] + found.reference[2:] == found.subject[:1] + found.subject[2:]:
+        return int(found.reference[1], 8), int(found.subject[1], 8)
+    return None
+
+
+def _lost(mode):
+    """The mode without what writing takes from it."""
+    return mode & ~stat.S_ISUID & ~(stat.S_ISGID if mode & stat.S_IXGRP else 0)
+
+
+WRITING = {"write", "pwrite", "open", "creat", "truncate", "ftruncate", "fallocate", "mmap_write", "copy_file_range"}
+
+
+def root_loses_privileges(found):
+    modes = _modes(found)
+    return modes is not None and found.row.user == "root" and WRITING & set(found.calls) and modes[1] == _lost(modes[0])
+
+
+def mapping_takes_privileges(found):
+    modes = _modes(found)
+    return modes is not None and found.row.user != "root" and "mmap_write" in found.calls and modes[1] == _lost(modes[0])
+
+
+def keeps_group_bit(found):
+    """Set-group-ID without execution by the group, when somebody writes who is not in the group."""
+    modes = _modes(found)
+    return (modes is not None and found.row.user == "bob" and WRITING & set(found.calls)
+            and modes[1] == modes[0] | stat.S_ISGID and not modes[1] & stat.S_IXGRP)
+
+
+def is_whiteout_refused(found):
+    return (result("renameat2")(found) and found.arguments[4] & RENAME_WHITEOUT and found.subject == "EINVAL"
+            and found.reference in (0, "ENOTEMPTY"))
+
+
+def is_shift_refused(found):
+    return (result("fallocate")(found) and found.arguments[1] & (FALLOC_COLLAPSE_RANGE | FALLOC_INSERT_RANGE)
+            and found.subject == "ENOTSUP" and found.reference in (0, "EINVAL", "EFBIG"))
+
+
+def is_foreign_attribute_refused(found):
+    return (result("setxattr", "lsetxattr")(found) and found.arguments[1].split(".")[0] in ("trusted", "security")
+            and (found.reference, found.subject) == (0, "ENOTSUP"))
+
+
+def is_beyond_ext4(found):
+    """A size or offset that ext4 cannot keep."""
+    if result("truncate")(found):
+        return found.reference == "EFBIG" and found.arguments[1] > EXT4_BYTES and found.subject == 0
+    if result("lseek")(found):
+        return found.reference == "EINVAL" and found.arguments[1] > EXT4_BYTES and found.subject == found.arguments[1]
+    # What neither does is refused for another reason then.
+    return (result("fallocate")(found) and found.reference == "EFBIG" and sum(found.arguments[2:]) > EXT4_BYTES
+            and found.subject == ("ENOTSUP" if found.arguments[1] == FALLOC_UNSHARE_RANGE else 0))
+
+
+def is_nameless_space(name):
+    return not name.startswith(("user.", "trusted.", "security."))
 
 
 PROMISED = (
-    Difference("W20", "Reading does not move access times.",
-               lambda found: found.field == "atime" and (found.reference, found.subject) == ("now", "same"), needs="relatime"),
-    refused("W21", "RENAME_WHITEOUT is refused.",
-            lambda found: found.call == "renameat2" and found.field == "result" and found.arguments[4] & 4
-            and found.reference == 0 and found.subject == "EINVAL"),
+    Difference("W20", "Reading does not move access times.", does_not_move_access_time, needs="relatime"),
+    Difference("W21", "Every directory has a size of 0.",
+               lambda found: result("directory_size")(found) and found.subject == 0),
+    Difference("W21", "Set-user-ID and set-group-ID go when root writes to a file or truncates it.", root_loses_privileges),
+    Difference("W21", "Files may have up to 2^63 - 1 bytes.", is_beyond_ext4, "any"),
+    Difference("W21", "Attributes other than user.* are refused.", is_foreign_attribute_refused, "refused"),
+    Difference("W21", "FALLOC_FL_COLLAPSE_RANGE and INSERT_RANGE are refused.", is_shift_refused, "refused"),
+    Difference("W21", "RENAME_WHITEOUT is refused.", is_whiteout_refused, "refused"),
 )
 
-# Bugs: no promise covers them.
+# What docs/SEMANTICS.md does not promise. Each is to be mended or to be promised.
 NOT_PROMISED = (
+    Difference("N1", "Reading or removing an attribute outside the known namespaces answers ENODATA, not ENOTSUP.",
+               lambda found: result("getxattr", "lgetxattr", "removexattr", "lremovexattr")(found)
+               and is_nameless_space(found.arguments[1]) and (found.reference, found.subject) == ("ENOTSUP", "ENODATA")),
+    Difference("N2", "The attribute `user.`, without a name behind the dot, is accepted, where ext4 answers EINVAL.",
+               lambda found: result("setxattr", "lsetxattr")(found) and found.arguments[1] == "user."
+               and (found.reference, found.subject) == ("EINVAL", 0), "any"),
+    Difference("N2", "Reading or removing `user.` answers ENODATA, where ext4 answers EINVAL.",
+               lambda found: result("getxattr", "lgetxattr", "removexattr", "lremovexattr")(found)
+               and found.arguments[1] == "user." and (found.reference, found.subject) == ("EINVAL", "ENODATA")),
+    Difference("N3", "Set-group-ID without execution by the group stays when somebody outside the group writes.", keeps_group_bit),
+    Difference("N4", "A write through a mapping takes set-user-ID and set-group-ID from a file; on ext4 they stay.",
+               mapping_takes_privileges),
+    Difference("N5", "Reserving room near the largest offset answers EIO, where ext4 answers EFBIG.",
+               lambda found: result("fallocate")(found) and found.arguments[1] in (0, FALLOC_KEEP_SIZE)
+               and sum(found.arguments[2:]) > EXT4_BYTES and (found.reference, found.subject) == ("EFBIG", "EIO")),
+    Difference("N6", "O_DIRECT takes offsets, lengths and addresses that are not aligned, where ext4 answers EINVAL.",
+               lambda found: result("pwrite", "pread")(found) and found.reference == "EINVAL"
+               and any(step.call == "open" and step.arguments[1] & O_DIRECT for step in found.row.steps), "any"),
+    Difference("N7", "O_TMPFILE makes a file in a directory that was removed, where ext4 answers EPERM.",
+               lambda found: result("open")(found) and found.arguments[:1] == (".",) and found.arguments[1] & O_TMPFILE == O_TMPFILE
+               and (found.reference, found.subject) == ("EPERM", "a descriptor")),
+    Difference("N8", "SEEK_DATA and SEEK_HOLE in a directory answer ENXIO, where ext4 answers a position.",
+               lambda found: result("lseek")(found) and found.row.world.label == "dir" and found.arguments[2] in (os.SEEK_DATA, os.SEEK_HOLE)
+               and found.subject == "ENXIO", "any"),
+    Difference("N9", "Times before 1901 and after 2446 are kept; ext4 gives its first or last instead.",
+               lambda found: found.field in ("atime", "mtime") and found.call in ("utimensat", "futimens")
+               and found.reference in [str(second * 10 ** 9) for second in EXT4_SECONDS] and str(found.subject).lstrip("-").isdigit()),
 )
 
 # Rows that end the mount's process. They are counted and not run until that is mended.
 KNOWN_TO_KILL = (
     Difference("14.17", "lseek to a negative offset with SEEK_DATA or SEEK_HOLE ends the mount's process.",
-               lambda row: any(step.call == "lseek" and step.arguments[1] < 0 and step.arguments[2] in (3, 4)
+               lambda row: any(step.call == "lseek" and step.arguments[1] < 0 and step.arguments[2] in (os.SEEK_DATA, os.SEEK_HOLE)
                                for step in row.steps)),
 )

@@ -69,9 +69,7 @@ def changes(before, after, floor):
         status, listing, content, target, attributes = after[path]
         number = status.st_ino
         known = old.get(number)
-        # A number may be given again: what was made at another path since the row began is another object.
-        is_made = path != known and min(status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns) >= floor
-        if known is not None and not is_made and stat.S_IFMT(before[known][0].st_mode) == stat.S_IFMT(status.st_mode):
+        if known is not None and stat.S_IFMT(before[known][0].st_mode) == stat.S_IFMT(status.st_mode):
             identity, was = f"the former {known}", before[known][0]
         else:
             identity, was = f"new {new.setdefault(number, path)}", None

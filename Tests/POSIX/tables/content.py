@@ -70,8 +70,9 @@ def listings():
                do("renameat2", AT_FDCWD, "g/p/x/inside", AT_FDCWD, "t0", RENAME_EXCHANGE), do("rename", "t0", "g/p/x/inside"))
     more = (entry("t0", "file"), entry("g/p/x/sub", "dir"))
     for one, two in itertools.product(changes, repeat=2):
-        opening = do("open", "g/p/x", O_RDONLY | O_DIRECTORY)
-        yield row(world("full", more=more), "root", opening, do("listdir", FD), one, do("listdir", "g/p/x"), two, do("listdir", FD), do("stat", "g/p/x"))
+        # All are held open, so that no inode number is given again.
+        held = [do("open", path, O_PATH, keep=path) for path in ("g/p/x/inside", "g/p/x/sub", "t0")]
+        yield row(world("full", more=more), "root", *held, do("open", "g/p/x", O_RDONLY | O_DIRECTORY), do("listdir", FD), one, do("listdir", "g/p/x"), two, do("listdir", FD), do("stat", "g/p/x"))
     for count in (1, 100, 300):
         here = world("dir", more=tuple(entry(f"g/p/x/f{number}", "empty") for number in range(count)))
         yield row(here, "alice", do("listdir", "g/p/x"), do("unlink", "g/p/x/f0"), do("listdir", "g/p/x"))
