@@ -11,6 +11,8 @@ class Found:
     field: str
     reference: object
     subject: object
+    # The kind of the object at `path` on the subject, as in `ls -l`.
+    kind: str = None
 
     @property
     def call(self):
@@ -58,16 +60,16 @@ def differences(row, reference, subject):
             continue
         for field in sorted(one.keys() | other.keys()):
             if one.get(field) != other.get(field):
-                found.append(Found(row, None, path, field, one.get(field), other.get(field)))
+                found.append(Found(row, None, path, field, one.get(field), other.get(field),
+                                   other["kind"]))
     return found
 
 
 class Judge:
     """Holds differences against the list of those that are promised, and remembers which entries were seen."""
 
-    def __init__(self, promised, not_promised):
-        self.promised, self.not_promised = promised, not_promised
-        self.seen = {entry: 0 for entry in (*promised, *not_promised)}
+    def __init__(self, entries, conditions):
+        self.seen = {entry: 0 for entry in entries if entry.needs is None or entry.needs in conditions}
 
     def judge(self, found, subject):
         """The differences of one row that no entry allows. `subject` is what the subject's worker answered."""
@@ -85,10 +87,10 @@ class Judge:
         return left
 
     def count(self, entries):
-        return sum(self.seen[entry] for entry in entries)
+        return sum(self.seen.get(entry, 0) for entry in entries)
 
-    def unused(self, options):
-        return [entry for entry, count in self.seen.items() if not count and (entry.needs is None or entry.needs in options)]
+    def unused(self):
+        return [entry for entry, count in self.seen.items() if not count]
 
 
 def _is_untouched(state):

@@ -17,8 +17,8 @@ EXT4_SECONDS = (-(2 ** 31), 2 ** 34 - 2 ** 31 - 1)
 @dataclasses.dataclass(frozen=True, eq=False)
 class Difference:
     """`match` is asked about a `compare.Found`. `consequence` is what else may differ in such a row: "nothing", "refused"
-    (anything, if on the subject the row has changed nothing at all), or "any". `needs` is the mount option of the reference
-    without which the difference cannot be seen."""
+    (anything, if on the subject the row has changed nothing at all), or "any". `needs` is what the run
+    must have for the difference to be seen: "relatime" (of the reference's mount), "settled" (--settle)."""
     number: str
     sentence: str
     match: typing.Callable
@@ -99,6 +99,26 @@ def is_beyond_ext4(found):
             and found.subject == ("ENOTSUP" if found.arguments[1] == FALLOC_UNSHARE_RANGE else 0))
 
 
+def counts_no_subdirectories(found):
+    """Link counts of directories alone: in the state, and in what stat calls answer."""
+    if found.field == "nlink":
+        return found.kind == "d" and found.subject == 1
+    if result("statx")(found):
+        places, is_directory = (2,), found.subject[1].startswith("04")
+    elif result("stat", "lstat", "fstat", "fstatat")(found):
+        places, is_directory = (2,), found.subject[0] == "d"
+    else:
+        return False
+    same = [one == other for place, (one, other) in enumerate(zip(found.reference, found.subject)) if place not in places]
+    return is_directory and all(same) and found.subject[2] == 1
+
+
+def is_hole_in_block(found):
+    """A position that lies in a hole of a sparse file, or what follows from it."""
+    return result("lseek", "extents")(found) and any(
+        item.path == "s" and item.extra[1] != item.extra[0] for item in found.row.world.entries)
+
+
 def is_nameless_space(name):
     return not name.startswith(("user.", "trusted.", "security."))
 
@@ -107,6 +127,7 @@ PROMISED = (
     Difference("W20", "Reading does not move access times.", does_not_move_access_time, needs="relatime"),
     Difference("W21", "Every directory has a size of 0.",
                lambda found: result("directory_size")(found) and found.subject == 0),
+    Difference("W21", "A directory of the base has a link count of 1.", counts_no_subdirectories, needs="settled"),
     Difference("W21", "Set-user-ID and set-group-ID go when root writes to a file or truncates it.", root_loses_privileges),
     Difference("W21", "Files may have up to 2^63 - 1 bytes.", is_beyond_ext4, "any"),
     Difference("W21", "Attributes other than user.* are refused.", is_foreign_attribute_refused, "refused"),
@@ -143,6 +164,7 @@ NOT_PROMISED = (
     Difference("N9", "Times before 1901 and after 2446 are kept; ext4 gives its first or last instead.",
                lambda found: found.field in ("atime", "mtime") and found.call in ("utimensat", "futimens")
                and found.reference in [str(second * 10 ** 9) for second in EXT4_SECONDS] and str(found.subject).lstrip("-").isdigit()),
+    Difference("N10", "Holes smaller than a block of a committed file are told as data.", is_hole_in_block, needs="settled"),
 )
 
 # Rows that end the mount's process. They are counted and not run until that is mended.

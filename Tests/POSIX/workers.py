@@ -153,10 +153,11 @@ class Partner:
 
 
 class Worker:
-    """One side's share of the rows, in a directory of its own."""
+    """One side's share of the rows, in a directory of its own. With `gate`, a descriptor, all worlds are built first, each
+    row's own, and the rows are run when the other end is closed."""
 
-    def __init__(self, directory, rows, broken=None):
-        self.directory, self.rows = directory, rows
+    def __init__(self, directory, rows, broken=None, gate=None):
+        self.directory, self.rows, self.gate = directory, rows, gate
         self.actor, self.partner = Actor(broken), None
         self.built, self.number = None, 0
 
@@ -165,9 +166,15 @@ class Worker:
         os.umask(0)
         os.setgroups([])
         self.partner = Partner()
+        if self.gate is not None:
+            for index, row in self.rows:
+                self.build(row, os.path.join(self.directory, f"r{index}"))
+            os.chdir(self.directory)
+            send(answer, "built")
+            os.read(self.gate, 1)
         for index, row in self.rows:
             try:
-                send(answer, (index, *self.run(row)))
+                send(answer, (index, *self.run(index, row)))
             except OSError as error:
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 send(answer, (index, None, f"{error} ({os.path.basename(place.filename)}:{place.lineno})"))
@@ -186,22 +193,30 @@ class Worker:
             finally:
                 self.built = None
 
-    def prepare(self, row):
+    def build(self, row, home):
+        os.mkdir(home, 0o755)
+        os.chdir(home)
+        objects.build(row.world)
+
+    def prepare(self, index, row):
         """A world as the row wants it, and what it looks like."""
-        if self.built == row.world.entries:
+        if self.built == row.world.entries and self.gate is None:
             os.chdir(self.home)
             return
         self.forget()
-        self.number += 1
-        self.home = os.path.join(self.directory, f"w{self.number}")
-        os.mkdir(self.home, 0o755)
-        self.built = row.world.entries
-        os.chdir(self.home)
-        objects.build(row.world)
+        if self.gate is None:
+            self.number += 1
+            self.home = os.path.join(self.directory, f"w{self.number}")
+            self.built = row.world.entries
+            self.build(row, self.home)
+        else:
+            self.home = os.path.join(self.directory, f"r{index}")
+            self.built = row.world.entries
+            os.chdir(self.home)
         self.before = snapshots.survey(reads=False)
 
-    def run(self, row):
-        self.prepare(row)
+    def run(self, index, row):
+        self.prepare(index, row)
         latest = snapshots.latest_change(self.before)
         while (floor := time.clock_gettime_ns(COARSE)) <= latest:
             time.sleep(0.0005)
@@ -227,14 +242,16 @@ class Worker:
         return results, state
 
 
-def start(directory, rows, broken=None):
-    """A worker as a process of its own: (its number, the descriptor that its answers come from)."""
+def start(directory, rows, broken=None, gate=None):
+    """A worker as a process of its own: (its number, the descriptor that its answers come from). `gate` is a pipe."""
     answers, answer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.close(answers)
-            Worker(directory, rows, broken).serve(answer)
+            if gate is not None:
+                os.close(gate[1])
+            Worker(directory, rows, broken, gate and gate[0]).serve(answer)
         except BaseException:
             traceback.print_exc()
         finally:
