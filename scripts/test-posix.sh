@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Holds a writable mount against ext4 (Tests/POSIX): every row of every table, or what the options choose.
-#   scripts/test-posix.sh [options of Tests/POSIX/run.py]     e.g. --only '^renaming.*EXCHANGE' --user alice
+#   scripts/test-posix.sh [options of Tests/POSIX/run.py]     e.g. --only "EXCHANGE" --user alice
 # Needs root: it acts as several users. TARN names another program than .build/release/tarn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,8 +29,8 @@ if [ "$(stat -f -c %T "$work")" = ext2/ext3 ] && [ "$(findmnt -n -o FSTYPE -T "$
     source=$work/reference
 else
     mkdir "$work/image.mount"
-    truncate -s 512M "$work/image"
-    mkfs.ext4 -q -F "$work/image"
+    truncate -s 1G "$work/image"
+    mkfs.ext4 -q -F -b 4096 -N 200000 "$work/image"
     mount -o loop "$work/image" "$work/image.mount" || {
         echo "test-posix.sh: $work is not on ext4, and an ext4 image cannot be mounted here" >&2
         exit 1
@@ -57,4 +57,9 @@ if [ $# -eq 0 ]; then
     rmdir "$work/reference/a" "$work/reference/b"
 fi
 python3 Tests/POSIX/run.py "$work/reference" "$work/mount" --tarn "$@"
+if [ $# -eq 0 ]; then
+    # Once more, every eighth row, on objects that a commit has made part of the base.
+    python3 Tests/POSIX/run.py "$work/reference" "$work/mount" --tarn --sample 8 \
+        --settle "cd '$work/mount' && '$tarn' commit -m 'Objects to act on' 2>'$work/commit.log' || { cat '$work/commit.log' >&2; false; }"
+fi
 [ -z "$(ls -A "$work/mount")" ] || { echo "test-posix.sh: it left files behind" >&2; exit 1; }

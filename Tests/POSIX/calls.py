@@ -1,7 +1,8 @@
-"""The system-call layer: every call that a row can name, made through the C library without help from Python.
+"""The system-call layer: every call that a row can name, made through the C library.
 
 `perform(call, arguments)` returns what the call returned as plain data, or the name of its errno.
 """
+
 import contextlib
 import ctypes
 import errno
@@ -12,47 +13,102 @@ import stat
 import struct
 
 libc = ctypes.CDLL(None, use_errno=True)
-INT, UNSIGNED, LONG, PATH, SIZE = ctypes.c_int, ctypes.c_uint, ctypes.c_long, ctypes.c_char_p, ctypes.c_size_t
+INT, UNSIGNED, LONG = ctypes.c_int, ctypes.c_uint, ctypes.c_long
+PATH, SIZE = ctypes.c_char_p, ctypes.c_size_t
 
 # Calls whose arguments are numbers and paths, and whose return value says all.
 PLAIN = {
-    "open": (PATH, INT, UNSIGNED), "openat": (INT, PATH, INT, UNSIGNED), "creat": (PATH, UNSIGNED), "dup": (INT,),
-    "close": (INT,), "mkdir": (PATH, UNSIGNED), "mkdirat": (INT, PATH, UNSIGNED),
-    "mknod": (PATH, UNSIGNED, ctypes.c_ulong), "mknodat": (INT, PATH, UNSIGNED, ctypes.c_ulong),
-    "mkfifo": (PATH, UNSIGNED), "mkfifoat": (INT, PATH, UNSIGNED),
-    "link": (PATH, PATH), "linkat": (INT, PATH, INT, PATH, INT),
-    "symlink": (PATH, PATH), "symlinkat": (PATH, INT, PATH),
-    "rename": (PATH, PATH), "renameat": (INT, PATH, INT, PATH), "renameat2": (INT, PATH, INT, PATH, UNSIGNED),
-    "unlink": (PATH,), "rmdir": (PATH,), "remove": (PATH,), "unlinkat": (INT, PATH, INT),
-    "chmod": (PATH, UNSIGNED), "fchmod": (INT, UNSIGNED), "fchmodat": (INT, PATH, UNSIGNED, INT),
-    "chown": (PATH, UNSIGNED, UNSIGNED), "lchown": (PATH, UNSIGNED, UNSIGNED), "fchown": (INT, UNSIGNED, UNSIGNED),
+    "open": (PATH, INT, UNSIGNED),
+    "openat": (INT, PATH, INT, UNSIGNED),
+    "creat": (PATH, UNSIGNED),
+    "dup": (INT,),
+    "close": (INT,),
+    "mkdir": (PATH, UNSIGNED),
+    "mkdirat": (INT, PATH, UNSIGNED),
+    "mknod": (PATH, UNSIGNED, ctypes.c_ulong),
+    "mknodat": (INT, PATH, UNSIGNED, ctypes.c_ulong),
+    "mkfifo": (PATH, UNSIGNED),
+    "mkfifoat": (INT, PATH, UNSIGNED),
+    "link": (PATH, PATH),
+    "linkat": (INT, PATH, INT, PATH, INT),
+    "symlink": (PATH, PATH),
+    "symlinkat": (PATH, INT, PATH),
+    "rename": (PATH, PATH),
+    "renameat": (INT, PATH, INT, PATH),
+    "renameat2": (INT, PATH, INT, PATH, UNSIGNED),
+    "unlink": (PATH,),
+    "rmdir": (PATH,),
+    "remove": (PATH,),
+    "unlinkat": (INT, PATH, INT),
+    "chmod": (PATH, UNSIGNED),
+    "fchmod": (INT, UNSIGNED),
+    "fchmodat": (INT, PATH, UNSIGNED, INT),
+    "chown": (PATH, UNSIGNED, UNSIGNED),
+    "lchown": (PATH, UNSIGNED, UNSIGNED),
+    "fchown": (INT, UNSIGNED, UNSIGNED),
     "fchownat": (INT, PATH, UNSIGNED, UNSIGNED, INT),
-    "truncate": (PATH, LONG), "ftruncate": (INT, LONG), "lseek": (INT, LONG, INT),
-    "access": (PATH, INT), "faccessat": (INT, PATH, INT, INT),
-    "fallocate": (INT, INT, LONG, LONG), "posix_fallocate": (INT, LONG, LONG), "posix_fadvise": (INT, LONG, LONG, INT),
-    "fsync": (INT,), "fdatasync": (INT,), "sync_file_range": (INT, LONG, LONG, UNSIGNED), "readahead": (INT, LONG, SIZE),
-    "flock": (INT, INT), "chdir": (PATH,), "fchdir": (INT,),
-    "removexattr": (PATH, PATH), "lremovexattr": (PATH, PATH), "fremovexattr": (INT, PATH),
-    "setxattr": (PATH, PATH, PATH, SIZE, INT), "lsetxattr": (PATH, PATH, PATH, SIZE, INT),
+    "truncate": (PATH, LONG),
+    "ftruncate": (INT, LONG),
+    "lseek": (INT, LONG, INT),
+    "access": (PATH, INT),
+    "faccessat": (INT, PATH, INT, INT),
+    "fallocate": (INT, INT, LONG, LONG),
+    "posix_fallocate": (INT, LONG, LONG),
+    "posix_fadvise": (INT, LONG, LONG, INT),
+    "fsync": (INT,),
+    "fdatasync": (INT,),
+    "sync_file_range": (INT, LONG, LONG, UNSIGNED),
+    "readahead": (INT, LONG, SIZE),
+    "flock": (INT, INT),
+    "chdir": (PATH,),
+    "fchdir": (INT,),
+    "removexattr": (PATH, PATH),
+    "lremovexattr": (PATH, PATH),
+    "fremovexattr": (INT, PATH),
+    "setxattr": (PATH, PATH, PATH, SIZE, INT),
+    "lsetxattr": (PATH, PATH, PATH, SIZE, INT),
     "fsetxattr": (INT, PATH, PATH, SIZE, INT),
-    "getxattr": (PATH, PATH, ctypes.c_void_p, SIZE), "lgetxattr": (PATH, PATH, ctypes.c_void_p, SIZE),
+    "getxattr": (PATH, PATH, ctypes.c_void_p, SIZE),
+    "lgetxattr": (PATH, PATH, ctypes.c_void_p, SIZE),
     "fgetxattr": (INT, PATH, ctypes.c_void_p, SIZE),
-    "listxattr": (PATH, ctypes.c_void_p, SIZE), "llistxattr": (PATH, ctypes.c_void_p, SIZE),
+    "listxattr": (PATH, ctypes.c_void_p, SIZE),
+    "llistxattr": (PATH, ctypes.c_void_p, SIZE),
     "flistxattr": (INT, ctypes.c_void_p, SIZE),
-    "readlink": (PATH, ctypes.c_void_p, SIZE), "readlinkat": (INT, PATH, ctypes.c_void_p, SIZE),
-    "read": (INT, ctypes.c_void_p, SIZE), "pread": (INT, ctypes.c_void_p, SIZE, LONG),
-    "write": (INT, PATH, SIZE), "pwrite": (INT, PATH, SIZE, LONG),
-    "utimensat": (INT, PATH, ctypes.c_void_p, INT), "futimens": (INT, ctypes.c_void_p),
+    "readlink": (PATH, ctypes.c_void_p, SIZE),
+    "readlinkat": (INT, PATH, ctypes.c_void_p, SIZE),
+    "read": (INT, ctypes.c_void_p, SIZE),
+    "pread": (INT, ctypes.c_void_p, SIZE, LONG),
+    "write": (INT, PATH, SIZE),
+    "pwrite": (INT, PATH, SIZE, LONG),
+    "utimensat": (INT, PATH, ctypes.c_void_p, INT),
+    "futimens": (INT, ctypes.c_void_p),
     "copy_file_range": (INT, ctypes.c_void_p, INT, ctypes.c_void_p, SIZE, UNSIGNED),
     "sendfile": (INT, INT, ctypes.c_void_p, SIZE),
-    "mmap": (ctypes.c_void_p, SIZE, INT, INT, INT, LONG), "munmap": (ctypes.c_void_p, SIZE),
+    "mmap": (ctypes.c_void_p, SIZE, INT, INT, INT, LONG),
+    "munmap": (ctypes.c_void_p, SIZE),
     "msync": (ctypes.c_void_p, SIZE, INT),
     "fcntl": (INT, INT, ctypes.c_void_p),
     "statx": (INT, PATH, INT, UNSIGNED, ctypes.c_void_p),
 }
 RETURNS_DESCRIPTOR = {"open", "openat", "creat", "dup", "reopen"}
-RETURNS_LONG = {"read", "pread", "write", "pwrite", "readlink", "readlinkat", "getxattr", "lgetxattr", "fgetxattr", "listxattr",
-                "llistxattr", "flistxattr", "lseek", "copy_file_range", "sendfile", "readahead"}
+RETURNS_LONG = {
+    "read",
+    "pread",
+    "write",
+    "pwrite",
+    "readlink",
+    "readlinkat",
+    "getxattr",
+    "lgetxattr",
+    "fgetxattr",
+    "listxattr",
+    "llistxattr",
+    "flistxattr",
+    "lseek",
+    "copy_file_range",
+    "sendfile",
+    "readahead",
+}
 for _name, _types in PLAIN.items():
     getattr(libc, _name).argtypes = _types
     getattr(libc, _name).restype = LONG if _name in RETURNS_LONG else INT
@@ -92,10 +148,16 @@ def listxattr(name, target, size):
 
 
 def describe(status):
-    """What of a stat is the same on any filesystem. A directory's size is not; rows of its own look at that."""
+    """What of a stat is the same on any filesystem. A directory's size is not."""
     size = "-" if stat.S_ISDIR(status.st_mode) else status.st_size
-    return (stat.filemode(status.st_mode)[0], f"{stat.S_IMODE(status.st_mode):04o}", status.st_nlink, status.st_uid,
-            status.st_gid, size)
+    return (
+        stat.filemode(status.st_mode)[0],
+        f"{stat.S_IMODE(status.st_mode):04o}",
+        status.st_nlink,
+        status.st_uid,
+        status.st_gid,
+        size,
+    )
 
 
 def statx(dirfd, path, flags, mask):
@@ -103,7 +165,7 @@ def statx(dirfd, path, flags, mask):
     raw("statx", dirfd, path, flags, mask, buffer)
     got, _, _, links, uid, gid, mode = struct.unpack_from("=IIQIIIH", buffer)
     size = struct.unpack_from("=Q", buffer, 40)[0]
-    # Of what was asked for the basic fields only: what else a filesystem adds (birth time, mount id) differs by right.
+    # Only basic fields that were asked for: what else a filesystem tells differs by right.
     basic = got & mask & 0x7FF
     return (f"{basic:#x}", f"{mode:06o}", links, uid, gid, "-" if stat.S_ISDIR(mode) else size)
 
@@ -114,14 +176,17 @@ def seconds(path):
 
 
 def lock(fd, command, kind, start, length, whence=0):
-    """fcntl's record locks; for the asking commands what stands in the way (never whose: numbers of processes differ)."""
+    """fcntl's record locks. The asking commands answer what stands in the way, but not whose it is:
+    numbers of processes differ."""
     packed = ctypes.create_string_buffer(struct.pack("hhqqi4x", kind, whence, start, length, 0))
     raw("fcntl", fd, command, packed)
     return struct.unpack("hhqqi4x", packed.raw[:32])[:4] if command in (F_GETLK, F_OFD_GETLK) else 0
 
 
 def copy_file_range(source, source_offset, target, target_offset, length, flags):
-    offsets = [None if offset is None else LONG(offset) for offset in (source_offset, target_offset)]
+    offsets = [
+        None if offset is None else LONG(offset) for offset in (source_offset, target_offset)
+    ]
     pointers = [None if offset is None else ctypes.byref(offset) for offset in offsets]
     copied = raw("copy_file_range", source, pointers[0], target, pointers[1], length, flags)
     return (copied, *(None if offset is None else offset.value for offset in offsets))
@@ -176,7 +241,8 @@ def connect(path):
 
 
 def getfl(fd):
-    known = os.O_ACCMODE | os.O_APPEND | os.O_DIRECT | os.O_SYNC | os.O_PATH | os.O_NONBLOCK | os.O_NOATIME | os.O_DIRECTORY
+    known = os.O_ACCMODE | os.O_APPEND | os.O_DIRECT | os.O_SYNC | os.O_PATH | os.O_NONBLOCK
+    known |= os.O_NOATIME | os.O_DIRECTORY
     return oct(fcntl.fcntl(fd, fcntl.F_GETFL) & known)
 
 
@@ -228,22 +294,45 @@ SPECIAL = {
     "readlinkat": lambda fd, path, size=4096: _filled("readlinkat", (fd, path), size),
     "utimensat": lambda fd, path, times, flags: raw("utimensat", fd, path, _times(times), flags),
     "futimens": lambda fd, times: raw("futimens", fd, _times(times)),
-    "copy_file_range": copy_file_range, "sendfile": sendfile, "statx": statx,
-    "stat": lambda path: describe(os.stat(path)), "lstat": lambda path: describe(os.lstat(path)),
+    "copy_file_range": copy_file_range,
+    "sendfile": sendfile,
+    "statx": statx,
+    "stat": lambda path: describe(os.stat(path)),
+    "lstat": lambda path: describe(os.lstat(path)),
     "fstat": lambda fd: describe(os.fstat(fd)),
     "fstatat": lambda fd, path, follow: describe(os.stat(path, dir_fd=fd, follow_symlinks=follow)),
-    "lock": lock, "mmap": mmap, "mmap_read": mmap_read, "mmap_write": mmap_write, "bind": bind, "connect": connect,
-    "getfl": getfl, "setfl": setfl, "getcwd": getcwd, "listdir": lambda path: sorted(os.listdir(path)),
-    "umask": os.umask, "tell_times": tell_times, "directory_size": directory_size, "same_file": same_file,
+    "lock": lock,
+    "mmap": mmap,
+    "mmap_read": mmap_read,
+    "mmap_write": mmap_write,
+    "bind": bind,
+    "connect": connect,
+    "getfl": getfl,
+    "setfl": setfl,
+    "getcwd": getcwd,
+    "listdir": lambda path: sorted(os.listdir(path)),
+    "umask": os.umask,
+    "tell_times": tell_times,
+    "directory_size": directory_size,
+    "same_file": same_file,
     "reopen": lambda fd, flags: raw("open", f"/proc/self/fd/{fd}".encode(), flags, 0),
-    "extents": extents, "ioctl": lambda fd, request, value: fcntl.ioctl(fd, request, value),
+    "extents": extents,
+    "ioctl": lambda fd, request, value: fcntl.ioctl(fd, request, value),
 }
 for _prefix in ("", "l", "f"):
-    SPECIAL[_prefix + "setxattr"] = lambda target, name, value, flags, _call=_prefix + "setxattr": raw(
-        _call, target, name, value, len(value), flags)
-    SPECIAL[_prefix + "getxattr"] = lambda target, name, size=1 << 16, _call=_prefix + "getxattr": _filled(
-        _call, (target, name), size)
-    SPECIAL[_prefix + "listxattr"] = lambda target, size=1 << 16, _call=_prefix + "listxattr": listxattr(_call, target, size)
+    SPECIAL[_prefix + "setxattr"] = (
+        lambda target, name, value, flags, _call=_prefix + "setxattr": raw(
+            _call, target, name, value, len(value), flags
+        )
+    )
+    SPECIAL[_prefix + "getxattr"] = (
+        lambda target, name, size=1 << 16, _call=_prefix + "getxattr": _filled(
+            _call, (target, name), size
+        )
+    )
+    SPECIAL[_prefix + "listxattr"] = (
+        lambda target, size=1 << 16, _call=_prefix + "listxattr": listxattr(_call, target, size)
+    )
 
 
 def perform(call, arguments):

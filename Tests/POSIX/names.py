@@ -1,4 +1,5 @@
 """Constants that print as their names, so that a row reads like the call that it makes."""
+
 import os
 import stat
 
@@ -51,9 +52,36 @@ def _take(module, *names):
 
 
 NONE = Named(0, "0")
-_take(os, "O_RDONLY", "O_WRONLY", "O_RDWR", "O_CREAT", "O_EXCL", "O_TRUNC", "O_APPEND", "O_DIRECTORY", "O_NOFOLLOW",
-      "O_PATH", "O_DIRECT", "O_SYNC", "O_DSYNC", "O_TMPFILE", "O_NONBLOCK", "O_NOATIME", "O_CLOEXEC", "O_NOCTTY",
-      "F_OK", "R_OK", "W_OK", "X_OK", "SEEK_SET", "SEEK_CUR", "SEEK_END", "SEEK_DATA", "SEEK_HOLE")
+_take(
+    os,
+    "O_RDONLY",
+    "O_WRONLY",
+    "O_RDWR",
+    "O_CREAT",
+    "O_EXCL",
+    "O_TRUNC",
+    "O_APPEND",
+    "O_DIRECTORY",
+    "O_NOFOLLOW",
+    "O_PATH",
+    "O_DIRECT",
+    "O_SYNC",
+    "O_DSYNC",
+    "O_TMPFILE",
+    "O_NONBLOCK",
+    "O_NOATIME",
+    "O_CLOEXEC",
+    "O_NOCTTY",
+    "F_OK",
+    "R_OK",
+    "W_OK",
+    "X_OK",
+    "SEEK_SET",
+    "SEEK_CUR",
+    "SEEK_END",
+    "SEEK_DATA",
+    "SEEK_HOLE",
+)
 _take(stat, "S_IFREG", "S_IFDIR", "S_IFLNK", "S_IFIFO", "S_IFSOCK", "S_IFCHR", "S_IFBLK")
 
 AT_FDCWD = Named(-100, "AT_FDCWD")

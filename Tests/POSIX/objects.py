@@ -1,6 +1,7 @@
 """Fixtures: the users, the kinds of object, and the worlds (small trees) that rows act in.
 
-A world is built by root below a directory of its own, and looks the same on both sides. Its usual shape:
+A world is built by root below a directory of its own, and looks the same on both sides.
+Its usual shape:
 
     g        the grandparent of what is looked at
     g/p      the parent
@@ -8,6 +9,7 @@ A world is built by root below a directory of its own, and looks the same on bot
     g/p/y    a second object, where a call takes two paths (or h/q/y, in another directory)
     t, td    a file and a directory that symbolic links lead to
 """
+
 import dataclasses
 import os
 import socket
@@ -18,15 +20,38 @@ ROOT, ALICE, BOB = (0, 0), (64001, 64001), (64002, 64002)
 GROUPS = {"root": [], "alice": [ALICE[1], TEAM], "bob": [BOB[1], TEAM]}
 USERS = {"root": ROOT, "alice": ALICE, "bob": BOB}
 
-KINDS = ("absent", "file", "empty", "dir", "full", "link", "dirlink", "dangling", "loop", "fifo", "socket", "char", "block")
+KINDS = (
+    "absent",
+    "file",
+    "empty",
+    "dir",
+    "full",
+    "link",
+    "dirlink",
+    "dangling",
+    "loop",
+    "fifo",
+    "socket",
+    "char",
+    "block",
+)
 PRESENT = KINDS[1:]
-MODES = {"file": 0o644, "empty": 0o644, "dir": 0o755, "full": 0o755, "fifo": 0o644, "socket": 0o755, "char": 0o666,
-         "block": 0o660}
+MODES = {
+    "file": 0o644,
+    "empty": 0o644,
+    "dir": 0o755,
+    "full": 0o755,
+    "fifo": 0o644,
+    "socket": 0o755,
+    "char": 0o666,
+    "block": 0o660,
+}
 TARGETS = {"link": "../../t", "dirlink": "../../td", "dangling": "../../nowhere"}
 CONTENT = b"0123456789"
-# What every object's times are when a row begins. The access times of links lie in the future: following a link moves
-# its access time on a filesystem with relatime otherwise, and so would every look at it.
-ACCESSED, MODIFIED, LINK_ACCESSED = 1_000_000_000_111_222_333, 1_100_000_000_444_555_666, 4_000_000_000_777_888_999
+# What every object's times are when a row begins. The access times of links lie in the future:
+# otherwise following a link, or looking at it, moves its access time on a filesystem with relatime.
+ACCESSED, MODIFIED = 1_000_000_000_111_222_333, 1_100_000_000_444_555_666
+LINK_ACCESSED = 4_000_000_000_777_888_999
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +83,10 @@ def objects(path, kind, mode=None, owner=ALICE, xattrs=()):
     if kind == "loop":
         return [Entry(path, "symlink", 0o777, owner, os.path.basename(path))]
     if kind == "full":
-        return [entry(path, "dir", mode, owner, xattrs=xattrs), entry(path + "/inside", "file", None, owner)]
+        return [
+            entry(path, "dir", mode, owner, xattrs=xattrs),
+            entry(path + "/inside", "file", None, owner),
+        ]
     return [entry(path, kind, mode, owner, xattrs=xattrs)]
 
 
@@ -68,9 +96,21 @@ def name_of(owner):
     return user if user == group else f"{user}:{group}"
 
 
-def world(kind="file", mode=None, owner=ALICE, parent=(0o777, ROOT), grand=(0o755, ROOT), second=None, second_owner=None,
-          second_mode=None, elsewhere=None, xattrs=(), more=()):
-    """`second` is the kind of y; `elsewhere` the mode and owner of the directory q that y lies in (else beside x)."""
+def world(
+    kind="file",
+    mode=None,
+    owner=ALICE,
+    parent=(0o777, ROOT),
+    grand=(0o755, ROOT),
+    second=None,
+    second_owner=None,
+    second_mode=None,
+    elsewhere=None,
+    xattrs=(),
+    more=(),
+):
+    """`second` is the kind of y. `elsewhere` is the mode and owner of the directory q that y lies
+    in; without it y lies beside x."""
     label = kind
     if mode is not None:
         label += f" {mode:04o}"
@@ -128,7 +168,9 @@ def _make(item):
         os.mknod(path, stat.S_IFSOCK | item.mode & 0o777)
     elif kind in ("char", "block"):
         number = os.makedev(1, 3) if kind == "char" else os.makedev(240, 7)
-        os.mknod(path, (stat.S_IFCHR if kind == "char" else stat.S_IFBLK) | item.mode & 0o777, number)
+        os.mknod(
+            path, (stat.S_IFCHR if kind == "char" else stat.S_IFBLK) | item.mode & 0o777, number
+        )
     else:
         raise ValueError(kind)
     if item.owner != ROOT:
@@ -153,7 +195,9 @@ def build(world_):
 def remove(path):
     """Removes a tree, whatever it holds."""
     with os.scandir(path) as found:
-        children = [(os.path.join(path, child.name), child.is_dir(follow_symlinks=False)) for child in found]
+        children = [
+            (os.path.join(path, child.name), child.is_dir(follow_symlinks=False)) for child in found
+        ]
     for child, is_directory in children:
         remove(child) if is_directory else os.unlink(child)
     os.rmdir(path)

@@ -1,4 +1,5 @@
 """What a row is: a world, a user, and the steps that this user takes in it."""
+
 import dataclasses
 import importlib
 import pkgutil
@@ -9,8 +10,9 @@ from names import Descriptor
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One call. `keep` names the descriptor that it returns; `by` is who makes it, if not the row's user; `other` has a
-    second process make it."""
+    """One call. `keep` names the descriptor that it returns. `by` is who makes it, if not the row's
+    user. `other` has a second process make it."""
+
     call: str
     arguments: tuple
     keep: str = "fd"
@@ -31,7 +33,8 @@ class Row:
 
     @property
     def name(self):
-        return f"{self.table}: {'; '.join(map(str, self.steps))} [{self.world.label}] as {self.user}"
+        steps = "; ".join(map(str, self.steps))
+        return f"{self.table}: {steps} [{self.world.label}] as {self.user}"
 
 
 def shown(value):

@@ -1,21 +1,31 @@
 #!/usr/bin/env python3
-"""Holds one filesystem against another: makes the same calls in both, and compares all that a program can see.
+"""Holds one filesystem against another: makes the same calls in both and compares the outcome.
 
-    run.py REFERENCE SUBJECT            every row, in new directories below these two; needs root
-    run.py … --tarn                     SUBJECT is a writable mount of Tarn: its promised differences (differences.py) pass
-    run.py … --only PATTERN             rows whose name (as --list prints it) has a match of this regular expression
-    run.py … --user root|alice|bob      rows of one user
-    run.py --list [--only …]            prints the rows' names and runs nothing
-    run.py … --sample N                 every Nth row
-    run.py … --settle COMMAND           builds every row's world, runs COMMAND, then makes the calls: on objects that a
-                                        filesystem keeps in another way once they are old (Tarn: committed)
-    run.py … --break CALL               the subject's errors of CALL are misreported: the run must fail
+    run.py REFERENCE SUBJECT        every row, in new directories below these two; needs root
+    run.py … --tarn                 SUBJECT is a writable mount of Tarn: the differences that
+                                    differences.py lists pass
+    run.py … --only PATTERN         rows whose name, as --list prints it, matches this regular
+                                    expression somewhere
+    run.py … --user root|alice|bob  rows of one user
+    run.py … --sample N             every Nth row
+    run.py … --settle COMMAND       builds the world of every row, runs COMMAND, then makes the
+                                    calls; for objects that a filesystem keeps in another way
+                                    once they are old (in Tarn, once they are committed)
+    run.py … --break CALL           the subject's errors of CALL are misreported: the run must fail
+    run.py --list [--only …]        prints the rows' names and runs nothing
 
-A row is a line of a table (tables/*.py): a world, a user and some calls. The world (objects.py) is built by root on both
-sides; the calls are made by the user (workers.py, calls.py); then every result and every attribute of every object is
-compared (snapshots.py, compare.py). A row is one check. Exit code 0: no difference but those in the list; 1: differences,
-or entries of the list that no row shows; 2: usage.
+One row: take its name from --list, and give enough of it to --only.
+
+A row is a line of a table (tables/*.py): a world, a user and some calls. The world (objects.py) is
+built by root on both sides. The calls are made by the user (workers.py, calls.py). Then every
+result and every attribute of every object is compared (snapshots.py, compare.py). A row is one
+check. A kernel that keeps access times otherwise than by relatime or noatime on REFERENCE shows
+more differences.
+
+Exit code 0: no difference but those in the list; 1: differences, or entries of the list that no
+row shows; 2: usage.
 """
+
 import argparse
 import os
 import re
@@ -47,8 +57,12 @@ def options():
     parser.add_argument("--settle", metavar="COMMAND")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--break", dest="broken", metavar="CALL")
-    parser.add_argument("--jobs", type=int, default=3, help="shares that run side by side (default 3)")
-    parser.add_argument("--differences", type=int, default=200, help="how many to print (default 200)")
+    parser.add_argument(
+        "--jobs", type=int, default=3, help="shares that run side by side (default 3)"
+    )
+    parser.add_argument(
+        "--differences", type=int, default=200, help="how many to print (default 200)"
+    )
     chosen = parser.parse_args()
     if not chosen.list and chosen.subject is None:
         parser.error("REFERENCE and SUBJECT are missing")
@@ -63,8 +77,12 @@ def select(chosen):
     if chosen.only:
         pattern = re.compile(chosen.only)
         picked = [row for row in picked if pattern.search(row.name)]
-    picked = picked[::chosen.sample]
-    killing = [row for row in picked if chosen.tarn and any(entry.match(row) for entry in differences.KNOWN_TO_KILL)]
+    picked = picked[:: chosen.sample]
+    killing = [
+        row
+        for row in picked
+        if chosen.tarn and any(entry.match(row) for entry in differences.KNOWN_TO_KILL)
+    ]
     return [row for row in picked if row not in killing], killing
 
 
@@ -72,7 +90,9 @@ def shares(picked, jobs):
     """Runs of neighbouring rows, dealt out in turn: rows of one world mostly stay together."""
     dealt = [[] for _ in range(jobs)]
     for number, start in enumerate(range(0, len(picked), SHARE_ROWS)):
-        dealt[number % jobs] += [(index, picked[index]) for index in range(start, min(start + SHARE_ROWS, len(picked)))]
+        dealt[number % jobs] += [
+            (index, picked[index]) for index in range(start, min(start + SHARE_ROWS, len(picked)))
+        ]
     return dealt
 
 
@@ -87,8 +107,9 @@ class Run:
             for number, share in enumerate(shares(picked, chosen.jobs)):
                 directory = os.path.join(place, str(number))
                 os.mkdir(directory, 0o755)
-                pid, answers = workers.start(directory, share, chosen.broken if side == "subject" else None,
-                                             gate)
+                pid, answers = workers.start(
+                    directory, share, chosen.broken if side == "subject" else None, gate
+                )
                 self.sources[answers] = (side, [index for index, _ in share])
                 self.pids.append(pid)
 
@@ -106,7 +127,11 @@ class Run:
         while self.sources:
             ready = workers.wait_for(list(self.sources), SILENCE_SECONDS)
             if not ready:
-                stuck = [f"{side} at {self.picked[left[0]].name}" for side, left in self.sources.values() if left]
+                stuck = [
+                    f"{side} at {self.picked[left[0]].name}"
+                    for side, left in self.sources.values()
+                    if left
+                ]
                 self.failure = f"no answer for {SILENCE_SECONDS} s: {'; '.join(stuck)}"
                 return
             for source in ready:
@@ -116,7 +141,8 @@ class Run:
                     os.close(source)
                     del self.sources[source]
                     if left:
-                        self.failure = f"the worker of the {side} ended at: {self.picked[left[0]].name}"
+                        name = self.picked[left[0]].name
+                        self.failure = f"the worker of the {side} ended at: {name}"
                     continue
                 index, *answer = message
                 left.remove(index) if left[0] != index else left.pop(0)
@@ -153,8 +179,10 @@ def main():
     if os.statvfs(chosen.reference).f_flag & RELATIME:
         conditions.add("relatime")
     judge, failures, checks = compare.Judge((*promised, *bugs), conditions), 0, 0
-    places = {side: tempfile.mkdtemp(prefix="posix-", dir=place)
-              for side, place in (("reference", chosen.reference), ("subject", chosen.subject))}
+    places = {
+        side: tempfile.mkdtemp(prefix="posix-", dir=place)
+        for side, place in (("reference", chosen.reference), ("subject", chosen.subject))
+    }
     for place in places.values():
         os.chmod(place, 0o755)
     run = Run(picked, chosen, places)
@@ -173,18 +201,27 @@ def main():
     stale = []
     if not (chosen.only or chosen.user):
         # A sample cannot show every entry, but those of old objects it must.
-        stale = [entry for entry in judge.unused() if chosen.sample == 1 or entry.needs == "settled"]
+        stale = [
+            entry for entry in judge.unused() if chosen.sample == 1 or entry.needs == "settled"
+        ]
     for entry in stale:
-        print(f"No row shows this entry of the list of differences: {entry.number} {entry.sentence}")
+        print(
+            f"No row shows this entry of the list of differences: {entry.number} {entry.sentence}"
+        )
     if run.failure:
         print(f"POSIX suite: {run.failure}")
     for entry in bugs:
-        if judge.count([entry]):
-            print(f"Not promised, seen in {judge.count([entry])} checks: {entry.number} {entry.sentence}")
+        if count := judge.count([entry]):
+            print(f"Not promised, seen in {count} checks: {entry.number} {entry.sentence}")
     if killing:
-        print(f"NOT RUN: {len(killing)} rows that end the mount's process ({differences.KNOWN_TO_KILL[0].number})")
-    print(f"POSIX suite{', settled' if chosen.settle else ''}: {checks:,} checks, {failures:,} differences not in the list, {judge.count(promised):,} promised differences seen"
-          f" ({time.monotonic() - started:.0f} s)")
+        number = differences.KNOWN_TO_KILL[0].number
+        print(f"NOT RUN: {len(killing)} rows that end the mount's process ({number})")
+    print(
+        f"POSIX suite{', settled' if chosen.settle else ''}: {checks:,} checks, "
+        f"{failures:,} differences not in the list, "
+        f"{judge.count(promised):,} promised differences seen "
+        f"({time.monotonic() - started:.0f} s)"
+    )
     return 1 if failures or stale or run.failure or checks != len(picked) else 0
 
 

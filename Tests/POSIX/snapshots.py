@@ -1,10 +1,11 @@
-"""What a world looks like: every attribute of every object, and what has become of the times since before the call."""
+"""What a world looks like: every attribute of every object, and which times have moved."""
+
 import os
 import stat
 
 
 def survey(reads=True, skip=()):
-    """Path → (status, listing, content, target, attributes) of everything below the working directory."""
+    """Path → (status, listing, content, target, attributes) of all in the working directory."""
     found, waiting = {}, ["."]
     while waiting:
         path = waiting.pop()
@@ -20,15 +21,22 @@ def survey(reads=True, skip=()):
             fd = os.open(path, os.O_RDONLY | os.O_NOATIME)
             content = os.read(fd, 64)
             if status.st_size > 64:
-                content = (content, sum(os.pread(fd, 1 << 18, 64)), os.pread(fd, 16, max(status.st_size - 16, 0)))
+                content = (
+                    content,
+                    sum(os.pread(fd, 1 << 18, 64)),
+                    os.pread(fd, 16, max(status.st_size - 16, 0)),
+                )
             os.close(fd)
         elif kind == stat.S_IFLNK:
             target = os.readlink(path)
         attributes = None
         if reads:
             names = sorted(os.listxattr(path, follow_symlinks=False))
-            attributes = tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in names
-                               if name != "security.selinux")
+            attributes = tuple(
+                (name, os.getxattr(path, name, follow_symlinks=False))
+                for name in names
+                if name != "security.selinux"
+            )
         found[path] = (status, listing, content, target, attributes)
     return found
 
@@ -43,8 +51,14 @@ def is_same(before, after):
         return False
     for path, (status, listing, _, target, _) in before.items():
         now = after[path]
-        if (tuple(status) != tuple(now[0]) or status.st_mtime_ns != now[0].st_mtime_ns or now[1] != listing or now[3] != target
-                or status.st_atime_ns != now[0].st_atime_ns or status.st_ctime_ns != now[0].st_ctime_ns):
+        if (
+            tuple(status) != tuple(now[0])
+            or status.st_mtime_ns != now[0].st_mtime_ns
+            or now[1] != listing
+            or now[3] != target
+            or status.st_atime_ns != now[0].st_atime_ns
+            or status.st_ctime_ns != now[0].st_ctime_ns
+        ):
             return False
     return True
 
@@ -56,10 +70,11 @@ def _time(value, before, floor):
 
 
 def changes(before, after, floor):
-    """The world after the row, in values that are equal on two filesystems exactly when they behave alike.
+    """The world after the row, in values that are equal when two filesystems behave alike.
 
-    Times are told as "same", "now" (not before the row began: `floor`) or the nanoseconds that somebody set. Inode numbers
-    are told as the path that the same object had before, or the first path that it has now.
+    Times are told as "same", "now" (not before the row began: `floor`) or the nanoseconds that
+    somebody set. Inode numbers are told as the path that the same object had before, or the first
+    path that it has now.
     """
     old = {}
     for path in sorted(before):
@@ -69,16 +84,23 @@ def changes(before, after, floor):
         status, listing, content, target, attributes = after[path]
         number = status.st_ino
         known = old.get(number)
-        if known is not None and stat.S_IFMT(before[known][0].st_mode) == stat.S_IFMT(status.st_mode):
+        if known is not None and stat.S_IFMT(before[known][0].st_mode) == stat.S_IFMT(
+            status.st_mode
+        ):
             identity, was = f"the former {known}", before[known][0]
         else:
             identity, was = f"new {new.setdefault(number, path)}", None
         fields = {
-            "kind": stat.filemode(status.st_mode)[0], "mode": f"{stat.S_IMODE(status.st_mode):04o}",
-            "nlink": status.st_nlink, "uid": status.st_uid, "gid": status.st_gid, "identity": identity,
+            "kind": stat.filemode(status.st_mode)[0],
+            "mode": f"{stat.S_IMODE(status.st_mode):04o}",
+            "nlink": status.st_nlink,
+            "uid": status.st_uid,
+            "gid": status.st_gid,
+            "identity": identity,
             "atime": _time(status.st_atime_ns, was and was.st_atime_ns, floor),
             "mtime": _time(status.st_mtime_ns, was and was.st_mtime_ns, floor),
-            "ctime": _time(status.st_ctime_ns, was and was.st_ctime_ns, floor), "xattrs": attributes,
+            "ctime": _time(status.st_ctime_ns, was and was.st_ctime_ns, floor),
+            "xattrs": attributes,
         }
         if listing is not None:
             fields["listing"] = listing

@@ -1,8 +1,10 @@
-"""The processes that make the calls: one for each side and share of the rows, and a partner of each for a second process.
+"""The processes that make the calls: one for each side and share of the rows, each with a partner
+where a row needs a second process.
 
-A worker is root and takes a user's identity for the calls of a row only. It answers with what each step returned and what the
-world looked like afterwards.
+A worker is root and takes a user's identity for the calls of a row only. It answers with what each
+step returned and what the world looked like afterwards.
 """
+
 import os
 import pickle
 import select
@@ -33,7 +35,7 @@ def take_identity(user):
     uid, gid = objects.USERS[user]
     os.setgroups(objects.GROUPS[user])
     os.setresgid(gid, gid, 0)
-    # The saved user stays root, to come back; with the other two changed all capabilities are put aside.
+    # The saved user stays root, to come back. With the others changed no capability is in force.
     os.setresuid(uid, uid, 0)
 
 
@@ -47,11 +49,12 @@ def send(fd, message):
     data = pickle.dumps(message)
     data = struct.pack("<I", len(data)) + data
     while data:
-        data = data[os.write(fd, data):]
+        data = data[os.write(fd, data) :]
 
 
 def receive(fd):
     """The next message, or None at the end."""
+
     def exactly(count):
         data = b""
         while len(data) < count:
@@ -60,6 +63,7 @@ def receive(fd):
                 return None
             data += piece
         return data
+
     head = exactly(4)
     body = None if head is None else exactly(struct.unpack("<I", head)[0])
     return None if body is None else pickle.loads(body)
@@ -153,8 +157,11 @@ class Partner:
 
 
 class Worker:
-    """One side's share of the rows, in a directory of its own. With `gate`, a descriptor, all worlds are built first, each
-    row's own, and the rows are run when the other end is closed."""
+    """One side's share of the rows, in a directory of its own.
+
+    With `gate`, a descriptor, each row's own world is built first, and the rows are run when the
+    other end of the gate is closed.
+    """
 
     def __init__(self, directory, rows, broken=None, gate=None):
         self.directory, self.rows, self.gate = directory, rows, gate
@@ -177,7 +184,10 @@ class Worker:
                 send(answer, (index, *self.run(index, row)))
             except OSError as error:
                 place = traceback.extract_tb(error.__traceback__)[-1]
-                send(answer, (index, None, f"{error} ({os.path.basename(place.filename)}:{place.lineno})"))
+                send(
+                    answer,
+                    (index, None, f"{error} ({os.path.basename(place.filename)}:{place.lineno})"),
+                )
                 if error.errno in (5, 107, 103):
                     os._exit(1)
                 self.forget()
@@ -243,7 +253,8 @@ class Worker:
 
 
 def start(directory, rows, broken=None, gate=None):
-    """A worker as a process of its own: (its number, the descriptor that its answers come from). `gate` is a pipe."""
+    """Starts a worker: its process's number, and the descriptor that its answers come from.
+    `gate` is a pipe."""
     answers, answer = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -1,4 +1,4 @@
-"""Lengths of names and paths at their limits, symbolic links that lead to many others or round in a circle."""
+"""Lengths of names and paths at their limits; symbolic links in chains and circles."""
 import itertools
 
 from names import *
@@ -10,7 +10,8 @@ def path_of(length):
     """A path of this length that leads to g/p/x."""
     tail = "g/p/x"
     fill = length - len(tail)
-    return "./" * (fill // 2) + ("/" if fill % 2 else "") + tail if fill % 2 == 0 else "./" * (fill // 2 - 1) + ".//" + tail
+    return "./" * (fill // 2) + (
+        "/" if fill % 2 else "") + tail if fill % 2 == 0 else "./" * (fill // 2 - 1) + ".//" + tail
 
 
 def calls_on(path):
@@ -50,29 +51,34 @@ def calls_on(path):
 
 
 def rows():
-    more = (entry("t0", "file"),)
-    for kind, length in itertools.product(("file", "dir", "absent"), (4094, 4095, 4096, 4097, 8000)):
+    more = (entry("t0", "file"), )
+    for kind, length in itertools.product(("file", "dir", "absent"),
+                                          (4094, 4095, 4096, 4097, 8000)):
         for call in calls_on(path_of(length)):
             yield row(world(kind, more=more), "alice", call)
     for length, made in itertools.product((254, 255, 256, 300), ("present", "absent")):
         name = "g/p/" + "n" * length
         for kind in ("file", "dir"):
-            there = (entry(name, kind),) if made == "present" and length <= 255 else ()
+            there = (entry(name, kind), ) if made == "present" and length <= 255 else ()
             if kind == "file" or there:
                 for call in calls_on(name):
                     yield row(world("absent", more=(*more, *there)), "alice", call)
-    for name in ("n" * 255 + "/x", "n" * 256 + "/x", "x/" + "n" * 256, "absent/" + "n" * 256, "\u00e9" * 127, "\u00e9" * 128, " ", "a b", "-", "*", "\\", "a\nb", "\x01", "...",
+    for name in ("n" * 255 + "/x", "n" * 256 + "/x", "x/" + "n" * 256, "absent/" + "n" * 256,
+                 "\u00e9" * 127, "\u00e9" * 128, " ", "a b", "-", "*", "\\", "a\nb", "\x01", "...",
                  "..a", ".a", "a.", "~"):
         for call in calls_on("g/p/" + name):
             yield row(world("dir", more=more), "alice", call)
     # Bytes that are not UTF-8.
     for name in (b"g/p/\xff\xfe", b"g/p/a\x80"):
         yield row(world("absent"), "alice", do("mkdir", name, Octal(0o755)), do("listdir", "g/p"))
-        yield row(world("absent"), "alice", do("creat", name, Octal(0o644)), do("rename", name, "g/p/x"))
+        yield row(world("absent"), "alice", do("creat", name, Octal(0o644)),
+                  do("rename", name, "g/p/x"))
         yield row(world("absent"), "alice", do("symlink", name, "g/p/x"), do("readlink", "g/p/x"))
     # A file through a chain of 39, 40 and 41 links: the kernel follows 40.
     for count in (1, 39, 40, 41):
-        chain = tuple(Entry(f"c{number}", "symlink", 0o777, ALICE, f"c{number - 1}" if number else "g/p/x") for number in range(count))
+        chain = tuple(
+            Entry(f"c{number}", "symlink", 0o777, ALICE, f"c{number - 1}" if number else "g/p/x")
+            for number in range(count))
         for kind in ("file", "dir", "absent"):
             here = world(kind, more=(*more, *chain))
             for call in calls_on(f"c{count - 1}"):

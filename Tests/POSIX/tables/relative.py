@@ -1,4 +1,4 @@
-"""The *at calls: what their descriptor may be, absolute paths, and that they act where the descriptor points."""
+"""The *at calls: what their descriptor may be, absolute paths, and where they act; statx."""
 import itertools
 
 from names import *
@@ -35,7 +35,7 @@ def at_calls(fd, path):
 
 
 def rows():
-    more = (entry("t0", "file"),)
+    more = (entry("t0", "file"), )
     for kind in KINDS:
         here = world(kind, more=more)
         for flags in (O_RDONLY | O_NONBLOCK, O_PATH | O_NOFOLLOW):
@@ -54,13 +54,22 @@ def rows():
                         yield row(here, "alice", call)
     here = world("file", more=more)
     for fd in (CLOSED, NEGATIVE):
-        for call in (do("fstat", fd), do("fchmod", fd, Octal(0o600)), do("fchown", fd, 1, 1), do("ftruncate", fd, 0), do("read", fd, 1), do("write", fd, b"x"),
-                     do("lseek", fd, 0, SEEK_SET), do("fsync", fd), do("fdatasync", fd), do("flock", fd, LOCK_EX), do("futimens", fd, None), do("fchdir", fd),
-                     do("fallocate", fd, NONE, 0, 1), do("listdir", fd), do("fgetxattr", fd, "user.a"), do("flistxattr", fd), do("close", fd),
-                     do("copy_file_range", fd, 0, fd, 0, 1, NONE), do("lock", fd, F_GETLK, F_RDLCK, 0, 0), do("mmap", fd, 4096, MAP_SHARED, PROT_READ)):
+        for call in (do("fstat", fd), do("fchmod", fd, Octal(0o600)), do(
+                "fchown", fd, 1, 1), do("ftruncate", fd, 0), do("read", fd, 1), do(
+                    "write", fd, b"x"), do("lseek", fd, 0, SEEK_SET), do("fsync", fd),
+                     do("fdatasync", fd), do("flock", fd, LOCK_EX), do("futimens", fd, None),
+                     do("fchdir", fd), do("fallocate", fd, NONE, 0, 1), do(
+                         "listdir", fd), do("fgetxattr", fd, "user.a"), do("flistxattr", fd),
+                     do("close", fd), do("copy_file_range", fd, 0, fd, 0, 1,
+                                         NONE), do("lock", fd, F_GETLK, F_RDLCK, 0,
+                                                   0), do("mmap", fd, 4096, MAP_SHARED, PROT_READ)):
             yield row(here, "root", call)
-    for kind, flags, mask in itertools.product(KINDS, (NONE, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, UNKNOWN_FLAG, Named(0x2000, "AT_STATX_FORCE_SYNC"),
-                                                      Named(0x4000, "AT_STATX_DONT_SYNC"), Named(0x6000, "0x6000")), (0x7FF, 0x200, 0)):
+    for kind, flags, mask in itertools.product(
+            KINDS,
+        (NONE, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, UNKNOWN_FLAG, Named(
+            0x2000, "AT_STATX_FORCE_SYNC"), Named(
+                0x4000, "AT_STATX_DONT_SYNC"), Named(0x6000, "0x6000")), (0x7FF, 0x200, 0)):
         yield row(world(kind), "bob", do("statx", AT_FDCWD, "g/p/x", flags, mask))
         if flags == AT_EMPTY_PATH:
-            yield row(world(kind), "bob", do("open", "g/p/x", O_PATH | O_NOFOLLOW), do("statx", FD, "", flags, mask))
+            yield row(world(kind), "bob", do("open", "g/p/x", O_PATH | O_NOFOLLOW),
+                      do("statx", FD, "", flags, mask))

@@ -1,11 +1,13 @@
-"""Permissions: access and faccessat on every set of bits; and every call below parents and grandparents of every mode."""
+"""Permissions: access and faccessat on every set of bits; every call below directories of every
+mode."""
 import itertools
 
 from names import *
 from objects import ALICE, BOB, KINDS, ROOT, TEAM, world
 from rows import FD, do, row
 
-# Whose class of bits is looked at, for alice: as owner, as member of the group, as other. The two other classes have all.
+# The class of bits that alice meets: as owner, as member of the group, as other. The two other
+# classes have all.
 CLASSES = (((ALICE[0], ALICE[1]), 6), ((BOB[0], TEAM), 3), (BOB, 0))
 
 
@@ -78,13 +80,16 @@ def rows():
     for mode, call, kind in itertools.product((0o000, 0o500, 0o200), path_calls(), ("file", "dir")):
         yield row(world(kind, mode=0o000, parent=(mode, ALICE), more=free), "root", call)
     # The object's own bits.
-    own = ("truncate", "access", "chdir", "utimensat", "setxattr", "getxattr", "listxattr", "removexattr", "chmod", "chown", "link", "statx")
-    for (owner, mode), kind in itertools.product(modes(), ("file", "dir", "empty", "full", "fifo", "link", "dirlink")):
+    own = ("truncate", "access", "chdir", "utimensat", "setxattr", "getxattr", "listxattr",
+           "removexattr", "chmod", "chown", "link", "statx")
+    for (owner, mode), kind in itertools.product(
+            modes(), ("file", "dir", "empty", "full", "fifo", "link", "dirlink")):
         here = world(kind, mode, owner, more=free)
         for call in path_calls():
             if call.call in own:
                 yield row(here, "alice", call)
-        for asked in (F_OK, R_OK, W_OK, X_OK, R_OK | W_OK, R_OK | X_OK, W_OK | X_OK, R_OK | W_OK | X_OK, Named(8, "8"), Named(-1, "-1")):
+        for asked in (F_OK, R_OK, W_OK, X_OK, R_OK | W_OK, R_OK | X_OK, W_OK | X_OK,
+                      R_OK | W_OK | X_OK, Named(8, "8"), Named(-1, "-1")):
             for user in ("alice", "root"):
                 yield row(here, user, do("access", "g/p/x", asked))
                 yield row(here, user, do("faccessat", AT_FDCWD, "g/p/x", asked, AT_EACCESS))
@@ -92,9 +97,12 @@ def rows():
         yield row(here, "alice", do("stat", "g/p/x/inside"))
         yield row(here, "alice", do("open", "g/p/x/new", O_CREAT | O_WRONLY, Octal(0o644)))
         yield row(here, "alice", do("unlink", "g/p/x/inside"))
-    for kind, asked, user in itertools.product(KINDS, (F_OK, R_OK, W_OK, X_OK), ("root", "alice", "bob")):
-        for flags in (AT_SYMLINK_NOFOLLOW, AT_EACCESS | AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, UNKNOWN_FLAG):
+    for kind, asked, user in itertools.product(KINDS, (F_OK, R_OK, W_OK, X_OK),
+                                               ("root", "alice", "bob")):
+        for flags in (AT_SYMLINK_NOFOLLOW, AT_EACCESS | AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH,
+                      UNKNOWN_FLAG):
             yield row(world(kind), user, do("faccessat", AT_FDCWD, "g/p/x", asked, flags))
-        yield row(world(kind), user, do("open", "g/p/x", O_PATH | O_NOFOLLOW), do("faccessat", FD, "", asked, AT_EMPTY_PATH))
+        yield row(world(kind), user, do("open", "g/p/x", O_PATH | O_NOFOLLOW),
+                  do("faccessat", FD, "", asked, AT_EMPTY_PATH))
         for form in ("g/p/x/", "g/p/x/.", "g/p/x/..", "g/p/x/inside", ""):
             yield row(world(kind), user, do("access", form, asked))
