@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Holds a writable mount against ext4 (Tests/POSIX): every row of every table, or what the options choose.
-#   scripts/test-posix.sh [options of Tests/POSIX/run.py]     e.g. --only "EXCHANGE" --user alice
+# Holds a writable mount against ext4: every row of Tests/POSIX, then a sample of them on committed
+# objects. With options (those of Tests/POSIX/run.py) only the rows that they choose:
+#   scripts/test-posix.sh --only 'RENAME_EXCHANGE' --user alice
 # Needs root: it acts as several users. TARN names another program than .build/release/tarn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,58 +9,78 @@ cd "$(dirname "$0")/.."
 scripts/packages.sh fuse3 python3 e2fsprogs mount util-linux
 tarn=${TARN:-$PWD/.build/release/tarn}
 [ -x "$tarn" ] || scripts/build.sh --product tarn
+suite=$PWD/Tests/POSIX/run.py
 
 work=$(mktemp -d -t tarn-posix-XXXXXX)
-export TARN_STATE_DIR=$work/state TARN_CACHE_DIR=$work/cache TARN_AUTHOR='Test <test@example.org>' TARN_REPO=$work/lake
+reference=$work/reference mount=$work/mount image=$work/image
+export TARN_STATE_DIR=$work/state TARN_CACHE_DIR=$work/cache TARN_REPO=$work/lake
+export TARN_AUTHOR='Test <test@example.org>'
 clean() {
-    local failed=0
-    if mountpoint -q "$work/mount"; then "$tarn" umount "$work/mount" || fusermount3 -uz "$work/mount" || failed=1; fi
-    if mountpoint -q "$work/reference"; then umount "$work/reference" || umount -l "$work/reference" || failed=1; fi
-    if mountpoint -q "$work/image.mount"; then umount "$work/image.mount" || umount -l "$work/image.mount" || failed=1; fi
-    # Nothing is removed through a mount that is still there.
-    if [ "$failed" -eq 0 ]; then rm -rf --one-file-system "$work"; else echo "test-posix.sh: $work is still mounted" >&2; fi
+    local is_left=0
+    cd /
+    if mountpoint -q "$mount"; then
+        "$tarn" umount "$mount" || fusermount3 -uz "$mount" || is_left=1
+    fi
+    for point in "$reference" "$image.mount"; do
+        if mountpoint -q "$point"; then umount "$point" || umount -l "$point" || is_left=1; fi
+    done
+    if [ "$is_left" -eq 0 ]; then
+        rm -rf --one-file-system "$work"
+    else
+        echo "test-posix.sh: something is still mounted below $work" >&2
+    fi
 }
 trap clean EXIT
 # Other users must reach the mount point.
 chmod 755 "$work"
-mkdir "$work/mount" "$work/reference"
+mkdir "$mount" "$reference"
 
 # The reference is ext4: the temporary directory, or else an image.
-if [ "$(stat -f -c %T "$work")" = ext2/ext3 ] && [ "$(findmnt -n -o FSTYPE -T "$work")" = ext4 ]; then
-    source=$work/reference
+if [ "$(findmnt -n -o FSTYPE -T "$work")" = ext4 ]; then
+    source=$reference
 else
-    mkdir "$work/image.mount"
-    truncate -s 1G "$work/image"
-    mkfs.ext4 -q -F -b 4096 -N 200000 "$work/image"
-    mount -o loop "$work/image" "$work/image.mount" || {
-        echo "test-posix.sh: $work is not on ext4, and an ext4 image cannot be mounted here" >&2
+    mkdir "$image.mount"
+    truncate -s 1G "$image"
+    mkfs.ext4 -q -F -b 4096 -N 200000 "$image"
+    mount -o loop "$image" "$image.mount" || {
+        echo "test-posix.sh: $work is not on ext4, and no ext4 image can be mounted here" >&2
         exit 1
     }
-    mkdir "$work/image.mount/reference"
-    source=$work/image.mount/reference
+    mkdir "$image.mount/reference"
+    source=$image.mount/reference
 fi
-# With the mount options of a FUSE mount: both sides refuse to open devices.
-mount --bind "$source" "$work/reference"
-mount -o remount,bind,nosuid,nodev,relatime "$work/reference"
+# With the options of a FUSE mount, so that neither side opens devices.
+mount --bind "$source" "$reference"
+mount -o remount,bind,nosuid,nodev,relatime "$reference"
 
 "$tarn" init "$TARN_REPO" >/dev/null
-"$tarn" mount "$TARN_REPO" "$work/mount" --ref main --write -o allow_other
-if [ $# -eq 0 ]; then
-    # Can the suite fail? An errno that is told wrongly must be found, and ext4 must be like itself.
-    mkdir "$work/reference/a" "$work/reference/b"
-    if python3 Tests/POSIX/run.py "$work/reference/a" "$work/reference/b" --only '^removing: rmdir' --break rmdir >"$work/broken.log"; then
-        echo "test-posix.sh: a wrong errno of rmdir was not found" >&2
-        exit 1
-    fi
-    grep -q 'result: reference E' "$work/broken.log" || { cat "$work/broken.log" >&2; exit 1; }
-    python3 Tests/POSIX/run.py "$work/reference/a" "$work/reference/b" --only '^removing: rmdir' >"$work/self.log" ||
-        { cat "$work/self.log" >&2; exit 1; }
-    rmdir "$work/reference/a" "$work/reference/b"
+"$tarn" mount "$TARN_REPO" "$mount" --ref main --write -o allow_other
+if [ $# -gt 0 ]; then
+    python3 "$suite" "$reference" "$mount" --tarn "$@"
+    exit
 fi
-python3 Tests/POSIX/run.py "$work/reference" "$work/mount" --tarn "$@"
-if [ $# -eq 0 ]; then
-    # Once more, every eighth row, on objects that a commit has made part of the base.
-    python3 Tests/POSIX/run.py "$work/reference" "$work/mount" --tarn --sample 8 \
-        --settle "cd '$work/mount' && '$tarn' commit -m 'Objects to act on' 2>'$work/commit.log' || { cat '$work/commit.log' >&2; false; }"
+
+# Can the suite fail? ext4 is like itself, and an errno that is told wrongly is found.
+mkdir "$reference/a" "$reference/b"
+few=("$reference/a" "$reference/b" --only '^removing: rmdir')
+python3 "$suite" "${few[@]}" >"$work/self.log" || { cat "$work/self.log" >&2; exit 1; }
+if python3 "$suite" "${few[@]}" --break rmdir >"$work/broken.log"; then
+    echo "test-posix.sh: a wrong errno of rmdir was not found" >&2
+    exit 1
 fi
-[ -z "$(ls -A "$work/mount")" ] || { echo "test-posix.sh: it left files behind" >&2; exit 1; }
+grep -q 'result: reference E' "$work/broken.log" || { cat "$work/broken.log" >&2; exit 1; }
+rmdir "$reference/a" "$reference/b"
+
+python3 "$suite" "$reference" "$mount" --tarn
+
+# Every eighth row once more, on objects that a commit has made part of the base.
+settle() {
+    cd "$mount"
+    "$tarn" commit -m 'Objects to act on' 2>"$work/commit.log" && return
+    cat "$work/commit.log" >&2
+    return 1
+}
+export -f settle
+export tarn mount work
+python3 "$suite" "$reference" "$mount" --tarn --sample 8 --settle 'bash -c settle'
+[ -z "$(ls -A "$mount")" ] || { echo "test-posix.sh: it left files behind" >&2; exit 1; }

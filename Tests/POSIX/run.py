@@ -47,7 +47,9 @@ RELATIME = 4096
 
 
 def options():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("reference", nargs="?")
     parser.add_argument("subject", nargs="?")
     parser.add_argument("--tarn", action="store_true")
