@@ -48,6 +48,8 @@ else
     }
     mkdir "$image.mount/reference"
     source=$image.mount/reference
+    # The workspace's disk shows through (reserving too much room): it is the same kind.
+    export TARN_STATE_DIR=$image.mount/state
 fi
 # With the options of a FUSE mount, so that neither side opens devices.
 mount --bind "$source" "$reference"
@@ -74,13 +76,8 @@ rmdir "$reference/a" "$reference/b"
 python3 "$suite" "$reference" "$mount" --tarn
 
 # Every eighth row once more, on objects that a commit has made part of the base.
-settle() {
-    cd "$mount"
-    "$tarn" commit -m 'Objects to act on' 2>"$work/commit.log" && return
-    cat "$work/commit.log" >&2
-    return 1
-}
-export -f settle
 export tarn mount work
-python3 "$suite" "$reference" "$mount" --tarn --sample 8 --settle 'bash -c settle'
+python3 "$suite" "$reference" "$mount" --tarn --sample 8 --settle '
+    cd "$mount"
+    "$tarn" commit -m "Objects to act on" 2>"$work/commit.log" || { cat "$work/commit.log" >&2; exit 1; }'
 [ -z "$(ls -A "$mount")" ] || { echo "test-posix.sh: it left files behind" >&2; exit 1; }

@@ -104,29 +104,31 @@ class Run:
     def __init__(self, picked, chosen, places):
         self.picked, self.sources, self.pids = picked, {}, []
         self.waiting, self.failure = {}, None
-        gate = os.pipe() if chosen.settle else None
+        self.settling, gate = chosen.settle, os.pipe() if chosen.settle else None
+        self.gate = gate and gate[1]
         for side, place in places.items():
             for number, share in enumerate(shares(picked, chosen.jobs)):
                 directory = os.path.join(place, str(number))
-                os.mkdir(directory, 0o755)
                 pid, answers = workers.start(
                     directory, share, chosen.broken if side == "subject" else None, gate
                 )
                 self.sources[answers] = (side, [index for index, _ in share])
                 self.pids.append(pid)
 
-        if gate:
-            for source in self.sources:
-                if workers.receive(source) != "built":
-                    raise SystemExit("POSIX suite: the worlds cannot be built")
-            try:
-                subprocess.run(chosen.settle, shell=True, check=True, stdout=subprocess.DEVNULL)
-            finally:
-                os.close(gate[1])
+    def settle(self):
+        """Runs the command of --settle when all worlds are built, and lets the workers go on."""
+        if any(workers.receive(source) != "built" for source in self.sources):
+            self.failure = "the worlds could not be built"
+        elif subprocess.run(self.settling, shell=True, stdout=subprocess.DEVNULL).returncode != 0:
+            self.failure = "the command of --settle failed"
+        else:
+            os.close(self.gate)
 
     def answers(self):
         """Each row with what both sides said, as it comes."""
-        while self.sources:
+        if self.settling:
+            self.settle()
+        while self.sources and not self.failure:
             ready = workers.wait_for(list(self.sources), SILENCE_SECONDS)
             if not ready:
                 stuck = [
@@ -175,6 +177,8 @@ def main():
     if not picked:
         print("POSIX suite: no row matches", file=sys.stderr)
         return 2
+    # Stopped from outside, it cleans up, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     started = time.monotonic()
     promised, bugs = (differences.PROMISED, differences.NOT_PROMISED) if chosen.tarn else ((), ())
     conditions = {"settled"} if chosen.settle else set()
@@ -187,6 +191,8 @@ def main():
     }
     for place in places.values():
         os.chmod(place, 0o755)
+        for number in range(chosen.jobs):
+            os.mkdir(os.path.join(place, str(number)), 0o755)
     run = Run(picked, chosen, places)
     try:
         for row, reference, subject in run.answers():
