@@ -1,4 +1,8 @@
-"""What a world looks like: every attribute of every object, and which times have moved."""
+"""What a world looks like: every attribute of every object, and which times have moved.
+
+Not compared is what each filesystem chooses: st_dev, st_blocks, st_blksize, the size of a
+directory, and the inode numbers themselves. Whether two names have one number is compared.
+"""
 
 import os
 import stat

@@ -259,6 +259,8 @@ def start(directory, rows, broken=None, gate=None):
     pid = os.fork()
     if pid == 0:
         try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
             os.close(answers)
             if gate is not None:
                 os.close(gate[1])
