@@ -21,6 +21,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let algorithms: Target.Dependency = .product(name: "Algorithms", package: "swift-algorithms")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -31,6 +34,8 @@ let package = Package(
     products: [.executable(name: "tarn", targets: ["tarn"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-algorithms", from: "1.2.1"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -43,19 +48,19 @@ let package = Package(
         .target(name: "CCurl", linkerSettings: [.linkedLibrary("curl")]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
-        library("BlockingIO", ["CLinux"]),
-        library("ProllyTree", ["BlockingIO", crypto]),
+        library("BlockingIO", ["CLinux", deque]),
+        library("ProllyTree", ["BlockingIO", algorithms, crypto]),
         library("Versioning", ["ProllyTree", "BlockingIO", crypto]),
         // Its tests look inside (@testable), also in the release build that CI tests.
         library(
             "ObjectStorage", ["BlockingIO", "CCurl", "CLinux", crypto, logging], [.unsafeFlags(["-enable-testing"])]),
         library("BlockCache", ["BlockingIO", logging]),
-        library("Staging", ["Versioning", "ProllyTree", "BlockingIO", "CLinux", grdb, logging]),
+        library("Staging", ["Versioning", "ProllyTree", "BlockingIO", "CLinux", algorithms, grdb, logging]),
         library(
             "ObjectDatabase",
             [
-                "BlockCache", "ObjectStorage", "Versioning", "ProllyTree", "BlockingIO", "CLinux", "CZstd", crypto,
-                logging,
+                "BlockCache", "ObjectStorage", "Versioning", "ProllyTree", "BlockingIO", "CLinux", "CZstd",
+                algorithms, heap, crypto, logging,
             ]),
         library(
             "Operations",
@@ -70,8 +75,7 @@ let package = Package(
             "VFS",
             [
                 "ErrorMessages", "ObjectDatabase", "Staging", "BlockCache", "ObjectStorage", "Versioning", "ProllyTree",
-                "BlockingIO",
-                "CLinux", logging,
+                "BlockingIO", "CLinux", algorithms, logging,
             ]),
         library("FUSEServer", ["CFUSE", "VFS", "BlockingIO", logging]),
         .executableTarget(

@@ -21,10 +21,10 @@ trap 'tarn umount "$LAKE" 2>/dev/null || true; rmdir "$LAKE" 2>/dev/null || true
 tarn mount "$TARN_REPO" "$LAKE" --ref "$branch" --write
 "$@"
 # Exit code 1: nothing is staged, because it was committed before.
-tarn -C "$LAKE" commit -m "Load $date" --meta "date=$date" || [ $? = 1 ]
+tarn -C "$LAKE" commit -m "Load $date" --metadata "date=$date" || [ $? = 1 ]
 tarn umount "$LAKE"
 
 # Asks main's rules and hooks about the exact result: exit code 4 when a gate refuses, 3 for conflicts.
-tarn merge "$branch" --into main -m "Release $date" --meta "date=$date"
+tarn merge "$branch" --into main -m "Release $date" --metadata "date=$date"
 tarn tag create "release-$date" main -m "The data of $date"
 tarn branch delete "$branch" >/dev/null

@@ -1,4 +1,5 @@
 import CLinux
+import DequeModule
 import Dispatch
 import Glibc
 import Synchronization
@@ -8,10 +9,10 @@ import Synchronization
 /// A job wakes one thread. (On a condition that all idle threads share, each job would wake all of them.)
 package final class WorkerPool: Sendable {
     private struct Queue {
-        var jobs: [@Sendable () -> Void] = []
+        var jobs: Deque<@Sendable () -> Void> = []
         var isClosed = false
 
-        mutating func next() -> (@Sendable () -> Void)? { jobs.isEmpty ? nil : jobs.removeFirst() }
+        mutating func next() -> (@Sendable () -> Void)? { jobs.popFirst() }
     }
 
     private let queue = Mutex(Queue())

@@ -18,7 +18,7 @@ package enum RepositoryError: Error, Sendable {
     /// A protection rule forbids it.
     case protected(RefName, by: ProtectionRule, RefUpdate.Operation)
     /// A rule wants more people to approve it.
-    case notApproved(RefName, source: CommitID, by: [String], wanted: Int, isRevert: Bool)
+    case notApproved(RefName, source: CommitID, by: [String], wanted: Int, for: ApprovedStep)
     /// The hooks file cannot be read, or this program cannot run it.
     case hooksUnusable(reason: String)
     /// What is to be published has a hooks file that nobody understands.

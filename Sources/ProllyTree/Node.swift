@@ -1,3 +1,5 @@
+import Algorithms
+
 package enum NodeKind {}
 /// SHA-256 of a node's logical part.
 package typealias NodeID = Identifier<NodeKind>
@@ -222,27 +224,16 @@ extension Node {
     package func firstIndex(notBelow key: [UInt8]) -> Int {
         key.withUnsafeBytes { wanted in
             logical.withUnsafeBytes { raw in
-                var low = 0
-                var high = items.count
-                while low < high {
-                    let middle = (low + high) / 2
-                    let slot = items[middle]
+                items.partitioningIndex { slot in
                     let candidate = UnsafeRawBufferPointer(rebasing: raw[Int(slot.keyStart)..<Int(slot.keyEnd)])
-                    if compareBytes(candidate, wanted) < 0 { low = middle + 1 } else { high = middle }
+                    return compareBytes(candidate, wanted) >= 0
                 }
-                return low
             }
         }
     }
 
     /// The child that holds the item of this rank among the subtree's items; `rank` < `itemCount`.
     package func childIndex(ofRank rank: UInt64) -> Int {
-        var low = 0
-        var high = items.count - 1
-        while low < high {
-            let middle = (low + high + 1) / 2
-            if countsBefore[middle] <= rank { low = middle } else { high = middle - 1 }
-        }
-        return low
+        min(items.count, countsBefore.partitioningIndex { $0 > rank }) - 1
     }
 }

@@ -1,3 +1,5 @@
+import Algorithms
+
 /// Which byte ranges of a file are staged, and where the bytes of each lie. Ascending, not overlapping, not empty;
 /// neighbours that go on in the same source are joined.
 package struct StagedRanges: Hashable, Sendable {
@@ -111,13 +113,7 @@ package struct StagedRanges: Hashable, Sendable {
     }
 
     private func index(endingAfter offset: UInt64) -> Int {
-        var low = 0
-        var high = ranges.count
-        while low < high {
-            let middle = (low + high) / 2
-            if ranges[middle].end <= offset { low = middle + 1 } else { high = middle }
-        }
-        return low
+        ranges.partitioningIndex { $0.end > offset }
     }
 
     /// Joins neighbours among the ranges `first - 1 ... first + count`.

@@ -1,19 +1,16 @@
+import BlockingIO
 import Glibc
 import ProllyTree
 import Synchronization
 
 /// Blocks of nothing but zeros: they are never stored. Their ids are worked out once for each length.
 package enum ZeroBlocks {
-    private static let known = Mutex<[Int: BlockID]>([:])
-    private static let maximumKnown = 4096
+    private static let known = Mutex(BoundedCache<Int, BlockID>(limit: 4096))
 
     package static func id(length: Int) -> BlockID {
-        if let id = known.withLock({ $0[length] }) { return id }
+        if let id = known.withLock({ $0.value(for: length) }) { return id }
         let id = BlockID(hashing: [UInt8](repeating: 0, count: length))
-        known.withLock { known in
-            if known.count >= maximumKnown { known.removeAll() }
-            known[length] = id
-        }
+        known.withLock { $0.insert(id, for: length) }
         return id
     }
 

@@ -56,12 +56,12 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
                 ? "Work on a branch of your own and merge it: tarn branch create NAME --from \(ref.name)"
                 : "'tarn protect list' shows the rules",
             kind: .refused)
-    case .notApproved(let ref, let source, let names, let wanted, let isRevert):
+    case .notApproved(let ref, let source, let names, let wanted, let step):
         ErrorMessage(
             message:
                 "'\(ref.name)' wants \(count(wanted, "approval")) of \(source.hex.prefix(12)), and it has \(names.isEmpty ? "none" : "\(names.count): \(names.joined(separator: ", "))") (an author's own does not count)",
             hint:
-                "Somebody else runs: tarn approve \(source.hex.prefix(12)) --into \(ref.name)\(isRevert ? " --revert" : "")",
+                "Somebody else runs: tarn approve \(source.hex.prefix(12)) --into \(ref.name)\(step == .revert ? " --revert" : "")",
             kind: .refused)
     case .hooksUnusable(let reason):
         ErrorMessage(

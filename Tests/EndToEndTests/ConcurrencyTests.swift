@@ -32,7 +32,7 @@ import Testing
         }
         #expect(log.split(separator: "\n").count == 8 * rounds + 1)
         try sandbox.tarn("audit", "verify")
-        try sandbox.tarn("fsck", "--data")
+        try sandbox.tarn("fsck", "--read-data")
     }
 
     /// W6, W7: two mounts of one branch; a path that both changed is a conflict, and every way to decide it works.

@@ -24,7 +24,7 @@ struct DamageTests {
             try sandbox.shell("cp '\(object)' saved")
             try flipBit(sandbox, sandbox.path(object))
             let name = object.split(separator: "/").last.map(String.init) ?? ""
-            let fsck = try sandbox.tarn("fsck", "--data", code: 1)
+            let fsck = try sandbox.tarn("fsck", "--read-data", code: 1)
             #expect(fsck.output.contains(name) || kind == "refs", "\(object): \(fsck.output)")
             let point = sandbox.path("m")
             try sandbox.shell("mkdir -p m")
@@ -46,7 +46,7 @@ struct DamageTests {
             }
             try sandbox.shell("cp saved '\(object)'; rm -rf cache state")
         }
-        try sandbox.tarn("fsck", "--data")
+        try sandbox.tarn("fsck", "--read-data")
     }
 
     @Test(arguments: ["packs", "trees", "lists", "refs", "movements"])

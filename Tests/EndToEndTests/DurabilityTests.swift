@@ -40,7 +40,7 @@ struct DurabilityTests {
         try sandbox.shell("cmp want '\(last)/old'; [ $(stat -c %s '\(last)/new') = 800000 ]")
         try sandbox.tarn("commit", "-m", "after the crash", at: last)
         try sandbox.unmount(last)
-        try sandbox.tarn("fsck", "--data")
+        try sandbox.tarn("fsck", "--read-data")
     }
 
     /// W5: `tarn commit` is killed at each of its renames, which publish objects in a directory store.
@@ -76,7 +76,7 @@ struct DurabilityTests {
         // What was left staged by the killed commits went into the last one, or was published before.
         #expect(try sandbox.tarn("ls", "main").lines.count == step)
         try sandbox.unmount(point)
-        try sandbox.tarn("fsck", "--data")
+        try sandbox.tarn("fsck", "--read-data")
     }
 
     /// W4: a writer never stops while commits run; every commit holds a prefix of what was written, each file whole.

@@ -37,7 +37,7 @@ import Testing
         #expect(mount.errors.contains("was collected by gc on 20"))
         #expect(try sandbox.tarn("log").output.contains("version 0"))
         try sandbox.tarn("audit", "verify")
-        #expect(try sandbox.tarn("fsck", "--data").output.contains("No damage found"))
+        #expect(try sandbox.tarn("fsck", "--read-data").output.contains("No damage found"))
     }
 
     /// G4
@@ -56,6 +56,6 @@ import Testing
         try sandbox.unmount(writable)
         #expect(try !collect().contains("mount"))
         try sandbox.tarn("cat", "main~3:a", code: 5)
-        #expect(try sandbox.tarn("fsck", "--data").output.contains("No damage found"))
+        #expect(try sandbox.tarn("fsck", "--read-data").output.contains("No damage found"))
     }
 }

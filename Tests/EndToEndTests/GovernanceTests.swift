@@ -55,7 +55,7 @@ struct GovernanceTests {
         #expect(log.contains("passed") && log.contains("looking at \(merged)"))
         let verified = try sandbox.tarn("audit", "verify").output
         #expect(verified.contains("1 hook record") && verified.contains("Everything fits."))
-        try sandbox.tarn("fsck", "--data")
+        try sandbox.tarn("fsck", "--read-data")
         try sandbox.shell("! grep -F 'tarn#\(sandbox.repository) ' /proc/self/mounts")
     }
 

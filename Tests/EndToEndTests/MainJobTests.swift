@@ -49,7 +49,7 @@ struct MainJobTests {
             "diff -r '\(published)' out && stat -c '%n %a %Y %s' out/* > a; cd '\(published)' && stat -c 'out/%n %a %Y %s' * | sed 's/x^//' > ../b; cd .. && grep -v 'hollow\\|moved\\|new' a | diff - <(grep -v 'hollow\\|moved\\|new' b)"
         )
         #expect(try sandbox.tarn("cat", "main~1:a.csv").output == "id,name\n1,one\n")
-        try sandbox.tarn("fsck", "--data")
+        try sandbox.tarn("fsck", "--read-data")
         try sandbox.tarn("audit", "verify")
         try sandbox.unmount(again)
         try sandbox.unmount(published)

@@ -22,7 +22,7 @@ import Testing
                 "rm -r '\(sandbox.repository)/packs' && for f in '\(sandbox.repository)'/trees/*/*; do echo x > $f; done"
             )
             try sandbox.tarn("fsck", code: 1)
-            let repaired = try sandbox.tarn("fsck", "--data", "--repair", "--from", target).output
+            let repaired = try sandbox.tarn("fsck", "--read-data", "--repair", "--from", target).output
             #expect(repaired.contains("fetched again: packs/") && repaired.contains("No damage left"))
             #expect(try sandbox.tarn("cat", "v1:a").output == "the first bytes")
         }
@@ -35,6 +35,6 @@ import Testing
         try sandbox.tarn("retention", "set", "main", "--commits", "1")
         try sandbox.tarn("gc", "--delete", "--grace", "0")
         #expect(try sandbox.tarn("cat", "main:a").output == "the first bytes")
-        #expect(try sandbox.tarn("fsck", "--data").output.contains("No damage found"))
+        #expect(try sandbox.tarn("fsck", "--read-data").output.contains("No damage found"))
     }
 }

@@ -115,7 +115,7 @@ struct WritableMountTests {
         let second = try sandbox.tarn("commit", "-m", "second", "--json", at: point)
         #expect(try uploadedBytes(second) == 0)
         try sandbox.shell("cmp <('\(Sandbox.binary)' cat main:second) '\(point)/second'")
-        try sandbox.tarn("fsck", "--data")
+        try sandbox.tarn("fsck", "--read-data")
         // Nothing is left to protect: the lease goes.
         try sandbox.shell(
             Self.untilNotLeased

@@ -85,9 +85,9 @@ import Versioning
     @Test func mergeNeedsApprovalsByOthersOfExactlyThisCommit() throws {
         try protect("main", approvals: 2)
         let first = try change(work, ["c": "c"], by: "Ann <ann@x>")
-        func approve(_ commit: CommitID, _ who: String, withdraw: Bool = false) throws {
+        func approve(_ commit: CommitID, _ who: String, _ word: ApprovalWord = .approve) throws {
             _ = try repository.approve(
-                commit, into: .main, isRevert: false, withdraw: withdraw, who: who, why: "read it")
+                commit, for: .merge, of: .main, word, who: who, why: "read it")
         }
         func isRefused() -> Bool {
             do {
@@ -101,7 +101,7 @@ import Versioning
         try approve(first, "Robert <BOB@x>")
         #expect(isRefused())
         try approve(first, "Cy <cy@x>")
-        try approve(first, "Cy <cy@x>", withdraw: true)
+        try approve(first, "Cy <cy@x>", .withdraw)
         #expect(isRefused())
         try approve(first, "Dee <dee@x>")
         try change(work, ["d": "d"], by: "Ann <ann@x>")

@@ -134,7 +134,7 @@ class Lake:
         self.mount_again("main")
         assert tree(self.mount) == committed
         assert read() == result
-        self.tarn("fsck", "--data")
+        self.tarn("fsck", "--read-data")
         return result
 
     def stop(self):

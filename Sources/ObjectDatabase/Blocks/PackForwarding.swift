@@ -1,3 +1,4 @@
+import BlockingIO
 package import FoundationEssentials
 package import ObjectStorage
 import ProllyTree
@@ -37,14 +38,14 @@ package struct PackForwardingRecord: Codable {
 /// The moves of a repository's packs, read when they are needed.
 package final class PackForwarding: Sendable {
     private struct State {
-        var moves: [PackID: [UInt64: Extent]] = [:]
+        var moves: BoundedCache<PackID, [UInt64: Extent]>
         /// Packs that moved, by the store's time; `nil` until they are listed.
         var listed: [PackID: Int64]?
     }
 
     private let store: any ObjectStore
     private let remembersAbsence: Bool
-    private let state = Mutex(State())
+    private let state = Mutex(State(moves: BoundedCache(limit: limit)))
     /// Moves kept in memory.
     private static let limit = 256
 
@@ -97,7 +98,7 @@ package final class PackForwarding: Sendable {
     /// Where repacking put the block; `nil` when its pack has not moved or the block was not in use then.
     package func next(of extent: Extent) throws -> Extent? {
         let known = state.withLock { state -> [UInt64: Extent]?? in
-            if let move = state.moves[extent.pack], remembersAbsence || move[extent.offset] != nil {
+            if let move = state.moves.value(for: extent.pack), remembersAbsence || move[extent.offset] != nil {
                 return .some(move)
             }
             if let listed = state.listed, listed[extent.pack] == nil { return .some(nil) }
@@ -110,8 +111,7 @@ package final class PackForwarding: Sendable {
         let places =
             try object.map { try (decodeObject($0.bytes, key: key) as PackForwardingRecord).decoded(key: key) } ?? [:]
         state.withLock { state in
-            if state.moves.count >= Self.limit { state.moves = [:] }
-            state.moves[extent.pack] = places
+            state.moves.insert(places, for: extent.pack)
         }
         return places[extent.offset]
     }

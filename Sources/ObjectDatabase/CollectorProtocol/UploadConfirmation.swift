@@ -14,7 +14,7 @@ final class UploadConfirmation: Sendable {
         var isBusy = false
         var lastConfirmed: Timestamp?
         /// What each run deletes.
-        var deletionPlan: [String: Set<NodeID>] = [:]
+        var deletionPlan = BoundedCache<String, Set<NodeID>>(limit: 4)
     }
 
     private let state = Monitor(State())
@@ -44,7 +44,7 @@ final class UploadConfirmation: Sendable {
     }
 
     private func outlast(
-        since last: Timestamp?, _ nodes: [NodeID: EncodedNode], _ lists: [ContentID: BlockList],
+        since last: Timestamp?, _ nodes: [NodeID: Node], _ lists: [ContentID: FileMap],
         _ database: ObjectDatabase
     ) throws {
         var handled: Set<String> = []
@@ -60,7 +60,7 @@ final class UploadConfirmation: Sendable {
             for run in unhandled {
                 let deletionPlan = try deletionPlan(by: run, database)
                 let hitNodes = nodes.values.filter { deletionPlan.contains($0.id) }
-                let hitLists = lists.values.filter { deletionPlan.contains(NodeID(sameBytesAs: $0.contentID)) }
+                let hitLists = lists.values.filter { deletionPlan.contains(NodeID(sameBytesAs: $0.id)) }
                 handled.insert(run.id)
                 if hitNodes.isEmpty, hitLists.isEmpty { continue }
                 try SweepJournal.waitForEnd(of: run, in: database.store)
@@ -71,7 +71,7 @@ final class UploadConfirmation: Sendable {
     }
 
     private func deletionPlan(by run: SweepJournal.Run, _ database: ObjectDatabase) throws -> Set<NodeID> {
-        if let known = state.update({ $0.deletionPlan[run.id] }) { return known }
+        if let known = state.update({ $0.deletionPlan.value(for: run.id) }) { return known }
         var ids: Set<NodeID> = []
         for page in 0..<run.pages {
             // Pages go only long after their run has ended.
@@ -84,10 +84,7 @@ final class UploadConfirmation: Sendable {
                 }
             }
         }
-        state.update { state in
-            if state.deletionPlan.count >= 4 { state.deletionPlan = [:] }
-            state.deletionPlan[run.id] = ids
-        }
+        state.update { $0.deletionPlan.insert(ids, for: run.id) }
         return ids
     }
 }

@@ -1,4 +1,5 @@
 package import Glibc
+import HeapModule
 import ProllyTree
 package import Versioning
 
@@ -40,12 +41,12 @@ package struct ScannedPath: Sendable {
 package struct DirectoryScanner {
     private let root: [UInt8]
     /// Directories still to be read, a heap with the smallest path first.
-    private var pending = PathHeap()
+    private var pending: Heap<WaitingDirectory> = []
 
     /// - Parameter root: an existing directory.
     package init(root: [UInt8]) {
         self.root = root
-        pending.push(.root)
+        pending.insert(WaitingDirectory(path: .root))
     }
 
     package static func status(_ path: [UInt8]) throws(ObjectDatabaseError) -> stat {
@@ -60,7 +61,7 @@ package struct DirectoryScanner {
 
     /// The children of the next directory, by name; `nil` when all are read.
     package mutating func nextDirectory() throws -> [ScannedPath]? {
-        guard let directory = pending.pop() else { return nil }
+        guard let directory = pending.popMin()?.path else { return nil }
         var children: [ScannedPath] = []
         for name in try Self.names(in: localPath(directory)) {
             let path = directory.appending(name)
@@ -70,7 +71,7 @@ package struct DirectoryScanner {
             } catch ObjectDatabaseError.localIO(_, ENOENT) {
                 continue  // removed since the directory was read
             }
-            if child.kind == .directory { pending.push(path) }
+            if child.kind == .directory { pending.insert(WaitingDirectory(path: path)) }
             children.append(child)
         }
         return children
@@ -163,34 +164,9 @@ package func withCPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -
     }
 }
 
-/// A binary heap of paths by the byte order of the whole path.
-private struct PathHeap {
-    private var paths: [TreePath] = []
+/// A directory still to be read; the byte order of whole paths says which is next.
+private struct WaitingDirectory: Comparable {
+    let path: TreePath
 
-    private func isBefore(_ left: Int, _ right: Int) -> Bool {
-        compareBytes(paths[left].bytes, paths[right].bytes) < 0
-    }
-
-    mutating func push(_ path: TreePath) {
-        paths.append(path)
-        var index = paths.count - 1
-        while index > 0, isBefore(index, (index - 1) / 2) {
-            paths.swapAt(index, (index - 1) / 2)
-            index = (index - 1) / 2
-        }
-    }
-
-    mutating func pop() -> TreePath? {
-        guard let first = paths.first else { return nil }
-        paths.swapAt(0, paths.count - 1)
-        paths.removeLast()
-        var index = 0
-        while true {
-            let children = [2 * index + 1, 2 * index + 2].filter { $0 < paths.count }
-            guard let smallest = children.min(by: isBefore), isBefore(smallest, index) else { break }
-            paths.swapAt(index, smallest)
-            index = smallest
-        }
-        return first
-    }
+    static func < (left: Self, right: Self) -> Bool { compareBytes(left.path.bytes, right.path.bytes) < 0 }
 }

@@ -1,3 +1,4 @@
+import BlockingIO
 import ObjectStorage
 import ProllyTree
 import Synchronization
@@ -6,7 +7,7 @@ package import Versioning
 extension ObjectDatabase {
     /// The commit with this id, checked against it. Throws `.missingObject`, `.corrupt`, `.newerFormat`.
     package func commit(_ id: CommitID) throws -> Commit {
-        if let known = history.withLock({ $0.commits[id] }) { return known }
+        if let known = history.withLock({ $0.commit(id) }) { return known }
         let commit: Commit = try record(ObjectKeys.commit(id), id: id)
         history.withLock { $0.note(commit, id) }
         return commit
@@ -22,7 +23,7 @@ extension ObjectDatabase {
     }
 
     package func refUpdate(_ id: RefUpdateID) throws -> RefUpdate {
-        if let known = history.withLock({ $0.refUpdates[id] }) { return known }
+        if let known = history.withLock({ $0.refUpdate(id) }) { return known }
         let refUpdate: RefUpdate = try record(ObjectKeys.refUpdate(id), id: id)
         history.withLock { $0.note(refUpdate, id) }
         return refUpdate
@@ -71,18 +72,14 @@ extension ObjectDatabase {
 
 /// Commits and ref updates that were read and verified: they never change.
 struct KnownHistory: Sendable {
-    private(set) var commits: [CommitID: Commit] = [:]
-    private(set) var refUpdates: [RefUpdateID: RefUpdate] = [:]
+    private var commits = BoundedCache<CommitID, Commit>(limit: 16_384)
+    private var refUpdates = BoundedCache<RefUpdateID, RefUpdate>(limit: 16_384)
 
-    private static let limit = 16_384
+    mutating func commit(_ id: CommitID) -> Commit? { commits.value(for: id) }
 
-    mutating func note(_ commit: Commit, _ id: CommitID) {
-        if commits.count >= Self.limit { commits = [:] }
-        commits[id] = commit
-    }
+    mutating func refUpdate(_ id: RefUpdateID) -> RefUpdate? { refUpdates.value(for: id) }
 
-    mutating func note(_ refUpdate: RefUpdate, _ id: RefUpdateID) {
-        if refUpdates.count >= Self.limit { refUpdates = [:] }
-        refUpdates[id] = refUpdate
-    }
+    mutating func note(_ commit: Commit, _ id: CommitID) { commits.insert(commit, for: id) }
+
+    mutating func note(_ update: RefUpdate, _ id: RefUpdateID) { refUpdates.insert(update, for: id) }
 }

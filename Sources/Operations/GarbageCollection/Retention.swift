@@ -41,21 +41,22 @@ package struct RetentionRules: Hashable, Sendable, Codable {
     }
 }
 
-extension Repository {
-    package func retention() throws -> RetentionRules { try loadRetention()?.rules ?? RetentionRules() }
+extension RetentionRules {
+    fileprivate init(decoding bytes: [UInt8]) throws { self = try decodeObject(bytes, key: ObjectKeys.retention) }
+}
 
-    private func loadRetention() throws -> (rules: RetentionRules, etag: ETag)? {
-        guard let object = try database.store.find(ObjectKeys.retention) else { return nil }
-        return (try decodeObject(object.bytes, key: ObjectKeys.retention), object.etag)
+extension Repository {
+    package func retention() throws -> RetentionRules {
+        try database.store.find(ObjectKeys.retention).map { try RetentionRules(decoding: $0.bytes) } ?? RetentionRules()
     }
 
     /// Sets the rule of a glob, or removes it (`nil`). Answers the rules as they are then; throws `.retentionNotFound`
     /// when there is none to remove.
     @discardableResult
     package func setRetention(_ branches: String, to rule: RetentionRule?) throws -> RetentionRules {
-        for attempt in 0..<Self.maximumPublishAttempts {
-            let found = try loadRetention()
-            var rules = found?.rules ?? RetentionRules()
+        var result = RetentionRules()
+        try database.store.update(ObjectKeys.retention) { found in
+            var rules = try found.map { try RetentionRules(decoding: $0.bytes) } ?? RetentionRules()
             let index = rules.rules.firstIndex { $0.branches == branches }
             switch (index, rule) {
             case (let index?, let rule?): rules.rules[index] = rule
@@ -63,11 +64,9 @@ extension Repository {
             case (nil, let rule?): rules.rules.append(rule)
             case (nil, nil): throw RepositoryError.retentionNotFound(branches)
             }
-            if try database.store.swap(ObjectKeys.retention, from: found?.etag, to: encodeRecord(rules)) {
-                return rules
-            }
-            sleepMilliseconds(.random(in: 1...(20 << min(attempt, 5))))
+            result = rules
+            return encodeRecord(rules)
         }
-        throw ObjectDatabaseError.store(.preconditionFailed(key: ObjectKeys.retention))
+        return result
     }
 }

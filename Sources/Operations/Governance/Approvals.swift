@@ -12,34 +12,42 @@ package struct Approval: Sendable {
     package let isOwn: Bool
 }
 
+/// What is approved of a commit.
+package enum ApprovedStep: Sendable {
+    /// That it be merged into the branch.
+    case merge
+    /// That it be taken back from it.
+    case revert
+}
+
+package enum ApprovalWord: Sendable {
+    case approve, withdraw
+}
+
 extension Repository {
     /// `main/<commit>`, and `main/revert-<commit>` for taking it back.
-    private func approvalRef(_ branch: RefName, _ commit: CommitID, isRevert: Bool) throws -> RefName {
-        try RefName(.approvals, "\(branch.name)/\(isRevert ? "revert-" : "")\(commit.hex)")
+    private func approvalRef(_ branch: RefName, _ commit: CommitID, _ step: ApprovedStep) throws -> RefName {
+        try RefName(.approvals, "\(branch.name)/\(step == .revert ? "revert-" : "")\(commit.hex)")
     }
 
     /// Notes that `who` approves (or withdraws the approval) that `commit` be merged into `branch`.
     package func approve(
-        _ commit: CommitID, into branch: RefName, isRevert: Bool, withdraw: Bool = false, who: String, why: String
+        _ commit: CommitID, for step: ApprovedStep, of branch: RefName, _ word: ApprovalWord = .approve, who: String,
+        why: String
     ) throws -> [Approval] {
-        let ref = try approvalRef(branch, commit, isRevert: isRevert)
-        for _ in 0..<Self.maximumPublishAttempts {
+        let ref = try approvalRef(branch, commit, step)
+        return try updating(ref) {
             let current = try database.readRef(ref)
+            if word == .withdraw, current == nil { return [] }
             let move = RefUpdateRequest(
-                ref: ref, operation: withdraw ? .withdraw : .approve, old: current?.commit,
+                ref: ref, operation: word == .withdraw ? .withdraw : .approve, old: current?.commit,
                 new: commit, who: who, why: why)
-            if withdraw, current == nil { return [] }
-            do {
-                return try approvals(in: perform(authorize(move), from: current))
-            } catch RefUpdateFailure.moved {
-                continue
-            }
+            return try approvals(in: perform(authorize(move), from: current))
         }
-        throw RepositoryError.contended(ref, attempts: Self.maximumPublishAttempts, winner: "someone")
     }
 
-    package func approvals(of commit: CommitID, into branch: RefName, isRevert: Bool) throws -> [Approval] {
-        try database.readRef(approvalRef(branch, commit, isRevert: isRevert)).map(approvals(in:)) ?? []
+    package func approvals(of commit: CommitID, for step: ApprovedStep, of branch: RefName) throws -> [Approval] {
+        try database.readRef(approvalRef(branch, commit, step)).map(approvals(in:)) ?? []
     }
 
     /// Each person's newest word, where it is a yes, oldest first.
@@ -65,11 +73,12 @@ extension Repository {
         guard wanted > 0, [.merge, .fastForward, .revert].contains(move.operation), let source = move.source else {
             return []
         }
-        let given = try approvals(of: source, into: move.ref, isRevert: move.operation == .revert)
+        let step: ApprovedStep = move.operation == .revert ? .revert : .merge
+        let given = try approvals(of: source, for: step, of: move.ref)
             .filter { !$0.isOwn }
         guard given.count >= wanted else {
             throw RepositoryError.notApproved(
-                move.ref, source: source, by: given.map(\.who), wanted: wanted, isRevert: move.operation == .revert)
+                move.ref, source: source, by: given.map(\.who), wanted: wanted, for: step)
         }
         return given.map(\.refUpdateID)
     }

@@ -37,7 +37,7 @@ extension Repository {
         _ tree: NodeID, who: String, why: String, _ change: (ProtectionRules) throws -> ProtectionRules
     ) throws -> ProtectionRules {
         let ref = try Self.protectionRef()
-        for _ in 0..<Self.maximumPublishAttempts {
+        return try updating(ref) {
             let (old, snapshot) = try protectionRules()
             let new = try change(old)
             let parent = try snapshot?.commit.map { ($0, try self.database.commit($0)) }
@@ -49,14 +49,9 @@ extension Repository {
             let move = RefUpdateRequest(
                 ref: ref, operation: .protect, old: snapshot?.commit, new: try database.saveCommit(made), who: who,
                 why: why)
-            do {
-                _ = try perform(authorize(move), from: snapshot ?? database.readRef(ref))
-                return new
-            } catch RefUpdateFailure.moved {
-                continue
-            }
+            _ = try perform(authorize(move), from: snapshot ?? database.readRef(ref))
+            return new
         }
-        throw RepositoryError.contended(ref, attempts: Self.maximumPublishAttempts, winner: "someone")
     }
 
     /// The tree that a repository begins with; in the bucket after `flush`.

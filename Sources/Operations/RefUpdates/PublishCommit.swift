@@ -27,10 +27,8 @@ package struct Published: Sendable {
 }
 
 extension Repository {
-    static let maximumPublishAttempts = 60
-
     /// Moves a branch to a new commit that `prepare` makes from the branch's head, again on the newer head as often as
-    /// somebody else moves the branch first (at most `maximumPublishAttempts` times, with a growing random pause).
+    /// somebody else moves the branch first (see `CompareAndSwapLoop`).
     ///
     /// What the branch's rules and hooks say is asked for each commit that `prepare` answers: hooks judge the exact result.
     ///
@@ -56,33 +54,22 @@ extension Repository {
         on branch: RefName, _ operation: RefUpdate.Operation, _ info: CommitInfo, _ source: CommitID?,
         prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit, beforeMove: (CommitID) throws -> Void
     ) throws -> Published {
-        var winner = ""
-        for attempt in 0..<Self.maximumPublishAttempts {
-            pauseBeforeAttempt(attempt)
+        try updating(branch) {
             let epoch = database.cacheTrustEpoch
             let (ref, head) = try database.liveRef(branch)
             let commit = try prepare(head, try self.database.commit(head))
             try database.flush()
             // A sweep since: what was read of the head may have come from copies that it made stale.
-            if database.cacheTrustEpoch != epoch {
-                winner = "the garbage collector"
-                continue
-            }
+            if database.cacheTrustEpoch != epoch { return nil }
             let id = try database.saveCommit(commit)
             let authorization = try authorize(
                 RefUpdateRequest(
                     ref: branch, operation: operation, old: head, new: id, who: info.author, why: info.message,
                     source: source))
             try beforeMove(id)
-            do {
-                _ = try perform(authorization, from: ref)
-                return Published(commitID: id, commit: commit, previous: head)
-            } catch RefUpdateFailure.moved(let current) {
-                winner = current?.newestUpdate.who ?? "someone who removed it"
-                database.logger.info("\(branch.name) was moved by \(winner) meanwhile; trying again on the new head")
-            }
+            _ = try perform(authorization, from: ref)
+            return Published(commitID: id, commit: commit, previous: head)
         }
-        throw RepositoryError.contended(branch, attempts: Self.maximumPublishAttempts, winner: winner)
     }
 
     /// A commit on top of `parents` (the first one's counts are given after the change).
@@ -93,11 +80,5 @@ extension Repository {
             tree: tree, parents: parents.map(\.id), author: info.author, committer: info.author, time: now(),
             message: info.message, metadata: info.metadata,
             generation: 1 + (parents.map(\.commit.generation).max() ?? 0), counts: counts)
-    }
-
-    /// Nothing before the first attempt, then a random time of up to 20 ms · 2^attempt, at most a second.
-    private func pauseBeforeAttempt(_ attempt: Int) {
-        guard attempt > 0 else { return }
-        sleepMilliseconds(.random(in: 1...min(1000, 20 << min(attempt, 6))))
     }
 }

@@ -1,3 +1,4 @@
+import Logging
 import ObjectDatabase
 import ObjectStorage
 import ProllyTree
@@ -10,6 +11,25 @@ enum RefUpdateFailure: Error {
 }
 
 extension Repository {
+    /// Runs `attempt`, which reads a ref and updates it, again on the newer ref as often as somebody else is faster
+    /// (`RefUpdateFailure.moved`, or `nil` from it). Throws `.contended` with the last winner when all attempts lost.
+    func updating<Result>(_ ref: RefName, _ attempt: () throws -> Result?) throws -> Result {
+        var winner = "the garbage collector"
+        let result: Result? = try CompareAndSwapLoop.run {
+            do {
+                return try attempt()
+            } catch RefUpdateFailure.moved(let current) {
+                winner = current?.newestUpdate.who ?? "someone who removed it"
+                database.logger.info("\(ref.name) was moved by \(winner) meanwhile; trying again on the new head")
+                return nil
+            }
+        }
+        guard let result else {
+            throw RepositoryError.contended(ref, attempts: CompareAndSwapLoop.maximumAttempts, winner: winner)
+        }
+        return result
+    }
+
     /// Moves a ref by one compare-and-swap: writes the ref update, then the ref on condition that it still is `current`
     /// (`nil`: that it never was). Throws `RefUpdateFailure.moved` when somebody else was first.
     ///

@@ -1,3 +1,5 @@
+import Algorithms
+
 /// A file of a known reading order.
 package struct OrderedFile: Hashable, Sendable {
     /// The entry's rank in its tree.
@@ -100,13 +102,7 @@ package struct ReadPlanWindow: Sendable {
 
     /// The file that holds this byte of the order.
     private func place(at byte: UInt64) -> Int {
-        var low = 0
-        var high = files.count
-        while low + 1 < high {
-            let middle = (low + high) / 2
-            if starts[middle] <= byte { low = middle } else { high = middle }
-        }
-        return low
+        max(0, starts.prefix(files.count).partitioningIndex { $0 > byte } - 1)
     }
 
     // MARK: Where the reader is
@@ -125,12 +121,7 @@ package struct ReadPlanWindow: Sendable {
 
     /// The place of a rank: of several the first that the reader has not passed, or else the last.
     private func placeRead(_ rank: UInt64) -> Int? {
-        var low = 0
-        var high = placesByRank.count
-        while low < high {
-            let middle = (low + high) / 2
-            if files[Int(placesByRank[middle])].rank < rank { low = middle + 1 } else { high = middle }
-        }
+        var low = placesByRank.partitioningIndex { files[Int($0)].rank >= rank }
         var found: Int?
         // A file that stands in the order many times costs so many steps.
         while low < placesByRank.count, files[Int(placesByRank[low])].rank == rank {

@@ -1,4 +1,5 @@
 import BlockCache
+import BlockingIO
 import ObjectDatabase
 import ProllyTree
 import Synchronization
@@ -12,7 +13,7 @@ final class SnapshotView: Sendable {
     let commit: Commit
     private let database: ObjectDatabase
     private let tree: SnapshotTree
-    private let recent = Mutex(RecentEntries())
+    private let recent = Mutex(BoundedCache<UInt64, Found>(limit: 4096))
     private let openFiles: OpenFileTable
     private let neighbours: NeighbourReadAhead
     private let listings = Mutex(ListingPattern())
@@ -34,7 +35,7 @@ final class SnapshotView: Sendable {
     }
 
     func entry(_ rank: UInt64) throws -> Found {
-        if let found = recent.withLock({ $0[rank] }) { return found }
+        if let found = recent.withLock({ $0.value(for: rank) }) { return found }
         guard let item = try tree.item(atRank: rank) else { throw VFSError.notFound }
         return try remember(item, rank)
     }
@@ -49,7 +50,7 @@ final class SnapshotView: Sendable {
 
     private func remember(_ item: Item, _ rank: UInt64) throws -> Found {
         let found = Found(rank: rank, path: try TreePath(itemKey: item.key), located: try LocatedEntry(item: item))
-        recent.withLock { $0[rank] = found }
+        recent.withLock { $0.insert(found, for: rank) }
         return found
     }
 
@@ -74,7 +75,7 @@ final class SnapshotView: Sendable {
     /// Reads from a file; answers how many bytes there were.
     func read(_ rank: UInt64, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         try database.retryingStale {
-            recent.withLock { $0[rank] = nil }
+            recent.withLock { $0.remove(rank) }
             openFiles.forget(rank)
         } _: {
             let file = try openFiles.file(rank) { try self.entry(rank).located }
@@ -117,18 +118,4 @@ private struct ListingPattern {
 
     /// Less than two leaves hold so many entries.
     private static let nearRanks: UInt64 = 1000
-}
-
-/// Entries that were asked for lately: a lookup is followed by getattr and reads of the same file.
-private struct RecentEntries {
-    private var entries: [UInt64: SnapshotView.Found] = [:]
-    private static let limit = 4096
-
-    subscript(_ rank: UInt64) -> SnapshotView.Found? {
-        get { entries[rank] }
-        set {
-            if entries.count >= Self.limit { entries.removeAll(keepingCapacity: true) }
-            entries[rank] = newValue
-        }
-    }
 }

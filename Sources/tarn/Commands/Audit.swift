@@ -108,7 +108,7 @@ struct Audit: ParsableCommand {
             abstract: "Verify every chain of ref updates, the commits they name and their gates.",
             discussion: """
                 Needs only the bucket or a copy of it. What was changed, removed or inserted in a chain shows by itself; that the end of a \
-                chain was cut off shows against a checkpoint: save one now and then, and keep it elsewhere. 'tarn fsck --data' verifies \
+                chain was cut off shows against a checkpoint: save one now and then, and keep it elsewhere. 'tarn fsck --read-data' verifies \
                 the trees and bytes that the commits name. Exit code 1 when something does not fit.
                 """)
         @Option(help: ArgumentHelp("Also check against this checkpoint.", valueName: "file")) var against: String?

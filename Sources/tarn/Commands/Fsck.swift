@@ -11,20 +11,20 @@ struct Fsck: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check that everything the branches and tags reach is there and right; fetch again what is not.",
         discussion: """
-            Refs, their chains of updates, commits, tree nodes, block lists and packs are checked; with --data every block is read and \
+            Refs, their chains of updates, commits, tree nodes, block lists and packs are checked; with --read-data every block is read and \
             hashed. Each damaged object is named with every path that needs it. An object that the store does not give is named too, and \
             the check goes on. Commits whose data 'tarn gc' took are no damage.
 
             --repair --from REPO fetches damaged or missing objects again from a mirror ('tarn mirror'), or from what this is a mirror of. \
             They are verified before they are written. --repair alone only empties this host's block cache, which fills again by itself.
 
-              tarn fsck --data                               is all well?
-              tarn fsck --data --repair --from s3://backup/lake
+              tarn fsck --read-data                               is all well?
+              tarn fsck --read-data --repair --from s3://backup/lake
 
             Exit code 1 when anything is (still) damaged.
             """)
 
-    @Flag(help: "Read and hash every block.") var data = false
+    @Flag(help: "Read and hash every block.") var readData = false
     @Flag(help: "Fetch what is damaged again (with --from).") var repair = false
     @Option(help: ArgumentHelp("A mirror of this repository.", valueName: "repo")) var from: String?
     @Option(
@@ -49,10 +49,10 @@ struct Fsck: ParsableCommand {
         let opened = try repository.open()
         let report: RepairReport
         if let mirror = try mirror() {
-            report = try opened.repair(from: mirror, data: data, progress: progress)
+            report = try opened.repair(from: mirror, data: readData, progress: progress)
         } else {
             if repair { try opened.database.cache?.clear() }
-            report = RepairReport(check: try opened.fsck(data: data, progress: progress))
+            report = RepairReport(check: try opened.fsck(data: readData, progress: progress))
         }
         line.update { $0.clear() }
         let output = json.output
@@ -73,8 +73,8 @@ struct Fsck: ParsableCommand {
         var text = [
             "Checked \(count(report.commits, "commit")), \(count(report.nodes, "tree node")), \(count(report.files, "file")), "
                 + "\(count(report.blocks, "block")) in \(count(report.packs, "pack"))"
-                + (data
-                    ? "; read and hashed \(humanSize(report.bytesVerified))." : "; data was not read (--data does).")
+                + (readData
+                    ? "; read and hashed \(humanSize(report.bytesVerified))." : "; data was not read (--read-data does).")
         ]
         if report.collected > 0 { text.append("\(count(report.collected, "commit")) without data, which gc took.") }
         text += repair.repaired.map { "fetched again: \($0)" }

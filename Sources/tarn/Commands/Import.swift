@@ -22,7 +22,7 @@ struct Import: ParsableCommand {
     @Option(name: .customLong("to"), help: ArgumentHelp("Where in the tree.", valueName: "path")) var destination:
         String = ""
     @Option(name: .shortAndLong, help: "What this is.") var message: String
-    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
         [String] = []
     @Flag(name: .customLong("delete"), help: "Remove what is below --to but not in SRC.") var removesOthers = false
     @Flag(name: .customLong("owners"), help: "Record user and group ids.") var keepsOwners = false
@@ -79,7 +79,7 @@ func parseMetadata(_ pairs: [String]) throws -> [String: String] {
     var metadata: [String: String] = [:]
     for pair in pairs {
         guard let cut = pair.firstIndex(of: "="), cut != pair.startIndex else {
-            throw CommandFailure(message: "'\(pair)' is no metadata", hint: "Write --meta key=value", kind: .usage)
+            throw CommandFailure(message: "'\(pair)' is no metadata", hint: "Write --metadata key=value", kind: .usage)
         }
         metadata[String(pair[..<cut])] = String(pair[pair.index(after: cut)...])
     }

@@ -191,7 +191,7 @@ struct PrefetchCommand: ParsableCommand {
         if failures.count > 0 {
             throw CommandFailure(
                 message: "\(count(failures.count, "file")) could not be fetched",
-                hint: "'tarn fsck --data' names everything that is damaged")
+                hint: "'tarn fsck --read-data' names everything that is damaged")
         }
     }
 

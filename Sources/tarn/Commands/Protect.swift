@@ -106,7 +106,7 @@ struct Approve: ParsableCommand {
         _ = try repository.database.liveRef(branch)
         let commit = try repository.database.resolve(source).commitID
         let approvals = try repository.approve(
-            commit, into: branch, isRevert: revert, withdraw: withdraw, who: author.resolve(),
+            commit, for: revert ? .revert : .merge, of: branch, withdraw ? .withdraw : .approve, who: author.resolve(),
             why: message ?? "\(withdraw ? "Withdraw the approval of" : "Approve") \(source) for \(destination)")
         struct ApprovalJSON: Encodable {
             let who: String

@@ -68,7 +68,7 @@ struct Revert: ParsableCommand {
         help: ArgumentHelp("The branch (default: the mounted one, else main).", valueName: "branch"))
     var branch: String?
     @Option(name: .shortAndLong, help: "Why.") var message: String?
-    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
         [String] = []
     @OptionGroup var strategy: StrategyArguments
     @OptionGroup var repository: RepositoryArguments
@@ -96,7 +96,7 @@ struct CherryPick: ParsableCommand {
         help: ArgumentHelp("The branch (default: the mounted one, else main).", valueName: "branch"))
     var branch: String?
     @Option(name: .shortAndLong, help: "What this is (default: the commit's own message).") var message: String?
-    @Option(name: .customLong("meta"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
         [String] = []
     @OptionGroup var strategy: StrategyArguments
     @OptionGroup var repository: RepositoryArguments
