@@ -12,7 +12,17 @@ scripts/packages.sh fuse3 libfuse3-dev libcurl4-openssl-dev libsqlite3-dev libzs
 }
 
 swift format lint --strict -r Package.swift Sources Tests
+scripts/check-files.py --self-test
+scripts/check-files.py
+scripts/target-graph.py --self-test
+scripts/target-graph.py
 scripts/build.sh --build-tests
+if [ $# = 0 ]; then
+    scripts/check-docs.py --self-test
+    scripts/check-docs.py --tarn .build/release/tarn
+    scripts/run-examples.py .build/release/tarn
+    python3 bench/report.py --check
+fi
 
 servers=$(mktemp -u -t tarn-servers-XXXXXX)
 trap 'scripts/test-servers.sh stop "$servers" >/dev/null 2>&1 || true' EXIT
