@@ -41,7 +41,8 @@ func message(_ error: ObjectDatabaseError) -> ErrorMessage {
         ErrorMessage(message: "there is no '\(path)' in \(revision)", kind: .notFound)
     case .corrupt(let object, let reason):
         ErrorMessage(
-            message: "\(object) is corrupt: \(reason)", hint: "'tarn fsck --read-data' names everything that it affects")
+            message: "\(object) is corrupt: \(reason)", hint: "'tarn fsck --read-data' names everything that it affects"
+        )
     case .missingObject(let object, let neededBy):
         ErrorMessage(
             message: "\(object) is missing, needed by \(neededBy)", hint: "'tarn fsck' names everything that it affects"

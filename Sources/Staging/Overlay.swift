@@ -14,8 +14,8 @@ package enum StagedName: Hashable, Sendable {
 
 /// The overlay's tables within one transaction: the current ones or, read-only, the sealed ones.
 package struct Overlay {
-    fileprivate let database: Database
-    fileprivate let prefix: String
+    let database: Database
+    let prefix: String
     private let counters: Counters
 
     init(_ database: Database, sealed: Bool, _ counters: Counters) {
@@ -31,7 +31,7 @@ package struct Overlay {
             let row = try Row.fetchOne(
                 database.cachedStatement(sql: "SELECT * FROM \(prefix)node WHERE id = ?"), arguments: [id.value])
         else { return nil }
-        return try node(row)
+        return try entry(row)
     }
 
     package func lookup(_ parent: OverlayEntryID, _ name: [UInt8]) throws -> StagedName {
@@ -78,7 +78,7 @@ package struct Overlay {
                 """)
         return try Row.fetchAll(statement, arguments: [parent.value]).map { row in
             let isThere = (row["id"] as Int64?) != nil
-            return (bytes(row["own_name"]), isThere ? try node(row, withRanges: false) : nil)
+            return (bytes(row["own_name"]), isThere ? try entry(row, withRanges: false) : nil)
         }
     }
 
@@ -186,280 +186,8 @@ package struct Overlay {
             try database.execute(sql: "DELETE FROM meta WHERE key = ?", arguments: [key])
         }
     }
-
-    // MARK: Rows
-
-    private func node(_ row: Row, withRanges: Bool = true) throws -> OverlayEntry {
-        let id = OverlayEntryID(row["id"])
-        func fault(_ reason: String) -> WorkspaceError {
-            .corrupt(path: "overlay", reason: "node \(id.value): \(reason)")
-        }
-        let kind: OverlayEntry.Kind
-        switch row["kind"] as Int {
-        case 1: kind = .file(try content(row, id, withRanges: withRanges))
-        case 2: kind = .directory
-        case 3: kind = .symlink(target: bytes(row["target"]))
-        case let other:
-            guard let special = SpecialKind(rawValue: other) else { throw fault("kind \(other)") }
-            kind = .special(special, device: UInt32(truncatingIfNeeded: row["device"] as Int64? ?? 0))
-        }
-        var owner: Owner?
-        if let user: Int64 = row["user"], let group: Int64 = row["group"] {
-            owner = Owner(userID: UInt32(truncatingIfNeeded: user), groupID: UInt32(truncatingIfNeeded: group))
-        }
-        func time(_ name: String) -> Timestamp {
-            Timestamp(
-                seconds: row[name + "_s"], nanoseconds: UInt32(truncatingIfNeeded: row[name + "_ns"] as Int64))
-        }
-        return OverlayEntry(
-            id: id, kind: kind, mode: UInt16(truncatingIfNeeded: row["mode"] as Int64), modified: time("modified"),
-            accessed: time("accessed"), changed: time("changed"), owner: owner,
-            attributes: try decodeAttributes(bytes(row["attributes"])), links: row["links"],
-            origin: try (row["origin"] as Data?).map { origin in
-                do throws(PathFault) {
-                    return try TreePath(parsing: [UInt8](origin))
-                } catch {
-                    throw fault(error.reason)
-                }
-            }, change: row["change"])
-    }
-
-    private func content(_ row: Row, _ id: OverlayEntryID, withRanges: Bool) throws -> StagedContent {
-        var content = StagedContent()
-        if let value: Data = row["base_value"] {
-            content.base = try located(value, row["base_location"], "node \(id.value)")
-        }
-        content.baseLimit = UInt64(bitPattern: row["base_limit"] as Int64? ?? 0)
-        content.sizeBytes = UInt64(bitPattern: row["size"] as Int64? ?? 0)
-        content.writeTarget = (row["data"] as Int64?).map(DataFileID.init)
-        if let whole: Int64 = row["whole"] {
-            content.ranges.insert(start: 0, end: content.sizeBytes, data: DataFileID(whole))
-            return content
-        }
-        guard withRanges else { return content }
-        let statement = try database.cachedStatement(
-            sql: "SELECT start, \"end\", data, \"from\" FROM \(prefix)range WHERE node = ? ORDER BY start")
-        let ranges = try Row.fetchAll(statement, arguments: [id.value]).map { row in
-            StagedRanges.Range(
-                start: UInt64(bitPattern: row[0]), end: UInt64(bitPattern: row[1]),
-                source: StagedRanges.Source(stored: row[2]), from: UInt64(bitPattern: row[3]))
-        }
-        content.ranges = StagedRanges(ranges)
-        for case .cloned(let entry) in Set(ranges.map(\.source)) { content.cloned[entry] = try cloned(entry) }
-        return content
-    }
-
-    private func cloned(_ id: ClonedEntryID) throws -> LocatedEntry {
-        let statement = try database.cachedStatement(sql: "SELECT value, location FROM cloned WHERE id = ?")
-        guard let row = try Row.fetchOne(statement, arguments: [id.value]) else {
-            throw WorkspaceError.corrupt(path: "overlay", reason: "there is no cloned entry \(id.value)")
-        }
-        return try located(row[0], row[1], "cloned entry \(id.value)")
-    }
-
-    private func located(_ value: Data, _ location: Data?, _ what: String) throws -> LocatedEntry {
-        do {
-            return try LocatedEntry(Item(key: [], value: [UInt8](value), location: bytes(location)))
-        } catch {
-            throw WorkspaceError.corrupt(path: "overlay", reason: "\(what): \(error.reason)")
-        }
-    }
-
-    private func write(_ node: OverlayEntry, saved: StagedRanges? = nil) throws {
-        let content = node.content
-        let base = content?.base?.item(at: .root)
-        var target: [UInt8]?
-        var device: UInt32?
-        let kind: Int
-        switch node.kind {
-        case .file: kind = 1
-        case .directory: kind = 2
-        case .symlink(let bytes): (kind, target) = (3, bytes)
-        case .special(let special, let number): (kind, device) = (special.rawValue, number)
-        }
-        let arguments: StatementArguments = [
-            node.id.value, kind, node.mode, node.modified.seconds, node.modified.nanoseconds, node.accessed.seconds,
-            node.accessed.nanoseconds, node.changed.seconds, node.changed.nanoseconds, node.links, device,
-            node.owner?.userID, node.owner?.groupID,
-            node.attributes.isEmpty ? nil : blob(encodeAttributes(node.attributes)),
-            target.map(blob), content.map { Int64(bitPattern: $0.sizeBytes) }, node.origin.map { blob($0.bytes) },
-            base.map { blob($0.value) }, base.map { blob($0.location) },
-            content.map { Int64(bitPattern: $0.baseLimit) }, content?.writeTarget?.value, content?.wholeDataFile?.value,
-            node.change,
-        ]
-        let statement = try database.cachedStatement(
-            sql: """
-                INSERT OR REPLACE INTO \(prefix)node (id, kind, mode, modified_s, modified_ns, accessed_s, accessed_ns,
-                    changed_s, changed_ns, links, device, user, "group", attributes, target, size, origin, base_value,
-                    base_location, base_limit, data, whole, change)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                """)
-        try statement.execute(arguments: arguments)
-        guard let content else { return }
-        // One range that is the whole file stands in the node's own row.
-        let ranges = content.wholeDataFile == nil ? content.ranges : StagedRanges()
-        if ranges.isEmpty, saved?.isEmpty == true { return }
-        // Ranges that were whole may stand in either place.
-        try writeRanges(ranges, saved: saved?.isWhole == true ? nil : saved, of: node.id.value)
-    }
-
-    private func writeRanges(_ ranges: StagedRanges, saved: StagedRanges?, of id: Int64) throws {
-        let add = try database.cachedStatement(
-            sql: "INSERT OR REPLACE INTO \(prefix)range (node, start, \"end\", data, \"from\") VALUES (?, ?, ?, ?, ?)")
-        if let saved {
-            let remove = try database.cachedStatement(sql: "DELETE FROM \(prefix)range WHERE node = ? AND start = ?")
-            let present = Set(ranges.ranges)
-            for range in saved.ranges where !present.contains(range) {
-                try remove.execute(arguments: [id, Int64(bitPattern: range.start)])
-            }
-        } else {
-            let clear = try database.cachedStatement(sql: "DELETE FROM \(prefix)range WHERE node = ?")
-            try clear.execute(arguments: [id])
-        }
-        let known = Set(saved?.ranges ?? [])
-        for range in ranges.ranges where !known.contains(range) {
-            try add.execute(
-                arguments: [
-                    id, Int64(bitPattern: range.start), Int64(bitPattern: range.end), range.source.stored,
-                    Int64(bitPattern: range.from),
-                ])
-        }
-    }
 }
 
-extension StagedRanges {
-    /// Whether it may stand in the node's row: a single range of written bytes from the beginning.
-    fileprivate var isWhole: Bool {
-        guard ranges.count == 1, let range = ranges.first, case .data = range.source else { return false }
-        return range.start == 0 && range.from == 0
-    }
-}
+func blob(_ bytes: [UInt8]) -> Data { Data(bytes) }
 
-extension StagedContent {
-    /// The data file that holds the whole of a file, byte for byte.
-    fileprivate var wholeDataFile: DataFileID? {
-        guard ranges.isWhole, let range = ranges.ranges.first, range.end == sizeBytes,
-            case .data(let data) = range.source
-        else { return nil }
-        return data
-    }
-}
-
-extension StagedRanges.Source {
-    /// As the column `data` holds it: a data file's number, a cloned entry's negated, 0 for zeros.
-    var stored: Int64 {
-        switch self {
-        case .zeros: 0
-        case .data(let data): data.value
-        case .cloned(let entry): -entry.value
-        }
-    }
-
-    init(stored: Int64) {
-        self = stored == 0 ? .zeros : stored > 0 ? .data(DataFileID(stored)) : .cloned(ClonedEntryID(-stored))
-    }
-}
-
-private func blob(_ bytes: [UInt8]) -> Data { Data(bytes) }
-
-private func bytes(_ data: Data?) -> [UInt8] { data.map { [UInt8]($0) } ?? [] }
-
-private func encodeAttributes(_ attributes: [ExtendedAttribute]) -> [UInt8] {
-    var output: [UInt8] = []
-    for attribute in attributes {
-        for run in [attribute.name, attribute.value] {
-            appendVarint(UInt64(run.count), to: &output)
-            output += run
-        }
-    }
-    return output
-}
-
-private func decodeAttributes(_ bytes: [UInt8]) throws -> [ExtendedAttribute] {
-    try bytes.withUnsafeBytes { raw in
-        var reader = ByteReader(raw)
-        var attributes: [ExtendedAttribute] = []
-        while !reader.isAtEnd {
-            let name = try reader.bytes(try reader.count(limit: raw.count))
-            attributes.append(
-                ExtendedAttribute(name: name, value: try reader.bytes(try reader.count(limit: raw.count))))
-        }
-        return attributes
-    }
-}
-
-extension Overlay {
-    func execute(_ sql: String, _ arguments: StatementArguments = []) throws {
-        try database.execute(sql: sql, arguments: arguments)
-    }
-
-    func rows(_ sql: String, _ arguments: StatementArguments = []) throws -> [Row] {
-        try Row.fetchAll(database, sql: sql, arguments: arguments)
-    }
-
-    func stagedPlaces() throws -> [TreePath] {
-        let rows = try Row.fetchCursor(
-            database,
-            sql: """
-                SELECT node.origin, name.name FROM \(prefix)name AS name JOIN \(prefix)node AS node ON node.id = name.parent
-                WHERE node.origin IS NOT NULL
-                """)
-        var places: [TreePath] = []
-        while let row = try rows.next() {
-            places.append(try TreePath(parsing: bytes(row[0])).appending(bytes(row[1])))
-        }
-        return places
-    }
-
-    func namelessNodes() throws -> [OverlayEntryID] {
-        try rows(
-            "SELECT id FROM \(prefix)node WHERE id <> 1 AND id NOT IN (SELECT node FROM \(prefix)name WHERE node IS NOT NULL)"
-        )
-        .map { OverlayEntryID($0[0]) }
-    }
-
-    /// Numbers of all data files that a current or sealed range, or a write target, refers to.
-    func usedData() throws -> Set<Int64> {
-        Set(
-            try rows(
-                """
-                SELECT data FROM range UNION SELECT data FROM sealed_range UNION SELECT data FROM node WHERE data IS NOT NULL
-                UNION SELECT whole FROM node WHERE whole IS NOT NULL
-                UNION SELECT whole FROM sealed_node WHERE whole IS NOT NULL
-                """
-            ).map { $0[0] })
-    }
-
-    /// How far the ranges, current or sealed, reach in each data file.
-    func dataEnds() throws -> [(data: DataFileID, end: UInt64)] {
-        try rows(
-            """
-            SELECT data, MAX(upTo) FROM (
-                SELECT data, "end" - start + "from" AS upTo FROM range WHERE data > 0
-                UNION ALL SELECT data, "end" - start + "from" FROM sealed_range WHERE data > 0
-                UNION ALL SELECT whole, size FROM node WHERE whole IS NOT NULL
-                UNION ALL SELECT whole, size FROM sealed_node WHERE whole IS NOT NULL)
-            GROUP BY data
-            """
-        ).map { (DataFileID($0[0]), UInt64(bitPattern: $0[1])) }
-    }
-
-    /// The last parts of the names of files that show bytes of these data files.
-    func names(showing files: Set<Int64>) throws -> [[UInt8]] {
-        try rows(
-            """
-            SELECT range.data, name.name FROM name JOIN range ON range.node = name.node WHERE range.data > 0
-            UNION SELECT node.whole, name.name FROM name JOIN node ON node.id = name.node WHERE node.whole IS NOT NULL
-            """
-        ).filter { files.contains($0[0]) }.map { bytes($0[1]) }
-    }
-
-    /// Forgets cloned entries that no range refers to.
-    func removeUnusedCloned() throws {
-        try execute(
-            """
-            DELETE FROM cloned WHERE id NOT IN
-                (SELECT -data FROM range WHERE data < 0 UNION SELECT -data FROM sealed_range WHERE data < 0)
-            """)
-    }
-}
+func bytes(_ data: Data?) -> [UInt8] { data.map { [UInt8]($0) } ?? [] }

@@ -9,7 +9,15 @@ import GRDB
 /// - `uploaded`: blocks of a node's content, as of one change, that are in the store already.
 /// - `conflict`: paths that a commit could not merge, and what the user decided.
 enum Schema {
-    static func create(_ database: Database) throws {
+    /// The steps from an empty database to the present tables. A step that was released is never changed.
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        // Workspaces from before there were steps have these tables already.
+        migrator.registerMigration("tables", migrate: create)
+        return migrator
+    }
+
+    private static func create(_ database: Database) throws {
         try database.execute(
             sql: """
                 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -89,8 +89,8 @@ package final class Workspace: Sendable {
     }
 
     private func prepare(_ base: CommitID?) throws {
+        try Schema.migrator.migrate(database)
         try database.write { database in
-            try Schema.create(database)
             let overlay = Overlay(database, sealed: false, counters)
             if try overlay.meta("base") == nil {
                 guard let base else { throw WorkspaceError.corrupt(path: directory, reason: "it has no base commit") }

@@ -87,7 +87,7 @@ def power_loss(rounds, seed, tally):
             for syncer in syncers:
                 syncer.verify()
         sandbox.unmount(point)
-        sandbox.tarn("fsck", "--data")
+        sandbox.tarn("fsck", "--read-data")
         sandbox.tarn("audit", "verify")
 
 

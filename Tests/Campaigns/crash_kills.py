@@ -76,12 +76,12 @@ def kill_import(rounds, seed, tally):
                     # It was killed after the swap.
                     break
                 if rng.random() < 0.5:
-                    sandbox.tarn("fsck", "--data")
+                    sandbox.tarn("fsck", "--read-data")
             sandbox.tarn("import", source, "-m", f"import {number}", "--delete", code=(0, 1))
             out = sandbox.path("export")
             shutil.rmtree(out, ignore_errors=True)
             sandbox.tarn("export", "main", out)
             trees.Comparison().check(
                 trees.take(os.fsencode(source)), trees.take(os.fsencode(out)), "imported tree")
-        sandbox.tarn("fsck", "--data")
+        sandbox.tarn("fsck", "--read-data")
         sandbox.tarn("audit", "verify")

@@ -144,7 +144,7 @@ class Stage:
         self.verify(out, settle=False)
         shown, exported = trees.take(os.fsencode(self.point)), trees.take(os.fsencode(out))
         trees.Comparison().check(shown, exported, "committed tree")
-        self.sandbox.tarn("fsck", "--data")
+        self.sandbox.tarn("fsck", "--read-data")
         self.sandbox.tarn("audit", "verify")
 
 

@@ -35,7 +35,7 @@ def execute(operations, options, seed, has_base=True, record=None, useless=None,
             run.event_commit()
             run.close_all()
             run.sandbox.unmount(run.point)
-            run.sandbox.tarn("fsck", "--data")
+            run.sandbox.tarn("fsck", "--read-data")
         except Violation as violation:
             return violation, run.counts
         return None, run.counts

@@ -1,7 +1,7 @@
 import BlockCache
 package import Logging
 package import ObjectDatabase
-package import ProllyTree
+import ProllyTree
 import Synchronization
 package import Versioning
 
@@ -14,10 +14,10 @@ package import Versioning
 package final class SnapshotFileSystem: ReadOnlyFileSystem {
     let database: ObjectDatabase
     let logger: Logger
-    private let fetcher: BlockFetcher
-    private let slots = Mutex(Slots())
+    let fetcher: BlockFetcher
+    let slots = Mutex(Slots())
     /// The directories above the commits; `nil` when one commit is the root.
-    private let directory: RefDirectory?
+    let directory: RefDirectory?
     /// How the root follows a branch; `nil` when it does not.
     let following: HeadFollowing?
     let kernel = Mutex<(any KernelCache)?>(nil)
@@ -29,7 +29,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     /// What `user.tarn.mount` answers: tells the command line where it is.
     private let mountDescription: [UInt8]
 
-    private struct Slots {
+    struct Slots {
         /// `nil` for a commit that was shown and that the kernel has forgotten.
         var views: [SnapshotView?] = []
         var byCommit: [CommitID: Int] = [:]
@@ -37,8 +37,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         var lookups: [UInt64] = []
     }
 
-    private static let rankBits: UInt64 = 40
-    private static let maximumSlots = 1 << 24
+    static let rankBits: UInt64 = 40
+    static let maximumSlots = 1 << 24
     /// An immutable tree never changes; a day is as good as for ever and fits every kernel's arithmetic.
     private static let immutableSeconds = 86_400.0
     private static let refSeconds = 1.0
@@ -87,7 +87,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     }
 
     /// Slots below it show no commit.
-    private var firstSlot: Int { directory == nil && following == nil ? 0 : 1 }
+    var firstSlot: Int { directory == nil && following == nil ? 0 : 1 }
 
     package var traits: FileSystemTraits {
         FileSystemTraits(
@@ -101,75 +101,6 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     package func attach(_ kernel: any KernelCache) {
         self.kernel.withLock { $0 = kernel }
-    }
-
-    // MARK: Numbers
-
-    private enum Destination {
-        case above(UInt64)
-        case inside(SnapshotView, slot: Int, rank: UInt64)
-
-        var isAboveCommits: Bool {
-            if case .above = self { return true }
-            return false
-        }
-    }
-
-    private func destination(_ inode: InodeNumber) -> Destination {
-        let slot = Int(inode.value >> Self.rankBits)
-        let low = inode.value & (1 << Self.rankBits - 1)
-        if slot == 0, directory != nil { return .above(low) }
-        if slot == 0, let following { return destination(slot: following.currentSlot, low: low) }
-        return destination(slot: slot, low: low)
-    }
-
-    private func destination(slot: Int, low: UInt64) -> Destination {
-        slots.withLock { slots in
-            let index = slot - firstSlot
-            guard index >= 0, index < slots.views.count, low > 0, let view = slots.views[index] else {
-                return .above(UInt64.max)
-            }
-            return .inside(view, slot: slot, rank: low - 1)
-        }
-    }
-
-    /// The slot that shows a commit, a new one if needed.
-    func slot(_ id: CommitID, _ commit: Commit) -> Int {
-        slots.withLock { slots in
-            if let known = slots.byCommit[id] { return known + firstSlot }
-            precondition(slots.views.count < Self.maximumSlots, "more commits than one mount can show")
-            slots.views.append(SnapshotView(id, commit, database: database, fetcher: fetcher))
-            slots.lookups.append(0)
-            slots.byCommit[id] = slots.views.count - 1
-            return slots.views.count - 1 + firstSlot
-        }
-    }
-
-    /// The trees of the commits that are shown now.
-    package func shownTrees() -> [NodeID] {
-        slots.withLock { slots in slots.views.compactMap { $0?.commit.tree } }
-    }
-
-    /// Lets go of a commit that the root has moved away from and the kernel has forgotten.
-    func releaseIfUnused(slot: Int) {
-        guard let following, slot != following.currentSlot else { return }
-        slots.withLock { slots in
-            let index = slot - firstSlot
-            guard index >= 0, index < slots.views.count, slots.lookups[index] == 0, let view = slots.views[index] else {
-                return
-            }
-            slots.views[index] = nil
-            slots.byCommit[view.commitID] = nil
-        }
-    }
-
-    /// The kernel took a reference to something in a slot.
-    private func countLookup(slot: Int) {
-        if following != nil { slots.withLock { $0.lookups[slot - firstSlot] += 1 } }
-    }
-
-    private func inode(slot: Int, rank: UInt64) -> InodeNumber {
-        InodeNumber(UInt64(slot) << Self.rankBits | (rank + 1))
     }
 
     // MARK: Names and attributes
@@ -386,22 +317,4 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         return VolumeStatistics(
             totalBytes: counts.bytes, freeBytes: 0, files: counts.files + counts.directories, freeFiles: 0)
     }
-}
-
-/// Extended attributes that Tarn answers itself. They are not listed, so that copying tools do not carry them along.
-enum TarnAttribute {
-    /// The commit's id, on everything in it.
-    static let commit = "user.tarn.commit"
-    /// The content id, on files.
-    static let content = "user.tarn.content"
-    /// What is mounted, as JSON, on everything.
-    static let mount = "user.tarn.mount"
-    static let prefix = "user.tarn."
-}
-
-/// A stored attribute, or the content id of a file.
-func entryAttribute(_ entry: Entry, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
-    if name.elementsEqual(TarnAttribute.content.utf8), let file = entry.file { return Array(file.contentID.hex.utf8) }
-    guard let attribute = entry.attributes.first(where: { $0.name == name }) else { throw .noAttribute }
-    return attribute.value
 }

@@ -16,8 +16,8 @@ struct CommitCommand: ParsableCommand {
             """)
 
     @Option(name: .shortAndLong, help: "What this is.") var message: String
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
-        [String] = []
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
+    var metadata: [String] = []
     @OptionGroup var arguments: WorkspaceArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments

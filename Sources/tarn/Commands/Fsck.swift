@@ -74,7 +74,8 @@ struct Fsck: ParsableCommand {
             "Checked \(count(report.commits, "commit")), \(count(report.nodes, "tree node")), \(count(report.files, "file")), "
                 + "\(count(report.blocks, "block")) in \(count(report.packs, "pack"))"
                 + (readData
-                    ? "; read and hashed \(humanSize(report.bytesVerified))." : "; data was not read (--read-data does).")
+                    ? "; read and hashed \(humanSize(report.bytesVerified))."
+                    : "; data was not read (--read-data does).")
         ]
         if report.collected > 0 { text.append("\(count(report.collected, "commit")) without data, which gc took.") }
         text += repair.repaired.map { "fetched again: \($0)" }

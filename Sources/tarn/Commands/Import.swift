@@ -22,8 +22,8 @@ struct Import: ParsableCommand {
     @Option(name: .customLong("to"), help: ArgumentHelp("Where in the tree.", valueName: "path")) var destination:
         String = ""
     @Option(name: .shortAndLong, help: "What this is.") var message: String
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
-        [String] = []
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
+    var metadata: [String] = []
     @Flag(name: .customLong("delete"), help: "Remove what is below --to but not in SRC.") var removesOthers = false
     @Flag(name: .customLong("owners"), help: "Record user and group ids.") var keepsOwners = false
     @OptionGroup var repository: RepositoryArguments

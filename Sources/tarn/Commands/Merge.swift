@@ -19,8 +19,8 @@ struct Merge: ParsableCommand {
     @Option(name: .customLong("into"), help: ArgumentHelp("The branch to change.", valueName: "branch"))
     var destination: String = Repository.defaultBranch
     @Option(name: .shortAndLong, help: "What this is.") var message: String?
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
-        [String] = []
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
+    var metadata: [String] = []
     @OptionGroup var strategy: StrategyArguments
     @Flag(name: .customLong("ff-only"), help: "Only move the branch, if it has no commit of its own.")
     var fastForwardOnly = false

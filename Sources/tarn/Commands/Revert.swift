@@ -68,8 +68,8 @@ struct Revert: ParsableCommand {
         help: ArgumentHelp("The branch (default: the mounted one, else main).", valueName: "branch"))
     var branch: String?
     @Option(name: .shortAndLong, help: "Why.") var message: String?
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
-        [String] = []
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
+    var metadata: [String] = []
     @OptionGroup var strategy: StrategyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
@@ -96,8 +96,8 @@ struct CherryPick: ParsableCommand {
         help: ArgumentHelp("The branch (default: the mounted one, else main).", valueName: "branch"))
     var branch: String?
     @Option(name: .shortAndLong, help: "What this is (default: the commit's own message).") var message: String?
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value")) var metadata:
-        [String] = []
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
+    var metadata: [String] = []
     @OptionGroup var strategy: StrategyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments

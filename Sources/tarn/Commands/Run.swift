@@ -102,7 +102,8 @@ struct Receipt: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "verify", abstract: "Check a receipt against the repository: commit, paths, content ids.",
             discussion:
-                "Exit code 1 when something does not fit. 'tarn fsck --read-data' tells whether the bytes are still there.")
+                "Exit code 1 when something does not fit. 'tarn fsck --read-data' tells whether the bytes are still there."
+        )
         @Argument(help: "The receipt.") var file: String
         @Option(
             help: ArgumentHelp(

@@ -1,0 +1,20 @@
+import ProllyTree
+import Versioning
+
+/// Extended attributes that Tarn answers itself. They are not listed, so that copying tools do not carry them along.
+enum TarnAttribute {
+    /// The commit's id, on everything in it.
+    static let commit = "user.tarn.commit"
+    /// The content id, on files.
+    static let content = "user.tarn.content"
+    /// What is mounted, as JSON, on everything.
+    static let mount = "user.tarn.mount"
+    static let prefix = "user.tarn."
+}
+
+/// A stored attribute, or the content id of a file.
+func entryAttribute(_ entry: Entry, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
+    if name.elementsEqual(TarnAttribute.content.utf8), let file = entry.file { return Array(file.contentID.hex.utf8) }
+    guard let attribute = entry.attributes.first(where: { $0.name == name }) else { throw .noAttribute }
+    return attribute.value
+}
