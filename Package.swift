@@ -87,7 +87,8 @@ let package = Package(
                 "BlockingIO", "CLinux",
                 arguments, crypto, logging,
             ],
-            swiftSettings: strict),
+            // Its tests look inside.
+            swiftSettings: strict + [.unsafeFlags(["-enable-testing"])]),
 
         tests("EndToEndTests", ["CLinux", "BlockingIO"]),
         .target(
@@ -120,6 +121,13 @@ let package = Package(
             [
                 "VFS", "Operations", "ObjectDatabase", "Staging", "ObjectStorage", "Versioning", "ProllyTree",
                 "BlockingIO", "TestSupport",
+            ]),
+        tests("FUSEServerTests", ["FUSEServer", "VFS", "Versioning"]),
+        tests(
+            "CommandLineTests",
+            [
+                "tarn", "ErrorMessages", "Operations", "ObjectDatabase", "Staging", "ObjectStorage", "Versioning",
+                "ProllyTree", "BlockingIO", arguments,
             ]),
     ]
 )

@@ -105,7 +105,7 @@ func onRead(_ request: Request, _ inode: fuse_ino_t, _ size: Int, _ offset: off_
     serve(.read, request) { fileSystem, _ throws(VFSError) in
         guard let memory = tarn_reply_buffer(size) else { throw .inputOutput }
         let buffer = UnsafeMutableRawBufferPointer(start: memory, count: size)
-        let count = try fileSystem.read(InodeNumber(inode), at: UInt64(offset), into: buffer)
+        let count = try fileSystem.read(InodeNumber(inode), at: fileOffset(offset), into: buffer)
         return .buffer(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }
 }
@@ -114,6 +114,8 @@ func onSeek(_ request: Request, _ inode: fuse_ino_t, _ offset: off_t, _ whence: 
     serve(.seek, request) { fileSystem, _ throws(VFSError) in
         // SEEK_DATA is 3, SEEK_HOLE 4 (lseek(2)); the kernel asks about no other.
         guard whence == 3 || whence == 4 else { throw .invalidArgument }
+        // As ext4 answers it.
+        guard offset >= 0 else { throw .noSuchOffset }
         return .offset(
             try fileSystem.seek(InodeNumber(inode), from: UInt64(offset), to: whence == 3 ? .data : .hole))
     }
@@ -136,7 +138,7 @@ private func list(
         var used = 0
         let timeout = fileSystem.entryTimeoutSeconds(in: InodeNumber(inode))
         try fileSystem.readDirectory(
-            InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0), after: UInt64(offset),
+            InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0), after: UInt64(bitPattern: Int64(offset)),
             countsAsLookup: withAttributes
         ) { entry in
             let needed = (entry.name + [0]).withUnsafeBufferPointer { name in
@@ -144,11 +146,11 @@ private func list(
                     if withAttributes {
                         var parameters = context.entryParameters(entry.attributes, timeout)
                         return fuse_add_direntry_plus(
-                            request, buffer + used, size - used, name.baseAddress, &parameters, off_t(entry.cookie))
+                            request, buffer + used, size - used, name.baseAddress, &parameters, off_t(truncatingIfNeeded: entry.cookie))
                     }
                     var status = context.status(entry.attributes)
                     return fuse_add_direntry(
-                        request, buffer + used, size - used, name.baseAddress, &status, off_t(entry.cookie))
+                        request, buffer + used, size - used, name.baseAddress, &status, off_t(truncatingIfNeeded: entry.cookie))
                 }
             }
             guard needed <= size - used else { return false }

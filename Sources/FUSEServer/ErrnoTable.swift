@@ -1,9 +1,9 @@
 import Glibc
-import VFS
+package import VFS
 
 extension VFSError {
     /// The only place where a file system error becomes an errno.
-    var number: Int32 {
+    package var number: Int32 {
         switch self {
         case .notFound: ENOENT
         case .exists: EEXIST

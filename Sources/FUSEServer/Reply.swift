@@ -54,7 +54,7 @@ extension ServerContext {
         case .written(let count):
             fuse_reply_write(request, count)
         case .offset(let offset):
-            fuse_reply_lseek(request, off_t(offset))
+            fuse_reply_lseek(request, off_t(clamping: offset))
         case .bytes(let bytes):
             _ = bytes.withUnsafeBytes { fuse_reply_buf(request, $0.baseAddress, $0.count) }
         case .buffer(let buffer):
@@ -66,7 +66,7 @@ extension ServerContext {
         case .attributeSize(let count):
             fuse_reply_xattr(request, count)
         case .statistics(let statistics):
-            var volume = volume(statistics)
+            var volume = statvfs(statistics)
             fuse_reply_statfs(request, &volume)
         case .notImplemented:
             fuse_reply_err(request, ENOSYS)
@@ -83,51 +83,6 @@ extension ServerContext {
     }
 
     func status(_ attributes: FileAttributes) -> stat {
-        var status = stat()
-        status.st_ino = UInt(attributes.number)
-        let kind =
-            switch attributes.kind {
-            case .file: Glibc.S_IFREG
-            case .directory: Glibc.S_IFDIR
-            case .symlink: Glibc.S_IFLNK
-            case .pipe: Glibc.S_IFIFO
-            case .socket: Glibc.S_IFSOCK
-            case .characterDevice: Glibc.S_IFCHR
-            case .blockDevice: Glibc.S_IFBLK
-            }
-        status.st_mode = kind | mode_t(attributes.mode)
-        // Directories of the base do not count their subdirectories: 1 says so (as btrfs does).
-        status.st_nlink = nlink_t(attributes.links)
-        status.st_uid = attributes.owner?.userID ?? userID
-        status.st_gid = attributes.owner?.groupID ?? groupID
-        status.st_rdev = dev_t(attributes.device)
-        status.st_size = off_t(attributes.sizeBytes)
-        status.st_blksize = Self.preferredTransferBytes
-        status.st_blocks = blkcnt_t((attributes.allocatedBytes + 511) / 512)
-        status.st_mtim = time(attributes.modified)
-        status.st_ctim = time(attributes.changed)
-        status.st_atim = time(attributes.accessed)
-        return status
-    }
-
-    private func time(_ time: Timestamp) -> timespec {
-        timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds))
-    }
-
-    private static let preferredTransferBytes: blksize_t = 128 << 10
-
-    private func volume(_ statistics: VolumeStatistics) -> statvfs {
-        let unit: UInt = 4096
-        var volume = statvfs()
-        volume.f_bsize = unit
-        volume.f_frsize = unit
-        volume.f_blocks = (UInt(statistics.totalBytes) + unit - 1) / unit
-        volume.f_bfree = UInt(statistics.freeBytes) / unit
-        volume.f_bavail = volume.f_bfree
-        volume.f_files = UInt(statistics.files)
-        volume.f_ffree = UInt(statistics.freeFiles)
-        volume.f_favail = volume.f_ffree
-        volume.f_namemax = 255
-        return volume
+        stat(attributes, userID: userID, groupID: groupID)
     }
 }

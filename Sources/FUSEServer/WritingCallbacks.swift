@@ -105,7 +105,7 @@ func onSetAttributes(
         if valid & FUSE_SET_ATTR_MODE != 0 { changes.mode = UInt16(truncatingIfNeeded: status.st_mode) & 0o7777 }
         if valid & FUSE_SET_ATTR_UID != 0 { changes.userID = status.st_uid }
         if valid & FUSE_SET_ATTR_GID != 0 { changes.groupID = status.st_gid }
-        if valid & FUSE_SET_ATTR_SIZE != 0 { changes.sizeBytes = UInt64(status.st_size) }
+        if valid & FUSE_SET_ATTR_SIZE != 0 { changes.sizeBytes = try fileOffset(status.st_size) }
         changes.modified = time(valid, now: FUSE_SET_ATTR_MTIME_NOW, set: FUSE_SET_ATTR_MTIME, status.st_mtim)
         changes.accessed = time(valid, now: FUSE_SET_ATTR_ATIME_NOW, set: FUSE_SET_ATTR_ATIME, status.st_atim)
         return .attributes(try fileSystem.setAttributes(InodeNumber(inode), changes))
@@ -125,7 +125,7 @@ func onWrite(
     serve(.write, request) { fileSystem, _ throws(VFSError) in
         .written(
             try fileSystem.write(
-                InodeNumber(inode), at: UInt64(offset), UnsafeRawBufferPointer(start: buffer, count: size)))
+                InodeNumber(inode), at: fileOffset(offset), UnsafeRawBufferPointer(start: buffer, count: size)))
     }
 }
 
@@ -142,7 +142,7 @@ func onAllocate(
         default: throw .notSupported
         }
         try fileSystem.allocate(
-            InodeNumber(inode), at: UInt64(offset), count: UInt64(length), allocation, keepsSize: mode & 1 != 0)
+            InodeNumber(inode), at: fileOffset(offset), count: fileOffset(length), allocation, keepsSize: mode & 1 != 0)
         return .done
     }
 }
@@ -153,8 +153,8 @@ func onCopyRange(
 ) {
     serve(.copyRange, request) { fileSystem, _ throws(VFSError) in
         let copied = try fileSystem.copy(
-            InodeNumber(inode), at: UInt64(offset), to: InodeNumber(newInode), at: UInt64(newOffset),
-            count: UInt64(count))
+            InodeNumber(inode), at: fileOffset(offset), to: InodeNumber(newInode), at: fileOffset(newOffset),
+            count: UInt64(clamping: count))
         return .written(Int(copied))
     }
 }

@@ -14,7 +14,16 @@ enum TarnAttribute {
 
 /// A stored attribute, or the content id of a file.
 func entryAttribute(_ entry: Entry, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
+    try checkAttributeName(name)
     if name.elementsEqual(TarnAttribute.content.utf8), let file = entry.file { return Array(file.contentID.hex.utf8) }
     guard let attribute = entry.attributes.first(where: { $0.name == name }) else { throw .noAttribute }
     return attribute.value
+}
+
+/// Refuses what is no name of an attribute here, as ext4 does: an empty name in `user.`, and a namespace that Linux does not
+/// have (xattr(7)). No file has an ACL (W21).
+func checkAttributeName(_ name: [UInt8]) throws(VFSError) {
+    if name.elementsEqual("user.".utf8) { throw .invalidArgument }
+    let known = ["user.", "trusted.", "security.", "system.posix_acl_access", "system.posix_acl_default"]
+    guard known.contains(where: { name.starts(with: $0.utf8) }) else { throw .notSupported }
 }

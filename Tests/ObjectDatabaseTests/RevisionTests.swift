@@ -57,7 +57,7 @@ import Versioning
         #expect(throws: ObjectDatabaseError.self) { try repository.database.resolve(text) }
     }
 
-    @Test func dateOfARefIsAnsweredFromItsMovements() throws {
+    @Test func dateOfARefIsAnsweredFromItsUpdates() throws {
         let log = try repository.auditLog(ref: .main)
         for entry in log {
             #expect(

@@ -69,7 +69,7 @@ import Versioning
         #expect(try repository.paths(in: repository.head()) == ["a", "b"])
     }
 
-    @Test func changesOfRulesAreMovementsOfTheirOwn() throws {
+    @Test func changesOfRulesAreRefUpdatesOfTheirOwn() throws {
         try protect("main")
         try protect("release/*", approvals: 2)
         _ = try repository.changeProtection(who: "admin", why: "less") { rules in

@@ -1,4 +1,4 @@
-"""How a writable mount of Tarn differs from ext4: what docs/SEMANTICS.md promises and what not.
+"""How a writable mount of Tarn differs from ext4: what docs/reference/SEMANTICS.md promises and what not.
 
 An entry is as narrow as its sentence. One that no row shows is stale and fails the run.
 """
@@ -8,8 +8,8 @@ import os
 import stat
 import typing
 
-from names import FALLOC_COLLAPSE_RANGE, FALLOC_INSERT_RANGE, FALLOC_KEEP_SIZE
-from names import FALLOC_UNSHARE_RANGE, O_DIRECT, O_TMPFILE, RENAME_WHITEOUT
+from names import FALLOC_COLLAPSE_RANGE, FALLOC_INSERT_RANGE, FALLOC_UNSHARE_RANGE
+from names import O_DIRECT, O_TMPFILE, RENAME_WHITEOUT
 
 # The longest file that ext4 keeps, with blocks of 4 KiB, and its first and last second.
 EXT4_BYTES = (2**32 - 1) * 4096
@@ -173,10 +173,6 @@ def is_hole_in_block(found):
     )
 
 
-def is_nameless_space(name):
-    return not name.startswith(("user.", "trusted.", "security."))
-
-
 PROMISED = (
     Difference(
         "W20", "Reading does not move access times.", does_not_move_access_time, needs="relatime"
@@ -205,52 +201,13 @@ PROMISED = (
         "W21", "FALLOC_FL_COLLAPSE_RANGE and INSERT_RANGE are refused.", is_shift_refused, "refused"
     ),
     Difference("W21", "RENAME_WHITEOUT is refused.", is_whiteout_refused, "refused"),
-)
-
-# What docs/SEMANTICS.md does not promise. Each is to be mended or to be promised.
-NOT_PROMISED = (
     Difference(
-        "N1",
-        "Reading or removing an attribute of no known namespace answers ENODATA, not ENOTSUP.",
-        lambda found: result("getxattr", "lgetxattr", "removexattr", "lremovexattr")(found)
-        and is_nameless_space(found.arguments[1])
-        and (found.reference, found.subject) == ("ENOTSUP", "ENODATA"),
-    ),
-    Difference(
-        "N2",
-        "The attribute `user.` with nothing behind the dot is accepted; ext4 answers EINVAL.",
-        lambda found: result("setxattr", "lsetxattr")(found)
-        and found.arguments[1] == "user."
-        and (found.reference, found.subject) == ("EINVAL", 0),
-        "any",
-    ),
-    Difference(
-        "N2",
-        "Reading or removing `user.` answers ENODATA, where ext4 answers EINVAL.",
-        lambda found: result("getxattr", "lgetxattr", "removexattr", "lremovexattr")(found)
-        and found.arguments[1] == "user."
-        and (found.reference, found.subject) == ("EINVAL", "ENODATA"),
-    ),
-    Difference(
-        "N3",
-        "Set-group-ID where the group may not execute stays when an outsider writes.",
-        keeps_group_bit,
-    ),
-    Difference(
-        "N4",
+        "W21",
         "A write through a mapping takes set-user-ID and set-group-ID; on ext4 they stay.",
         mapping_takes_privileges,
     ),
     Difference(
-        "N5",
-        "Reserving room near the largest offset answers EIO, where ext4 answers EFBIG.",
-        lambda found: result("fallocate")(found)
-        and found.arguments[1] in (0, FALLOC_KEEP_SIZE)
-        and sum(found.arguments[2:]) > EXT4_BYTES
-        and (found.reference, found.subject) == ("EFBIG", "EIO"),
-    ),
-    Difference(
-        "N6",
+        "W21",
         "O_DIRECT takes what is not aligned; ext4 answers EINVAL.",
         lambda found: result("pwrite", "pread")(found)
         and found.reference == "EINVAL"
@@ -258,7 +215,7 @@ NOT_PROMISED = (
         "any",
     ),
     Difference(
-        "N7",
+        "W21",
         "O_TMPFILE makes a file in a removed directory; ext4 answers EPERM.",
         lambda found: result("open")(found)
         and found.arguments[:1] == (".",)
@@ -266,7 +223,7 @@ NOT_PROMISED = (
         and (found.reference, found.subject) == ("EPERM", "a descriptor"),
     ),
     Difference(
-        "N8",
+        "W21",
         "SEEK_DATA and SEEK_HOLE in a directory answer ENXIO; ext4 answers a position.",
         lambda found: result("lseek")(found)
         and found.row.world.label == "dir"
@@ -275,7 +232,7 @@ NOT_PROMISED = (
         "any",
     ),
     Difference(
-        "N9",
+        "W21",
         "Times before 1901 and after 2446 are kept; ext4 keeps its first or last.",
         lambda found: found.field in ("atime", "mtime")
         and found.call in ("utimensat", "futimens")
@@ -283,23 +240,18 @@ NOT_PROMISED = (
         and str(found.subject).lstrip("-").isdigit(),
     ),
     Difference(
-        "N10",
+        "W21",
         "Holes smaller than a block of a committed file are told as data.",
         is_hole_in_block,
         needs="settled",
     ),
 )
 
-# Rows that end the mount's process. They are counted and not run until that is mended.
-KNOWN_TO_KILL = (
+# What docs/reference/SEMANTICS.md does not promise. Each is to be mended or to be promised.
+NOT_PROMISED = (
     Difference(
-        "14.17",
-        "lseek to a negative offset with SEEK_DATA or SEEK_HOLE ends the mount's process.",
-        lambda row: any(
-            step.call == "lseek"
-            and step.arguments[1] < 0
-            and step.arguments[2] in (os.SEEK_DATA, os.SEEK_HOLE)
-            for step in row.steps
-        ),
+        "N3",
+        "Set-group-ID where the group may not execute stays when an outsider writes.",
+        keeps_group_bit,
     ),
 )

@@ -74,18 +74,12 @@ def options():
 
 
 def select(chosen):
-    """The rows to run, and those that must not be run."""
+    """The rows to run."""
     picked = [row for row in rows.every_row() if chosen.user in (None, row.user)]
     if chosen.only:
         pattern = re.compile(chosen.only)
         picked = [row for row in picked if pattern.search(row.name)]
-    picked = picked[:: chosen.sample]
-    killing = [
-        row
-        for row in picked
-        if chosen.tarn and any(entry.match(row) for entry in differences.KNOWN_TO_KILL)
-    ]
-    return [row for row in picked if row not in killing], killing
+    return picked[:: chosen.sample]
 
 
 def shares(picked, jobs):
@@ -167,7 +161,7 @@ class Run:
 
 def main():
     chosen = options()
-    picked, killing = select(chosen)
+    picked = select(chosen)
     if chosen.list:
         try:
             print(*(row.name for row in picked), f"{len(picked):,} rows", sep="\n")
@@ -221,9 +215,6 @@ def main():
     for entry in bugs:
         if count := judge.count([entry]):
             print(f"Not promised, seen in {count} checks: {entry.number} {entry.sentence}")
-    if killing:
-        number = differences.KNOWN_TO_KILL[0].number
-        print(f"NOT RUN: {len(killing)} rows that end the mount's process ({number})")
     print(
         f"POSIX suite{', settled' if chosen.settle else ''}: {checks:,} checks, "
         f"{failures:,} differences not in the list, "

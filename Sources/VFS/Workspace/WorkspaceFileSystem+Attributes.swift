@@ -85,6 +85,7 @@ extension WorkspaceFileSystem {
     package func setAttribute(
         _ inode: InodeNumber, _ name: [UInt8], _ value: [UInt8], mustExist: Bool, mustNotExist: Bool
     ) throws(VFSError) {
+        try checkAttributeName(name)
         guard name.starts(with: "user.".utf8) else { throw .notSupported }
         guard !name.starts(with: TarnAttribute.prefix.utf8) else { throw .notPermitted }
         guard value.count <= Self.maximumAttributeBytes else { throw .noSpace }
@@ -102,6 +103,7 @@ extension WorkspaceFileSystem {
     private static let maximumAttributeBytes = 65_536
 
     package func removeAttribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) {
+        try checkAttributeName(name)
         try changeAttributes(inode) { attributes in
             guard let known = attributes.firstIndex(where: { $0.name == name }) else { throw VFSError.noAttribute }
             attributes.remove(at: known)

@@ -78,6 +78,7 @@ extension WorkspaceFileSystem {
         guard tarn_fallocate_keep_size(descriptor.number, off_t(offset), off_t(count)) == 0 else {
             // A file system that cannot reserve is no failure: the room is taken when bytes are written.
             if errno == EOPNOTSUPP { return }
+            if errno == EFBIG { throw VFSError.fileTooLarge }
             throw WorkspaceError.localIO(path: workspace.dataPath(data), errno: errno)
         }
     }

@@ -215,6 +215,7 @@ package final class WorkspaceFileSystem: FileSystem {
 
     package func attribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
         if name.elementsEqual(TarnAttribute.mount.utf8) { return mountDescription }
+        try checkAttributeName(name)
         // The kernel asks for security.capability before every write.
         guard name.starts(with: "user.".utf8) else { throw .noAttribute }
         return try reportingFailures(logger, "attributes of inode \(inode.value)") {

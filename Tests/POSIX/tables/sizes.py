@@ -67,7 +67,7 @@ def allocating():
 
 
 def seeking():
-    # SEEK_DATA and SEEK_HOLE at offsets that name no byte: rows of KNOWN_TO_KILL are among these.
+    # SEEK_DATA and SEEK_HOLE at offsets that name no byte.
     offsets = (0, 1, 5, 9, 10, 11, 4096, 1 << 40, -1, -10, -11, LARGEST, -(2 ** 63))
     for whence, offset, kind in itertools.product(
         (SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE, Named(5, "5"), Named(-1, "-1")),
