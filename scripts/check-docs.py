@@ -10,6 +10,8 @@ Each fault is a line `file:line: what is wrong`; the exit code is 1 when there i
 - Relative links lead to a file, and their anchor to a heading of it.
 - README.md has at most 80 lines, no document a line over 100 columns (table rows apart, but not in
   README, tutorial and howto).
+- Sources/*/Overview.swift is held like a document: its lines, and the names in backticks.
+- A path `docs/…` that a source file names leads to a file, and `docs/….md, "Heading"` to a heading.
 - Every environment variable that Sources reads stands in docs/reference/CONFIGURATION.md.
 - With --tarn: docs/reference/CLI.md is what scripts/cli-reference.py prints, and every command line
   in a document uses subcommands and options that the program has.
@@ -39,6 +41,11 @@ SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 LINK = re.compile(r"\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)\)")
 HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 ANCHOR = re.compile(r"<a (?:id|name)=\"([^\"]+)\"")
+OVERVIEW = "Overview.swift"
+SOURCES = ("Sources", "Tests", "bench", "scripts", "examples", "Package.swift", "Makefile", ".ci")
+# A path of a document in a comment or help text, and the heading that may be named after it.
+DOCUMENT = re.compile(r"(?<![\w/.-])docs/[\w./*-]*[\w*]")
+SECTION = re.compile(r"\s*,\s*(?://+|#)?\s*\"([^\"]+)\"")
 VARIABLE = re.compile(r"\"((?:TARN|AWS|XDG|GIT|SSL|SSH)_[A-Z0-9_]*[A-Z0-9])\"")
 
 TYPE = re.compile(r"\b(?:class|struct|enum|protocol|actor|typealias)\s+([A-Z]\w*)")
@@ -89,7 +96,7 @@ class Code:
     def read(self, path):
         text = path.read_text(errors="replace")
         self.files.setdefault(path.name, []).append(path)
-        if path.name in OWN_FILES:
+        if path.name in OWN_FILES or path.name == OVERVIEW:
             return
         self.text.append(text)
         declared = set(TYPE.findall(text))
@@ -143,11 +150,21 @@ class Checker:
         self.faults.append(f"{path.relative_to(self.root)}:{line}: {text}")
 
     def documents(self):
-        return sorted([*self.root.glob("README.md"), *(self.root / "docs").rglob("*.md")])
+        overviews = (self.root / "Sources").glob(f"*/{OVERVIEW}")
+        return sorted([*self.root.glob("README.md"), *(self.root / "docs").rglob("*.md"), *overviews])
+
+    def sources(self):
+        """The files, other than documents, that may name one."""
+        for top in map(self.root.joinpath, SOURCES):
+            for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+                if path.is_file() and path.name not in OWN_FILES and path.suffix != ".pyc":
+                    yield path
 
     def check(self):
         for path in self.documents():
             self.check_document(path)
+        for path in self.sources():
+            self.check_source(path)
         configuration = self.root / CONFIGURATION
         told = set(re.findall(r"\w+", configuration.read_text())) if configuration.exists() else set()
         for name, source in self.code.variables.items():
@@ -184,6 +201,18 @@ class Checker:
             self.check_commands(path, number, text)
         for target in LINK.findall(SPAN.sub("", line)):
             self.check_link(path, number, target)
+
+    def check_source(self, path):
+        text = path.read_text(errors="replace")
+        for match in DOCUMENT.finditer(text):
+            line, name = text.count("\n", 0, match.start()) + 1, match[0]
+            section = SECTION.match(text, match.end())
+            if not any(self.root.glob(name)):
+                self.fault(path, line, f"{name}: no such document")
+            elif section and name.endswith(".md"):
+                heading = re.sub(r"\s*\n\s*(?://+|#)?\s*", " ", section[1])
+                if slugged(heading) not in self.anchors_of(self.root / name):
+                    self.fault(path, line, f"{name} has no heading \"{heading}\"")
 
     # What a name in backticks may be.
     def reason(self, text, document):

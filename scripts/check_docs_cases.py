@@ -11,6 +11,8 @@ GOOD = {
     "scripts/check-docs-allowed.txt": "SEEK_HOLE  # lseek\noutside/*\n",
     "Sources/Pond.swift": "struct Pond { let isDeep = true; func fill() {} }\n"
     'func drain(\n  from one: Int, into two: [Int: Int]) { getenv("TARN_POND") }\nlet POND_DEPTH = 1\n',
+    "Sources/Lake/Overview.swift": "// `Pond` drains by `Pond.fill`. See docs/a.md, \"How deep it\n// is?\".\n",
+    "Makefile": "depth: docs/a.md docs/*.md\n",
     "Sources/Pond+Water.swift": "extension Pond { enum Wave { case high, low(Int) } }\n",
 }
 COMMANDS = {"commandName": "tarn", "arguments": [], "subcommands": [
@@ -43,6 +45,11 @@ BAD = [
     ("README.md", "| " + "x" * 100 + " |\n", "100 is the most"),
     ("docs/howto/b.md", "```\n" + "x" * 101 + "\n```\n", "100 is the most"),
     ("docs/a.md", "word " * 21 + "\n", "100 is the most"),
+    ("Sources/Lake/Overview.swift", "// `Puddle`\n", "no such type"),
+    ("Sources/Lake/Overview.swift", "// " + "word " * 21 + "\n", "100 is the most"),
+    ("Sources/Pond.swift", "// See docs/b.md.\n", "no such document"),
+    ("Sources/Pond.swift", "// See docs/a.md, \"How\n// wide\".\n", "no heading"),
+    ("bench/dig.py", "# docs/plots/*.svg\n", "no such document"),
     ("docs/deep/c.md", "`Puddle`\n", "no such type"),
     ("README.md", "`tarn swim`\n", "no subcommand swim"),
     ("README.md", "`tarn go --wide`\n", "no option --wide"),

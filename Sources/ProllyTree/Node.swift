@@ -34,7 +34,7 @@ package struct EncodedNode: Sendable {
 
 /// A decoded node: the encoded bytes and where each item begins in them, so that a search allocates nothing.
 ///
-/// Logical part (docs/FORMAT.md, "Tree nodes"):
+/// Logical part (docs/reference/FORMAT.md, "Tree nodes"):
 /// ```
 /// 0   1       format, 1
 /// 1   1       level: 0 for a leaf, else 1 + the level of the children

@@ -1,3 +1,4 @@
+import BlockingIO
 import BlockCache
 import ObjectDatabase
 import Synchronization
@@ -87,8 +88,7 @@ private struct AccessPattern {
 final class OpenFileTable: Sendable {
     private let database: ObjectDatabase
     private let fetcher: BlockFetcher
-    private let files = Mutex<[UInt64: OpenFile]>([:])
-    private static let limit = 1024
+    private let files = Mutex(BoundedCache<UInt64, OpenFile>(limit: 1024))
 
     init(database: ObjectDatabase, fetcher: BlockFetcher) {
         self.database = database
@@ -96,20 +96,19 @@ final class OpenFileTable: Sendable {
     }
 
     func forget(_ number: UInt64) {
-        files.withLock { $0[number] = nil }
+        files.withLock { $0.remove(number) }
     }
 
     func file(_ number: UInt64, _ entry: () throws -> LocatedEntry) throws -> OpenFile {
-        if let file = files.withLock({ $0[number] }) { return file }
+        if let file = files.withLock({ $0.value(for: number) }) { return file }
         let located = try entry()
         guard located.entry.file != nil else {
             throw located.entry.isDirectory ? VFSError.isADirectory : VFSError.invalidArgument
         }
         let file = OpenFile(map: try database.lists.map(of: located), fetcher: fetcher)
         return files.withLock { files in
-            if let other = files[number] { return other }
-            if files.count >= Self.limit { files.removeAll(keepingCapacity: true) }
-            files[number] = file
+            if let other = files.value(for: number) { return other }
+            files.insert(file, for: number)
             return file
         }
     }

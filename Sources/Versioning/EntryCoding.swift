@@ -1,6 +1,6 @@
 package import ProllyTree
 
-/// The value of an entry in the tree (docs/FORMAT.md, "Entries"):
+/// The value of an entry in the tree (docs/reference/FORMAT.md, "Entries"):
 /// ```
 /// 1       kind: 1 file, 2 directory, 3 symbolic link
 /// 1       flags: 1 owner recorded, 2 attributes follow

@@ -2,7 +2,7 @@ import BlockCache
 import Foundation
 import Testing
 
-/// Figures for docs/BENCHMARKS: `TARN_MEASURE=1 swift test -c release --filter Measurements`.
+/// Figures for docs/BENCHMARKS.md: `TARN_MEASURE=1 swift test -c release --filter Measurements`.
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["TARN_MEASURE"] != nil, "only if asked for"))
 struct Measurements {
     private func seconds(_ body: () -> Void) -> Double {

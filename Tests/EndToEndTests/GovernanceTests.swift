@@ -184,7 +184,7 @@ struct GovernanceTests {
         #expect(found.output.contains("d/x"))
     }
 
-    /// The script of docs/GOVERNANCE.md: refused by the gate, mended, released, and run once more.
+    /// The script of docs/tutorial/03-a-daily-release.md: refused by the gate, mended, released, and run once more.
     @Test func dailyReleaseRunsAndContinues() throws {
         let sandbox = try sandbox(Self.rowCounts)
         sandbox.environment["SEEN"] = sandbox.path("seen")

@@ -125,7 +125,7 @@ import Versioning
         model.replaceSubrange(offset..<end, with: bytes)
     }
 
-    /// The cuts are part of the format: these are made by docs/FORMAT.md's words alone.
+    /// The cuts are part of the format: these are made by docs/reference/FORMAT.md's words alone.
     @Test func cutsAreWhereTheFormatSays() {
         let gear = (0...255).map { byte in
             UInt64(BlockID(hashing: Array("tarn gear".utf8) + [UInt8(byte)]).hex.prefix(16), radix: 16)!

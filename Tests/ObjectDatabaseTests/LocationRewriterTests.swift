@@ -7,7 +7,8 @@ import Testing
 import Versioning
 
 /// The same node, uploaded again with its blocks in other packs, leaves a way from the old places to the new ones
-/// (docs/design/011): whoever knows only the old places finds the blocks when the old pack is gone.
+/// (docs/explanation/garbage-collection.md, "Locations that have changed"): whoever knows only the old places finds the
+/// blocks when the old pack is gone.
 @Suite struct LocationRewriterTests {
     private let store = MemoryStore()
 

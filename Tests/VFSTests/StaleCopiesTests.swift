@@ -9,8 +9,9 @@ import Testing
 import VFS
 import Versioning
 
-/// A host's cache has a node that was collected and made again in other packs since (docs/design/011, "A node that was
-/// deleted and made again"): nobody publishes the old places, and readers find the new ones.
+/// A host's cache has a node that was collected and made again in other packs since
+/// (docs/explanation/garbage-collection.md, "Cached nodes after a sweep"): nobody publishes the old places, and readers
+/// find the new ones.
 @Suite struct StaleCopiesTests {
     private let store = MemoryStore()
     private let cache: TemporaryDirectory

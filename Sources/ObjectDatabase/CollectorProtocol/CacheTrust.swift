@@ -3,7 +3,7 @@ import Synchronization
 import Versioning
 
 /// Copies of nodes and lists that this host has kept may name packs that are gone: a sweep may have deleted the object,
-/// and somebody made it again in other packs since (docs/design/011).
+/// and somebody made it again in other packs since (docs/explanation/design/011-garbage-collection.md).
 extension SweepJournal {
     /// How far two hosts' clocks may be apart.
     static let clockDifferenceSeconds: Int64 = 3600

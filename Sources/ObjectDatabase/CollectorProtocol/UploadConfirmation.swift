@@ -8,7 +8,7 @@ import Versioning
 ///
 /// The uploads come first, then the look at the notices. A sweep that is announced later finds the uploads younger
 /// than their lease and spares them; one that was announced before is waited for, and what it may have deleted is
-/// uploaded again (docs/design/011).
+/// uploaded again (docs/explanation/design/011-garbage-collection.md).
 final class UploadConfirmation: Sendable {
     private struct State {
         var isBusy = false

@@ -8,7 +8,7 @@ package import Versioning
 /// that begins to the last that ends.
 ///
 /// While the lease is there, nothing is collected that was uploaded since it was taken, nor what its trees reach
-/// (docs/design/011). It is renewed by a thread for as long as somebody writes.
+/// (docs/explanation/design/011-garbage-collection.md). It is renewed by a thread for as long as somebody writes.
 package final class WriteLease: Sendable {
     private struct State {
         var writers = 0

@@ -2,7 +2,7 @@ import Crypto
 
 /// Cuts bytes into content-defined blocks: FastCDC with normalised chunking (Xia et al., USENIX ATC 2016), gear hash
 /// over a 64-byte window. Where a block ends depends only on the bytes since it began, so equal runs of bytes are cut
-/// alike wherever they stand. Part of the format: docs/FORMAT.md, "Blocks".
+/// alike wherever they stand. Part of the format: docs/reference/FORMAT.md, "Blocks".
 package enum Chunker {
     package static let minimumBytes = 256 << 10
     package static let averageBytes = 1 << 20

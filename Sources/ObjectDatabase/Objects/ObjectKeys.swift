@@ -1,7 +1,7 @@
 package import ProllyTree
 package import Versioning
 
-/// Where everything lies in the bucket (docs/FORMAT.md).
+/// Where everything lies in the bucket (docs/reference/FORMAT.md).
 package enum ObjectKeys {
     package static let config = "tarn.json"
     package static let commits = "commits/"

@@ -18,7 +18,8 @@ extension Repository {
     /// 8. Rewrite packs that are mostly dead.
     ///
     /// Commits, ref updates and refs are never deleted. Why it is safe beside writers, and may be broken off anywhere:
-    /// docs/design/011. Throws before anything is deleted when something that must stay cannot be read.
+    /// docs/explanation/design/011-garbage-collection.md. Throws before anything is deleted when something that must
+    /// stay cannot be read.
     package func collectGarbage(
         _ options: GarbageOptions, progress: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> GarbageReport {

@@ -2,7 +2,7 @@ import ObjectDatabase
 import ProllyTree
 import Versioning
 
-/// Which commits stay, by the rules (docs/SEMANTICS.md, G2).
+/// Which commits stay, by the rules (docs/reference/SEMANTICS.md, G2).
 ///
 /// - A ref without a rule (also every tag) keeps every commit that it ever showed, and their ancestors up to and
 ///   including the first that a branch with a rule has shown.

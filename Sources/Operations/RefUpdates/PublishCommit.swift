@@ -40,7 +40,8 @@ extension Repository {
         prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit,
         beforeMove: (CommitID) throws -> Void = { _ in }
     ) throws -> Published {
-        // The head itself needs no lease (docs/design/011); whoever uploaded before has one.
+        // The head itself needs no lease (docs/explanation/design/011-garbage-collection.md); whoever uploaded before
+        // has one.
         if database.writeLease.isHeld {
             return try publishing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
         }

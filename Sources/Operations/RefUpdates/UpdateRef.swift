@@ -34,7 +34,7 @@ extension Repository {
     /// (`nil`: that it never was). Throws `RefUpdateFailure.moved` when somebody else was first.
     ///
     /// A reply that is lost is no failure: when the condition fails, the ref's chain of ref updates tells whether it was
-    /// our own write that won (docs/design/003).
+    /// our own write that won (docs/explanation/design/003-lost-replies.md).
     ///
     /// A commit that exists already is protected from the garbage collector meanwhile; a new one is by the lease of
     /// whoever uploaded it.

@@ -6,7 +6,8 @@ package import Staging
 import Synchronization
 package import Versioning
 
-// What a commit, run by another process, asks of a live mount (see docs/ARCHITECTURE.md, "The life of a commit").
+// What a commit, run by another process, asks of a live mount (see docs/explanation/ARCHITECTURE.md,
+// "The life of a commit").
 
 extension WorkspaceFileSystem {
     /// Everything written so far is in the workspace's database when this returns.

@@ -11,7 +11,7 @@ struct Protect: ParsableCommand {
         discussion: """
             A protected branch takes merges and reverts, through its hooks; commits, imports, cherry-picks, resets and its deletion are \
             refused (exit code 4). The rules lie in the repository, and changing them is recorded in the audit trail. They bind \
-            clients of Tarn; docs/GOVERNANCE.md has the bucket policy that binds everyone else.
+            clients of Tarn; docs/howto/s3-and-credentials.md has the bucket policy that binds everyone else.
             """,
         subcommands: [ListRules.self, AddRule.self, RemoveRule.self], defaultSubcommand: ListRules.self)
 

@@ -132,7 +132,7 @@ def same_object():
 
 
 def what_filesystems_choose():
-    """Where docs/SEMANTICS.md promises another answer than ext4's."""
+    """Where docs/reference/SEMANTICS.md promises another answer than ext4's."""
     yield row(world("dir"), "bob", do("directory_size", "g/p/x"))
     yield row(world("full"), "bob", do("directory_size", "g/p"))
     for request, value in ((Named(0x40049409, "FICLONE"), 0), (Named(0x5401, "TCGETS"), 0)):
