@@ -10,7 +10,7 @@ Each fault is a line `file:line: what is wrong`; the exit code is 1 when there i
 - Relative links lead to a file, and their anchor to a heading of it.
 - README.md has at most 80 lines, no document a line over 100 columns (table rows apart, but not in
   README, tutorial and howto).
-- Sources/*/Overview.swift is held like a document: its lines, and the names in backticks.
+- The targets' files Overview.swift are held like documents: their lines, and names in backticks.
 - A path `docs/…` that a source file names leads to a file, and `docs/….md, "Heading"` to a heading.
 - Every environment variable that Sources reads stands in docs/reference/CONFIGURATION.md.
 - With --tarn: docs/reference/CLI.md is what scripts/cli-reference.py prints, and every command line
@@ -150,7 +150,7 @@ class Checker:
         self.faults.append(f"{path.relative_to(self.root)}:{line}: {text}")
 
     def documents(self):
-        overviews = (self.root / "Sources").glob(f"*/{OVERVIEW}")
+        overviews = [*self.root.glob(f"Sources/*/{OVERVIEW}"), *self.root.glob(f"Tests/*/{OVERVIEW}")]
         return sorted([*self.root.glob("README.md"), *(self.root / "docs").rglob("*.md"), *overviews])
 
     def sources(self):
