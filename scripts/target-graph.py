@@ -10,6 +10,7 @@ Each fault is a line, and the exit code is 1 when there is one. The rules:
 - The graph has no cycle.
 - A target imports only targets of lower layers (LAYERS), with the exceptions of FORBIDDEN and ONLY.
 - No target outside Tests/ depends on one in Tests/.
+- The table of docs/explanation/ARCHITECTURE.md that begins `| Layer | Target | Imports |` is this graph.
 
 Needs `swift` (for `swift package dump-package`) and the standard library. The self test needs
 neither `swift` nor the package.
@@ -23,6 +24,8 @@ import sys
 import textwrap
 
 COLUMNS = 100
+ARCHITECTURE = "docs/explanation/ARCHITECTURE.md"
+TABLE_HEAD = "| Layer | Target | Imports |"
 # The targets in Sources/, highest first. Those of one layer do not import each other.
 LAYERS = (
     ("tarn",),
@@ -154,6 +157,29 @@ def layer_faults(targets, rules):
     return faults
 
 
+def table(targets, layers):
+    """The rows of the table in ARCHITECTURE, highest first; targets that import nothing of ours have none."""
+    rows = []
+    for number, layer in reversed(list(enumerate(reversed(layers)))):
+        for name in sorted(name for name in layer if name in targets):
+            ours = [below for below in targets[name].modules if below in targets]
+            rows += [f"| {number} | {name} | {', '.join(ours)} |"] if ours else []
+    return rows
+
+
+def document_faults(root, targets, layers):
+    """What the table in ARCHITECTURE lacks and has too much."""
+    lines = (root / ARCHITECTURE).read_text().splitlines()
+    if TABLE_HEAD not in lines:
+        return [f"{ARCHITECTURE}: it has no table {TABLE_HEAD}"]
+    start = lines.index(TABLE_HEAD) + 2
+    end = next((number for number in range(start, len(lines)) if not lines[number].startswith("|")), len(lines))
+    found, wanted = lines[start:end], table(targets, layers)
+    return ([f"{ARCHITECTURE}: missing: {row}" for row in wanted if row not in found]
+            + [f"{ARCHITECTURE}:{start + number}: not in the graph: {row}"
+               for number, row in enumerate(found, 1) if row not in wanted])
+
+
 def graph(targets, layers):
     """Lowest first: each target with ours that it lists, and in brackets the others'."""
     named = [name for layer in layers for name in layer]
@@ -176,7 +202,8 @@ def graph(targets, layers):
 def check(root, dump, rules):
     """The targets, and what is wrong with them."""
     targets = read_targets(dump)
-    return targets, import_faults(root, targets) + cycle_faults(targets) + layer_faults(targets, rules)
+    faults = import_faults(root, targets) + cycle_faults(targets) + layer_faults(targets, rules)
+    return targets, faults + document_faults(root, targets, rules.layers)
 
 
 def main():

@@ -22,6 +22,21 @@ GOOD = {
         "Support.swift": "@_exported import Store\nimport Logging\n"}),
 }
 PATHS = {"Support": "Tests/Support"}
+TABLE = """# Architecture
+| Layer | Target | Imports |
+| --- | --- | --- |
+| 4 | app | Shop, Yard |
+| 3 | Shop | Store |
+| 2 | Store | Files |
+| 1 | Files | CKernel |
+"""
+# A replacement in the table, and what must be told.
+BAD_TABLES = [
+    (("Shop, Yard", "Shop"), ["missing: | 4 | app | Shop, Yard |", ":4: not in the graph: | 4 | app | Shop |"]),
+    (("| 3 | Shop | Store |\n", ""), ["missing: | 3 | Shop | Store |"]),
+    (("| 2 | Store", "| 3 | Store"), ["missing: | 2 | Store", ":6: not in the graph"]),
+    (("Layer", "Level"), ["it has no table"]),
+]
 
 
 def listed(name, *modules):
@@ -66,7 +81,7 @@ BAD = [
 ]
 
 
-def faults(check, changes):
+def faults(check, changes, document=None):
     package = {name: entry for name, entry in {**GOOD, **changes}.items() if entry}
     dump = {"targets": []}
     with tempfile.TemporaryDirectory(prefix="target-graph-") as directory:
@@ -81,17 +96,27 @@ def faults(check, changes):
                 path = root / top / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
-        return check.check(root, dump, check.Rules(LAYERS, FORBIDDEN, ONLY))[1]
+        rules = check.Rules(LAYERS, FORBIDDEN, ONLY)
+        path = root / check.ARCHITECTURE
+        path.parent.mkdir(parents=True)
+        if document is None:
+            # The table follows the change, which is to be told by itself.
+            rows = check.table(check.read_targets(dump), LAYERS)
+            document = "\n".join([check.TABLE_HEAD, "| --- | --- | --- |", *rows])
+        path.write_text(document)
+        return check.check(root, dump, rules)[1]
 
 
 def run(check):
     """The number of cases that did not come out as they must, at most 1."""
     wrong = 0
-    for changes, words in [({}, [])] + BAD:
-        found = faults(check, changes)
+    cases = [({}, None, []), ({}, TABLE, [])] + [(changes, None, words) for changes, words in BAD]
+    cases += [({}, TABLE.replace(*change), words) for change, words in BAD_TABLES]
+    for changes, document, words in cases:
+        found = faults(check, changes, document)
         if any(not any(word in fault for word in words) for fault in found) or any(
                 not any(word in fault for fault in found) for word in words):
             wrong += 1
-            print(f"{changes}: wanted faults with {words}, got {found}")
-    print(f"target-graph --self-test: {len(BAD) + 1} cases, {wrong} wrong")
+            print(f"{changes}, {document}: wanted faults with {words}, got {found}")
+    print(f"target-graph --self-test: {len(cases)} cases, {wrong} wrong")
     return min(wrong, 1)
