@@ -1,9 +1,9 @@
 // # VFS: a commit, or a branch with staged changes, as a file system
 //
-// This target answers FUSE's verbs from trees, blocks and workspaces. It knows no errno, no libfuse
-// and no use case. What a move of a workspace's base needs comes in as a closure,
-// `WorkspaceFileSystem.MovePlanner`, because commits know how to find it. Tests call it without a
-// mount.
+// This target answers FUSE's verbs from trees, blocks and workspaces. It knows no libfuse and no
+// use case, and its errors are its own (`VFSError`): FUSEServer makes an errno of them. What a move
+// of a workspace's base needs comes in as a closure, `WorkspaceFileSystem.MovePlanner`, because
+// commits know how to find it. Tests call it without a mount.
 //
 // ## Main types
 // - `FileSystem` is the protocol that FUSEServer serves.
