@@ -32,7 +32,7 @@
 //
 // ## Locks
 // `ExclusiveLock` is a mutex, then a flock(2) that all processes share; then comes a shard of
-// `OpenFiles`. Only who writes or evicts takes it. Nothing is fetched under it. Waiting for it is
+// `OpenFiles`. Only writing and evicting takes it. Nothing is fetched under it. Waiting for it is
 // bounded: a stopped process must not stop the others, and a block that is not kept is no error.
 // Readers take no lock. They trust bytes only if the generation was even, and equal, before and
 // after. A `WholeFile` is a shared flock(2) on a pack's file: nobody shortens or lengthens it

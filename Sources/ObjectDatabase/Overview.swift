@@ -35,10 +35,11 @@
 // ## Life of a commit (from the overview of Operations)
 // 1. `ObjectDatabase.writing` takes the `WriteLease`, refuses a base whose data is collected, and
 //    asks once whether cached copies are still to be believed (`refreshCacheTrust`).
-// 2. `FileIngest.add` takes each file. On workers `cutBlocks` cuts it where `Chunker` says, and
-//    `PreparedBlock` hashes and compresses. In the order of the files `PackPlacer` decides for each
-//    block: known already, or into a pack. `PackWriter` fills packs, and an `UploadQueue` sends
-//    them. `FileIngest.finish` waits until all packs are in the bucket.
+// 2. `FileIngest.add` takes each file. `cutBlocks` cuts it where `Chunker` says: a small file on a
+//    worker, a large one on the thread that adds it. On workers `PreparedBlock` hashes and
+//    compresses. In the order of the files `PackPlacer` decides for each block: known already, or
+//    into a pack. `PackWriter` fills packs, and an `UploadQueue` sends them. `FileIngest.finish`
+//    waits until all packs are in the bucket.
 // 3. `Tree.applying` hands new nodes to `TreeNodeStore.save`; `BlockListStore.save` takes lists.
 //    Both are sent in the background, by `LocationRewriter.put`, which leaves a forwarding note
 //    before it replaces a location that somebody may know.

@@ -7,8 +7,8 @@
 // ## Main types
 // - `Tarn` is the root command; `Tarn.main` runs one and ends the process by its exit code.
 // - `OpenWorkspace` is a workspace, and who holds it: a live mount or this process.
-// - `ControlServer` is a mount's ear: a Unix socket, one JSON line a request. Its other side is
-//   `MountHolder`.
+// - `ControlServer` serves what commands ask of a live mount: a Unix socket, one JSON line a
+//   request. `MountHolder` is the command's side of it.
 //
 // ## Files and folders
 // - `Commands/`: a file for each command or family of commands.
