@@ -64,10 +64,11 @@ package struct MergeResult: Sendable {
     package let counts: Commit.Counts
 }
 
-/// Merges field by field what `incoming` and `current` changed since `base` (DESIGN §5): content, mode, owner and attributes
-/// each come from the side that changed them; a newer modification time wins and never conflicts, and neither does a
-/// directory that one side deleted while the other only touched its time. A directory that one side deleted stays when
-/// the other put something into it (as in git). Cost: proportional to the two differences.
+/// Merges field by field what `incoming` and `current` changed since `base` (docs/reference/SEMANTICS.md, W7):
+/// content, mode, owner and attributes each come from the side that changed them; a newer modification time wins and
+/// never conflicts, and neither does a directory that one side deleted while the other only touched its time. A
+/// directory that one side deleted stays when the other put something into it (as in git). Cost: proportional to the
+/// two differences.
 ///
 /// - Parameter currentCounts: counts of current, to be carried on.
 /// - Parameter resolve: the decision for a conflicting path, if there is one.
