@@ -126,7 +126,8 @@ let package = Package(
         tests(
             "CommandLineTests",
             [
-                "tarn", "ErrorMessages", "Operations", "ObjectDatabase", "Staging", "ObjectStorage", "Versioning",
+                "tarn", "VFS", "ErrorMessages", "Operations", "ObjectDatabase", "Staging", "ObjectStorage",
+                "Versioning",
                 "ProllyTree", "BlockingIO", arguments,
             ]),
     ]

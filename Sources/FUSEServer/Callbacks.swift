@@ -146,11 +146,13 @@ private func list(
                     if withAttributes {
                         var parameters = context.entryParameters(entry.attributes, timeout)
                         return fuse_add_direntry_plus(
-                            request, buffer + used, size - used, name.baseAddress, &parameters, off_t(truncatingIfNeeded: entry.cookie))
+                            request, buffer + used, size - used, name.baseAddress, &parameters,
+                            off_t(truncatingIfNeeded: entry.cookie))
                     }
                     var status = context.status(entry.attributes)
                     return fuse_add_direntry(
-                        request, buffer + used, size - used, name.baseAddress, &status, off_t(truncatingIfNeeded: entry.cookie))
+                        request, buffer + used, size - used, name.baseAddress, &status,
+                        off_t(truncatingIfNeeded: entry.cookie))
                 }
             }
             guard needed <= size - used else { return false }

@@ -1,5 +1,5 @@
-import BlockingIO
 import BlockCache
+import BlockingIO
 import ObjectDatabase
 import Synchronization
 import Versioning

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Operations
 import Testing
-import Versioning
 import VFS
+import Versioning
 
 @testable import tarn
 
