@@ -36,7 +36,7 @@ func onInit(_ userData: UnsafeMutableRawPointer?, _ connection: UnsafeMutablePoi
 func onLookup(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
     serve(.lookup, request) { fileSystem, context throws(VFSError) in
         .entry(
-            try fileSystem.lookup(InodeNumber(parent), bytes(name)),
+            try fileSystem.lookup(InodeNumber(parent), entryName(name)),
             entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
     }
 }

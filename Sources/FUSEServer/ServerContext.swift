@@ -1,3 +1,4 @@
+import Versioning
 import CFUSE
 import Glibc
 import Logging
@@ -65,4 +66,15 @@ func serve(
 func bytes(_ text: UnsafePointer<CChar>?) -> [UInt8] {
     guard let text else { return [] }
     return UnsafeRawBufferPointer(start: text, count: strlen(text)).map { $0 }
+}
+
+/// A name as the kernel passed it on from a program. Throws `.nameTooLong`, and `.notFound` for what is no name of an entry.
+func entryName(_ text: UnsafePointer<CChar>?) throws(VFSError) -> EntryName {
+    let bytes = bytes(text)
+    if bytes.count > EntryName.maximumBytes { throw .nameTooLong }
+    do throws(PathFault) {
+        return try EntryName(checking: bytes)
+    } catch {
+        throw .notFound
+    }
 }

@@ -1,3 +1,4 @@
+import Versioning
 import CFUSE
 import Synchronization
 import VFS
@@ -27,10 +28,10 @@ final class SessionCache: KernelCache {
         }
     }
 
-    func dropName(_ name: [UInt8], in parent: InodeNumber) {
+    func dropName(_ name: EntryName, in parent: InodeNumber) {
         session.withLock { session in
             guard let session else { return }
-            _ = name.withUnsafeBytes { name in
+            _ = name.bytes.withUnsafeBytes { name in
                 fuse_lowlevel_notify_inval_entry(
                     session.pointer, parent.value, name.baseAddress?.assumingMemoryBound(to: CChar.self), name.count)
             }

@@ -15,14 +15,14 @@ private func newFile(_ request: Request, _ kind: NewFile.Kind, _ mode: mode_t) -
 func onCreate(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t, _ info: FileInfo) {
     serve(.create, request, info) { fileSystem, _ throws(VFSError) in
         let flags = info?.pointee.flags ?? 0
-        let name = bytes(name)
         let new = newFile(request, .file, mode)
+        // Of a file that is new there is nothing to truncate.
+        let existing: ExistingFile = flags & O_EXCL != 0 ? .refused : flags & O_TRUNC != 0 ? .truncated : .opened
         // See tarn_session_prepare: O_TMPFILE comes as the creation of "/".
         let (attributes, handle) =
-            name == [UInt8(ascii: "/")]
+            bytes(name) == [UInt8(ascii: "/")]
             ? try fileSystem.createUnnamed(InodeNumber(parent), new)
-            : try fileSystem.create(
-                InodeNumber(parent), name, new, exclusive: flags & O_EXCL != 0, truncating: flags & O_TRUNC != 0)
+            : try fileSystem.create(InodeNumber(parent), entryName(name), new, existing: existing)
         return .created(attributes, handle, entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
     }
 }
@@ -32,7 +32,7 @@ private func make(
 ) {
     serve(.make, request) { fileSystem, _ throws(VFSError) in
         .entry(
-            try fileSystem.make(InodeNumber(parent), bytes(name), newFile(request, kind, mode)),
+            try fileSystem.make(InodeNumber(parent), entryName(name), newFile(request, kind, mode)),
             entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
     }
 }
@@ -60,21 +60,21 @@ func onMakeSymlink(_ request: Request, _ target: Name, _ parent: fuse_ino_t, _ n
 func onLink(_ request: Request, _ inode: fuse_ino_t, _ newParent: fuse_ino_t, _ newName: Name) {
     serve(.link, request) { fileSystem, _ throws(VFSError) in
         .entry(
-            try fileSystem.link(InodeNumber(inode), to: InodeNumber(newParent), bytes(newName)),
+            try fileSystem.link(InodeNumber(inode), to: InodeNumber(newParent), entryName(newName)),
             entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(newParent)))
     }
 }
 
 func onUnlink(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
     serve(.unlink, request) { fileSystem, _ throws(VFSError) in
-        try fileSystem.unlink(InodeNumber(parent), bytes(name))
+        try fileSystem.unlink(InodeNumber(parent), entryName(name))
         return .done
     }
 }
 
 func onRemoveDirectory(_ request: Request, _ parent: fuse_ino_t, _ name: Name) {
     serve(.removeDirectory, request) { fileSystem, _ throws(VFSError) in
-        try fileSystem.removeDirectory(InodeNumber(parent), bytes(name))
+        try fileSystem.removeDirectory(InodeNumber(parent), entryName(name))
         return .done
     }
 }
@@ -91,7 +91,7 @@ func onRename(
         case 2: mode = .exchanging
         default: throw .invalidArgument
         }
-        try fileSystem.rename(InodeNumber(parent), bytes(name), to: InodeNumber(newParent), bytes(newName), mode)
+        try fileSystem.rename(InodeNumber(parent), entryName(name), to: InodeNumber(newParent), entryName(newName), mode)
         return .done
     }
 }

@@ -21,7 +21,7 @@ extension Overlay {
                 """)
         var places: [TreePath] = []
         while let row = try rows.next() {
-            places.append(try TreePath(parsing: bytes(row[0])).appending(bytes(row[1])))
+            places.append(try TreePath(parsing: bytes(row[0])).appending(entryName(row[1])))
         }
         return places
     }

@@ -34,25 +34,25 @@ package struct Overlay {
         return try entry(row)
     }
 
-    package func lookup(_ parent: OverlayEntryID, _ name: [UInt8]) throws -> StagedName {
+    package func lookup(_ parent: OverlayEntryID, _ name: EntryName) throws -> StagedName {
         let statement = try database.cachedStatement(
             sql: "SELECT node FROM \(prefix)name WHERE parent = ? AND name = ?")
         guard let row = try Row.fetchOne(statement, arguments: [parent.value, blob(name)]) else { return .untouched }
         guard let id: Int64 = row[0] else { return .removed }
         guard let node = try node(OverlayEntryID(id)) else {
-            throw WorkspaceError.corrupt(path: "overlay", reason: "the name \(printableName(name)) has no node \(id)")
+            throw WorkspaceError.corrupt(path: "overlay", reason: "the name \(name) has no node \(id)")
         }
         return .node(node)
     }
 
     /// The names that the overlay decides in a directory, in order of bytes; `nil` for one that is gone.
-    package func names(in parent: OverlayEntryID) throws -> [(name: [UInt8], node: OverlayEntryID?)] {
+    package func names(in parent: OverlayEntryID) throws -> [(name: EntryName, node: OverlayEntryID?)] {
         let statement = try database.cachedStatement(
             sql: "SELECT name, node FROM \(prefix)name WHERE parent = ? ORDER BY name")
         // By a cursor: rows take ten times the room of what is kept.
         let rows = try Row.fetchCursor(statement, arguments: [parent.value])
-        var names: [(name: [UInt8], node: OverlayEntryID?)] = []
-        while let row = try rows.next() { names.append((bytes(row[0]), (row[1] as Int64?).map(OverlayEntryID.init))) }
+        var names: [(name: EntryName, node: OverlayEntryID?)] = []
+        while let row = try rows.next() { names.append((try entryName(row[0]), (row[1] as Int64?).map(OverlayEntryID.init))) }
         return names
     }
 
@@ -70,7 +70,7 @@ package struct Overlay {
 
     /// The names that the overlay decides in a directory with their nodes, which come without ranges; `nil` for one that
     /// is gone.
-    package func namedNodes(in parent: OverlayEntryID) throws -> [(name: [UInt8], node: OverlayEntry?)] {
+    package func namedNodes(in parent: OverlayEntryID) throws -> [(name: EntryName, node: OverlayEntry?)] {
         let statement = try database.cachedStatement(
             sql: """
                 SELECT name.name AS own_name, node.* FROM \(prefix)name AS name
@@ -78,7 +78,7 @@ package struct Overlay {
                 """)
         return try Row.fetchAll(statement, arguments: [parent.value]).map { row in
             let isThere = (row["id"] as Int64?) != nil
-            return (bytes(row["own_name"]), isThere ? try entry(row, withRanges: false) : nil)
+            return (try entryName(row["own_name"]), isThere ? try entry(row, withRanges: false) : nil)
         }
     }
 
@@ -117,13 +117,13 @@ package struct Overlay {
         return ClonedEntryID(database.lastInsertedRowID)
     }
 
-    package func setName(_ parent: OverlayEntryID, _ name: [UInt8], _ node: OverlayEntryID?) throws {
+    package func setName(_ parent: OverlayEntryID, _ name: EntryName, _ node: OverlayEntryID?) throws {
         let statement = try database.cachedStatement(
             sql: "INSERT OR REPLACE INTO \(prefix)name (parent, name, node) VALUES (?, ?, ?)")
         try statement.execute(arguments: [parent.value, blob(name), node?.value])
     }
 
-    package func forgetName(_ parent: OverlayEntryID, _ name: [UInt8]) throws {
+    package func forgetName(_ parent: OverlayEntryID, _ name: EntryName) throws {
         let statement = try database.cachedStatement(sql: "DELETE FROM \(prefix)name WHERE parent = ? AND name = ?")
         try statement.execute(arguments: [parent.value, blob(name)])
     }
@@ -189,5 +189,16 @@ package struct Overlay {
 }
 
 func blob(_ bytes: [UInt8]) -> Data { Data(bytes) }
+
+/// A name as a row holds it.
+func entryName(_ data: Data) throws(WorkspaceError) -> EntryName {
+    do throws(PathFault) {
+        return try EntryName(checking: [UInt8](data))
+    } catch {
+        throw .corrupt(path: "overlay", reason: error.reason)
+    }
+}
+
+func blob(_ name: EntryName) -> Data { Data(name.bytes) }
 
 func bytes(_ data: Data?) -> [UInt8] { data.map { [UInt8]($0) } ?? [] }

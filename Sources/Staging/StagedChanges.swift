@@ -59,20 +59,20 @@ extension Overlay {
         try rows("SELECT node.kind, name.parent, name.name FROM node JOIN name ON name.node = node.id WHERE kind >= 4")
             .compactMap { row in
                 guard let kind = SpecialKind(rawValue: row[0]) else { return nil }
-                return (try path(OverlayEntryID(row[1])).appending([UInt8](row[2] as Data)), kind)
+                return (try path(OverlayEntryID(row[1])).appending(entryName(row[2])), kind)
             }
             .sorted { $0.path < $1.path }
     }
 
     /// The path of a directory.
     private func path(_ id: OverlayEntryID) throws -> TreePath {
-        var names: [[UInt8]] = []
+        var names: [EntryName] = []
         var directory = id
         while directory != .root {
             guard let row = try rows("SELECT parent, name FROM name WHERE node = ?", [directory.value]).first else {
                 throw WorkspaceError.corrupt(path: "overlay", reason: "directory \(directory.value) has no name")
             }
-            names.append([UInt8](row[1] as Data))
+            names.append(try entryName(row[1]))
             directory = OverlayEntryID(row[0])
         }
         return names.reversed().reduce(.root) { $0.appending($1) }

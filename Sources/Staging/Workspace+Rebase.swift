@@ -67,7 +67,7 @@ extension Overlay {
 /// The sealed overlay's nodes by id, and where each is (its first name, when it has several).
 private struct SealedCopy {
     var nodes: [OverlayEntryID: (node: OverlayEntry, path: TreePath)] = [:]
-    var names: [OverlayEntryID: [[UInt8]: OverlayEntryID?]] = [:]
+    var names: [OverlayEntryID: [EntryName: OverlayEntryID?]] = [:]
     /// Sealed directories by the path in the old base that they stand for.
     var directoriesByOrigin: [TreePath: TreePath] = [:]
 
@@ -83,7 +83,7 @@ private struct SealedCopy {
         nodes[id] = (node, path)
         guard node.isDirectory else { return }
         if let origin = node.origin { directoriesByOrigin[origin] = path }
-        var children: [[UInt8]: OverlayEntryID?] = [:]
+        var children: [EntryName: OverlayEntryID?] = [:]
         for (name, child) in try overlay.names(in: id) {
             children[name] = .some(child)
             if let child { try visit(overlay, child, path.appending(name)) }
@@ -163,7 +163,7 @@ private struct Rebase {
     ///
     /// - Parameter sealedAs: what the sealed overlay decided for the name, if it did.
     private mutating func name(
-        _ name: [UInt8], _ child: OverlayEntryID?, in parent: OverlayEntryID, at path: TreePath,
+        _ name: EntryName, _ child: OverlayEntryID?, in parent: OverlayEntryID, at path: TreePath,
         sealedAs: OverlayEntryID??, from oldOrigin: TreePath?, to origin: TreePath?
     ) throws -> Bool {
         let isSealed = sealedAs.map { $0 == child } ?? false
@@ -208,7 +208,7 @@ private struct Rebase {
     }
 
     /// Whether a name means something else in the new base than in the one before.
-    private func isChangedByOthers(_ name: [UInt8], from oldOrigin: TreePath?, _ now: LocatedEntry?) throws -> Bool {
+    private func isChangedByOthers(_ name: EntryName, from oldOrigin: TreePath?, _ now: LocatedEntry?) throws -> Bool {
         let old = try oldOrigin.flatMap { try move.oldEntry($0.appending(name)) }
         return old?.entry.kind != now?.entry.kind
     }

@@ -1,3 +1,4 @@
+package import Versioning
 /// A mounted tree, in FUSE's verbs. Calls block, come from any number of threads at once and may need the store.
 ///
 /// Two kinds implement it: `SnapshotFileSystem` (commits, immutable) and `WorkspaceFileSystem` (a branch with staged
@@ -9,7 +10,7 @@ package protocol FileSystem: Sendable {
 
     /// How long a name found in `parent` stays true, in seconds.
     func entryTimeoutSeconds(in parent: InodeNumber) -> Double
-    func lookup(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) -> FileAttributes
+    func lookup(_ parent: InodeNumber, _ name: EntryName) throws(VFSError) -> FileAttributes
     /// The kernel drops `count` of the references that lookup, create … gave it.
     func forget(_ inode: InodeNumber, count: UInt64)
     func attributes(_ inode: InodeNumber) throws(VFSError) -> FileAttributes
@@ -46,17 +47,17 @@ package protocol FileSystem: Sendable {
     // What follows changes the tree; a read-only file system answers `.readOnly`.
     /// Opens a file that may have to be made first.
     func create(
-        _ parent: InodeNumber, _ name: [UInt8], _ new: NewFile, exclusive: Bool, truncating: Bool
+        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile
     ) throws(VFSError) -> (FileAttributes, HandleNumber)
     /// Makes and opens a file without a name.
     func createUnnamed(_ parent: InodeNumber, _ new: NewFile) throws(VFSError) -> (FileAttributes, HandleNumber)
-    func make(_ parent: InodeNumber, _ name: [UInt8], _ new: NewFile) throws(VFSError) -> FileAttributes
+    func make(_ parent: InodeNumber, _ name: EntryName, _ new: NewFile) throws(VFSError) -> FileAttributes
     /// Gives a file one more name.
-    func link(_ inode: InodeNumber, to parent: InodeNumber, _ name: [UInt8]) throws(VFSError) -> FileAttributes
-    func unlink(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError)
-    func removeDirectory(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError)
+    func link(_ inode: InodeNumber, to parent: InodeNumber, _ name: EntryName) throws(VFSError) -> FileAttributes
+    func unlink(_ parent: InodeNumber, _ name: EntryName) throws(VFSError)
+    func removeDirectory(_ parent: InodeNumber, _ name: EntryName) throws(VFSError)
     func rename(
-        _ parent: InodeNumber, _ name: [UInt8], to newParent: InodeNumber, _ newName: [UInt8], _ mode: RenameMode
+        _ parent: InodeNumber, _ name: EntryName, to newParent: InodeNumber, _ newName: EntryName, _ mode: RenameMode
     ) throws(VFSError)
     func setAttributes(_ inode: InodeNumber, _ changes: AttributeChanges) throws(VFSError) -> FileAttributes
     func write(
@@ -89,5 +90,5 @@ extension FileSystem {
 /// thread that serves requests, nor under a lock that one may need.
 package protocol KernelCache: Sendable {
     func dropContent(of inode: InodeNumber)
-    func dropName(_ name: [UInt8], in parent: InodeNumber)
+    func dropName(_ name: EntryName, in parent: InodeNumber)
 }

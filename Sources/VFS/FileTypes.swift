@@ -129,6 +129,11 @@ package struct NewFile: Sendable {
     }
 }
 
+/// What opening a file that may have to be made does with one that is there.
+package enum ExistingFile: Sendable {
+    case opened, truncated, refused
+}
+
 /// What rename does when the new name is taken.
 package enum RenameMode: Sendable {
     case replacing, refusing

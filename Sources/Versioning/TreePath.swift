@@ -7,7 +7,6 @@ package struct TreePath: Hashable, Sendable {
     package let bytes: [UInt8]
 
     package static let root = TreePath(unchecked: [])
-    package static let maximumNameBytes = 255
     private static let slash = UInt8(ascii: "/")
 
     private init(unchecked bytes: [UInt8]) {
@@ -32,9 +31,9 @@ package struct TreePath: Hashable, Sendable {
     package var isRoot: Bool { bytes.isEmpty }
 
     /// The last component; empty for the root.
-    package var name: [UInt8] {
-        guard let cut = bytes.lastIndex(of: Self.slash) else { return bytes }
-        return Array(bytes[(cut + 1)...])
+    package var name: EntryName {
+        guard let cut = bytes.lastIndex(of: Self.slash) else { return EntryName(unchecked: bytes) }
+        return EntryName(unchecked: Array(bytes[(cut + 1)...]))
     }
 
     /// The path without its last component; `nil` for the root.
@@ -44,23 +43,26 @@ package struct TreePath: Hashable, Sendable {
         return TreePath(unchecked: Array(bytes[..<cut]))
     }
 
-    package var components: [[UInt8]] {
-        bytes.split(separator: Self.slash).map(Array.init)
+    package var components: [EntryName] {
+        bytes.split(separator: Self.slash).map { EntryName(unchecked: Array($0)) }
     }
 
-    /// This path with one more component, which is known to be a valid name.
-    package func appending(_ name: [UInt8]) -> TreePath {
-        isRoot ? TreePath(unchecked: name) : TreePath(unchecked: bytes + [Self.slash] + name)
+    /// This path with one more component.
+    package func appending(_ name: EntryName) -> TreePath {
+        isRoot ? TreePath(unchecked: name.bytes) : TreePath(unchecked: bytes + [Self.slash] + name.bytes)
     }
 
     package func appending(checking name: [UInt8]) throws(PathFault) -> TreePath {
-        if let reason = Self.fault(inName: name) { throw PathFault(path: bytes + [Self.slash] + name, reason: reason) }
-        return appending(name)
+        do throws(PathFault) {
+            return appending(try EntryName(checking: name))
+        } catch {
+            throw PathFault(path: bytes + [Self.slash] + name, reason: error.reason)
+        }
     }
 
     /// This path below `prefix`: `a` appending `b/c` is `a/b/c`.
     package func appending(path: TreePath) -> TreePath {
-        path.isRoot ? self : appending(path.bytes)
+        path.isRoot ? self : isRoot ? path : TreePath(unchecked: bytes + [Self.slash] + path.bytes)
     }
 
     package func isInside(_ directory: TreePath) -> Bool {
@@ -76,15 +78,6 @@ package struct TreePath: Hashable, Sendable {
         guard isInside(directory) else { return nil }
         return directory.isRoot ? self : TreePath(unchecked: Array(bytes[(directory.bytes.count + 1)...]))
     }
-
-    /// Why these bytes cannot be a name; `nil` when they can.
-    package static func fault(inName name: [UInt8]) -> String? {
-        if name.isEmpty { return "a name is empty" }
-        if name.count > maximumNameBytes { return "a name is longer than \(maximumNameBytes) bytes" }
-        if name == [UInt8(ascii: ".")] || name == Array("..".utf8) { return "'.' and '..' are no names" }
-        if name.contains(0) || name.contains(slash) { return "a name holds NUL or '/'" }
-        return nil
-    }
 }
 
 package struct PathFault: Error, Hashable, Sendable {
@@ -99,7 +92,7 @@ package struct PathFault: Error, Hashable, Sendable {
 extension TreePath {
     package var key: [UInt8] {
         guard let parent else { return [] }
-        return parent.bytes + [0] + name
+        return parent.bytes + [0] + name.bytes
     }
 
     package init(key: [UInt8]) throws(PathFault) {
@@ -108,8 +101,12 @@ extension TreePath {
             return
         }
         guard let cut = key.firstIndex(of: 0) else { throw PathFault(path: key, reason: "a key without NUL") }
-        let name = Array(key[(cut + 1)...])
-        if let reason = Self.fault(inName: name) { throw PathFault(path: key, reason: reason) }
+        let name: EntryName
+        do throws(PathFault) {
+            name = try EntryName(checking: Array(key[(cut + 1)...]))
+        } catch {
+            throw PathFault(path: key, reason: error.reason)
+        }
         guard cut == 0 || Self.isNormal(key[..<cut]) else {
             throw PathFault(path: key, reason: "a key whose directory is no path")
         }
@@ -121,7 +118,7 @@ extension TreePath {
     private static func isNormal(_ path: ArraySlice<UInt8>) -> Bool {
         var count = 0
         var dots = 0
-        func isName() -> Bool { count > 0 && count <= maximumNameBytes && !(count <= 2 && dots == count) }
+        func isName() -> Bool { count > 0 && count <= EntryName.maximumBytes && !(count <= 2 && dots == count) }
         for byte in path {
             if byte == slash {
                 guard isName() else { return false }

@@ -128,7 +128,7 @@ package struct StagingEditor {
         }
     }
 
-    private func hide(_ overlay: Overlay, _ directory: OverlayEntry, _ name: [UInt8]) throws {
+    private func hide(_ overlay: Overlay, _ directory: OverlayEntry, _ name: EntryName) throws {
         if let origin = directory.origin, try base().entry(at: origin.appending(name)) != nil {
             try overlay.setName(directory.id, name, nil)
         } else {

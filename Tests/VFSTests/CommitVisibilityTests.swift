@@ -58,7 +58,7 @@ import Versioning
     private static func look(_ look: Look, for name: String, at mount: MountedWorkspace) throws -> String? {
         switch look {
         case .lookup:
-            _ = try mount.fileSystem.lookup(.root, Array(name.utf8))
+            _ = try mount.fileSystem.lookup(.root, EntryName(checking: Array(name.utf8)))
         case .listing:
             let names = try mount.names(in: .root)
             return names.contains(Array(name.utf8)) ? nil : "a listing lacks \(name), and has \(names.count) others"

@@ -41,14 +41,14 @@ final class MountedWorkspace {
 
     func inode(_ path: String) throws -> InodeNumber {
         var number = InodeNumber.root
-        for name in path.split(separator: "/") { number = try fileSystem.lookup(number, Array(name.utf8)).inode }
+        for name in path.split(separator: "/") { number = try fileSystem.lookup(number, EntryName(checking: Array(name.utf8))).inode }
         return number
     }
 
     /// The inode of the directory that holds `path`, and the name in it.
-    private func place(_ path: String) throws -> (InodeNumber, [UInt8]) {
+    private func place(_ path: String) throws -> (InodeNumber, EntryName) {
         let parts = path.split(separator: "/")
-        return (try inode(parts.dropLast().joined(separator: "/")), Array((parts.last ?? "").utf8))
+        return (try inode(parts.dropLast().joined(separator: "/")), try EntryName(checking: Array((parts.last ?? "").utf8)))
     }
 
     func forget(_ path: String) throws { fileSystem.forget(try inode(path), count: 2) }
@@ -62,7 +62,7 @@ final class MountedWorkspace {
     /// Creates a file and leaves it open.
     func create(_ path: String, mode: UInt16) throws -> InodeNumber {
         let (parent, name) = try place(path)
-        return try fileSystem.create(parent, name, new(.file, mode), exclusive: true, truncating: false).0.inode
+        return try fileSystem.create(parent, name, new(.file, mode), existing: .refused).0.inode
     }
 
     func open(_ path: String, truncating: Bool = false) throws -> InodeNumber {
@@ -181,7 +181,7 @@ final class MountedWorkspace {
     private func walk(_ directory: InodeNumber, _ path: String, _ found: inout [String: ModelSummary]) throws {
         for name in try names(in: directory) {
             let child = path + (path.isEmpty ? "" : "/") + String(decoding: name, as: UTF8.self)
-            let attributes = try fileSystem.lookup(directory, name)
+            let attributes = try fileSystem.lookup(directory, EntryName(checking: name))
             switch attributes.kind {
             case .directory:
                 found[child] = .directory(attributes.mode)

@@ -131,7 +131,7 @@ import Versioning
         let mount = SnapshotFileSystem(
             database: host.database, commit: shown, mountDescription: "{}", readThreads: 1, logger: .silent)
         for (name, text) in ["a": "one", "b": "two"] {
-            let file = try mount.lookup(.root, Array(name.utf8))
+            let file = try mount.lookup(.root, EntryName(checking: Array(name.utf8)))
             var bytes = [UInt8](repeating: 0, count: 10)
             let count = try bytes.withUnsafeMutableBytes { try mount.read(file.inode, at: 0, into: $0) }
             #expect(Array(bytes[..<count]) == Array(text.utf8))

@@ -64,7 +64,7 @@ package struct DirectoryScanner {
         guard let directory = pending.popMin()?.path else { return nil }
         var children: [ScannedPath] = []
         for name in try Self.names(in: localPath(directory)) {
-            let path = directory.appending(name)
+            let path = try directory.appending(checking: name)
             let child: ScannedPath
             do {
                 child = try describe(path, Self.status(localPath(path)))

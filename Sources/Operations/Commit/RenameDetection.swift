@@ -95,7 +95,7 @@ private struct RenameDetection {
 
     private struct Clue: Hashable {
         let content: ContentID
-        let name: [UInt8]?
+        let name: EntryName?
     }
 
     /// Where a directory's files came from, as far as it is known of it or of one above.

@@ -18,7 +18,7 @@ final class HeadFollowing: Sendable {
         var slot = 1
         var isLeaving = false
         /// Names of the root that the kernel may remember.
-        var names: Set<[UInt8]> = []
+        var names: Set<EntryName> = []
     }
 
     private let state = Mutex(State())
@@ -26,7 +26,7 @@ final class HeadFollowing: Sendable {
     var currentSlot: Int { state.withLock { $0.slot } }
 
     /// Looks a name of the root up. `body` is told whether the kernel must not remember the answer.
-    func handingOut<Result>(_ name: [UInt8], _ body: (_ isFleeting: Bool) throws -> Result) throws -> Result {
+    func handingOut<Result>(_ name: EntryName, _ body: (_ isFleeting: Bool) throws -> Result) throws -> Result {
         let (isLeaving, slot) = state.withLock { state in
             if !state.isLeaving { state.names.insert(name) }
             return (state.isLeaving, state.slot)
@@ -38,7 +38,7 @@ final class HeadFollowing: Sendable {
     }
 
     /// From here on no answer is to be remembered; answers the names that the kernel may have.
-    func beginLeaving() -> Set<[UInt8]> {
+    func beginLeaving() -> Set<EntryName> {
         state.withLock { state in
             state.isLeaving = true
             defer { state.names = [] }

@@ -1,7 +1,9 @@
+package import Versioning
+
 /// What every read-only file system answers to an attempt to change it. (The kernel refuses most of them itself.)
 extension FileSystem where Self: ReadOnlyFileSystem {
     package func create(
-        _ parent: InodeNumber, _ name: [UInt8], _ new: NewFile, exclusive: Bool, truncating: Bool
+        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile
     ) throws(VFSError) -> (FileAttributes, HandleNumber) { throw .readOnly }
 
     package func createUnnamed(
@@ -9,18 +11,18 @@ extension FileSystem where Self: ReadOnlyFileSystem {
     ) throws(VFSError) -> (FileAttributes, HandleNumber) { throw .readOnly }
 
     package func make(
-        _ parent: InodeNumber, _ name: [UInt8], _ new: NewFile
+        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile
     ) throws(VFSError) -> FileAttributes { throw .readOnly }
 
     package func link(
-        _ inode: InodeNumber, to parent: InodeNumber, _ name: [UInt8]
+        _ inode: InodeNumber, to parent: InodeNumber, _ name: EntryName
     ) throws(VFSError) -> FileAttributes { throw .readOnly }
 
-    package func unlink(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) { throw .readOnly }
-    package func removeDirectory(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) { throw .readOnly }
+    package func unlink(_ parent: InodeNumber, _ name: EntryName) throws(VFSError) { throw .readOnly }
+    package func removeDirectory(_ parent: InodeNumber, _ name: EntryName) throws(VFSError) { throw .readOnly }
 
     package func rename(
-        _ parent: InodeNumber, _ name: [UInt8], to newParent: InodeNumber, _ newName: [UInt8], _ mode: RenameMode
+        _ parent: InodeNumber, _ name: EntryName, to newParent: InodeNumber, _ newName: EntryName, _ mode: RenameMode
     ) throws(VFSError) { throw .readOnly }
 
     package func setAttributes(

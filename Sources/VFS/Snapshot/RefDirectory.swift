@@ -41,10 +41,10 @@ final class RefDirectory: Sendable {
         node == Self.root || state.withLock { $0.areas[node] != nil }
     }
 
-    func child(of node: UInt64, _ name: [UInt8]) throws -> Node? {
-        let name = String(decoding: name, as: UTF8.self)
+    func child(of node: UInt64, _ name: EntryName) throws -> Node? {
+        let name = String(decoding: name.bytes, as: UTF8.self)
         if node == Self.root {
-            return try children(of: node).first { $0.name.elementsEqual(name.utf8) }?.node
+            return try children(of: node).first { $0.name.bytes.elementsEqual(name.utf8) }?.node
         }
         switch state.withLock({ $0.areas[node] }) {
         case .refs(let kind, let prefix): return try ref(kind, prefix + name)
@@ -73,20 +73,20 @@ final class RefDirectory: Sendable {
         }
     }
 
-    func children(of node: UInt64) throws -> [(name: [UInt8], node: Node)] {
+    func children(of node: UInt64) throws -> [(name: EntryName, node: Node)] {
         if node == Self.root {
-            return [("branches", 2), ("tags", 3), ("commits", 4)].map { (Array($0.utf8), .directory($1)) }
+            return try [("branches", 2), ("tags", 3), ("commits", 4)].map { (try EntryName(checking: Array($0.utf8)), .directory($1)) }
         }
         switch state.withLock({ $0.areas[node] }) {
         case .refs(let kind, let prefix): return try refs(kind, prefix)
         case .commits:
             let heads = try RefName.Kind.named.flatMap { try database.listRefs($0).map(\.commit) }
-            return Set(heads).sorted().map { (Array($0.hex.utf8), .commit($0)) }
+            return try Set(heads).sorted().map { (try EntryName(checking: Array($0.hex.utf8)), .commit($0)) }
         case nil: throw VFSError.staleHandle
         }
     }
 
-    private func refs(_ kind: RefName.Kind, _ prefix: String) throws -> [(name: [UInt8], node: Node)] {
+    private func refs(_ kind: RefName.Kind, _ prefix: String) throws -> [(name: EntryName, node: Node)] {
         var children: [String: Node] = [:]
         for (snapshot, commit) in try database.listRefs(kind) where snapshot.name.name.hasPrefix(prefix) {
             let rest = snapshot.name.name.dropFirst(prefix.count)
@@ -99,7 +99,7 @@ final class RefDirectory: Sendable {
                 children[String(rest)] = .commit(commit)
             }
         }
-        return children.sorted { $0.key < $1.key }.map { (Array($0.key.utf8), $0.value) }
+        return try children.sorted { $0.key < $1.key }.map { (try EntryName(checking: Array($0.key.utf8)), $0.value) }
     }
 
     private func number(_ area: Area) -> UInt64 {

@@ -105,8 +105,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     // MARK: Names and attributes
 
-    package func lookup(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) -> FileAttributes {
-        try reportingFailures(logger, "lookup of \(printableName(name))") {
+    package func lookup(_ parent: InodeNumber, _ name: EntryName) throws(VFSError) -> FileAttributes {
+        try reportingFailures(logger, "lookup of \(name)") {
             switch destination(parent) {
             case .above(let node):
                 guard let child = try directory?.child(of: node, name) else { throw VFSError.notFound }
@@ -120,7 +120,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         }
     }
 
-    private func childOfMovingRoot(_ following: HeadFollowing, _ name: [UInt8]) throws -> FileAttributes {
+    private func childOfMovingRoot(_ following: HeadFollowing, _ name: EntryName) throws -> FileAttributes {
         let (attributes, slot) = try following.handingOut(name) { isFleeting in
             guard case .inside(let view, let slot, _) = destination(.root) else { throw VFSError.staleHandle }
             let found = try view.child(of: 0, name)
@@ -214,7 +214,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
                 for (index, child) in children.enumerated() {
                     let next = Self.firstChildCookie + UInt64(index)
                     if next <= cookie { continue }
-                    let entry = DirectoryEntry(name: child.name, attributes: try attributes(child.node), cookie: next)
+                    let entry = DirectoryEntry(name: child.name.bytes, attributes: try attributes(child.node), cookie: next)
                     if !body(entry) { return }
                 }
             case .inside(let view, let slot, let rank):
@@ -225,7 +225,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
                     // Names that a root which moves hands out are kept by lookup only.
                     attributes.isFleeting = isFollowing
                     let isTaken = body(
-                        DirectoryEntry(name: name, attributes: attributes, cookie: Self.firstChildCookie + found.rank))
+                        DirectoryEntry(name: name.bytes, attributes: attributes, cookie: Self.firstChildCookie + found.rank))
                     if isTaken, countsAsLookup { self.countLookup(slot: slot) }
                     return isTaken
                 }

@@ -40,10 +40,9 @@ final class SnapshotView: Sendable {
         return try remember(item, rank)
     }
 
-    func child(of parent: UInt64, _ name: [UInt8]) throws -> Found {
+    func child(of parent: UInt64, _ name: EntryName) throws -> Found {
         let directory = try entry(parent)
         guard directory.located.entry.isDirectory else { throw VFSError.notADirectory }
-        if name.count > TreePath.maximumNameBytes { throw VFSError.nameTooLong }
         guard let (item, rank) = try tree.find(directory.path.appending(name).key) else { throw VFSError.notFound }
         return try remember(item, rank)
     }
@@ -56,7 +55,7 @@ final class SnapshotView: Sendable {
 
     /// Children of a directory in order of names, from the one of rank `from` (`nil`: the first), until `body` answers
     /// false.
-    func forEachChild(of directory: UInt64, from: UInt64?, _ body: (Found, _ name: [UInt8]) -> Bool) throws {
+    func forEachChild(of directory: UInt64, from: UInt64?, _ body: (Found, _ name: EntryName) -> Bool) throws {
         let parent = try entry(directory)
         guard parent.located.entry.isDirectory else { throw VFSError.notADirectory }
         let keys = parent.path.childKeys
@@ -65,7 +64,7 @@ final class SnapshotView: Sendable {
         var cursor = try Cursor(tree, fromRank: rank, ahead: ahead, preparingUpTo: isWalk ? nil : keys.to)
         defer { listings.withLock { $0.end = rank } }
         while let item = try cursor.next(), item.key.starts(with: keys.from) {
-            let name = Array(item.key[keys.from.count...])
+            let name = try EntryName(checking: Array(item.key[keys.from.count...]))
             let found = Found(rank: rank, path: parent.path.appending(name), located: try LocatedEntry(item: item))
             if !body(found, name) { return }
             rank += 1

@@ -20,13 +20,13 @@ struct InodeTable {
     /// Raised when the overlay was changed behind the inodes' back: each is read again when it is next used.
     private(set) var epoch: UInt64 = 1
     /// Names that lead elsewhere since then, and the kernel may not know.
-    private var severed: [(parent: InodeNumber, name: [UInt8])] = []
+    private var severed: [(parent: InodeNumber, name: EntryName)] = []
     var base: SnapshotTree
     var baseCommit: CommitID
 
     private struct ChildName: Hashable {
         let parent: InodeNumber
-        let name: [UInt8]
+        let name: EntryName
     }
 
     init(base: SnapshotTree, baseCommit: CommitID, root: Backing) {
@@ -52,14 +52,14 @@ struct InodeTable {
         set { references[inode.number] = newValue }
     }
 
-    func known(_ parent: WorkspaceInode, _ name: [UInt8]) -> WorkspaceInode? {
+    func known(_ parent: WorkspaceInode, _ name: EntryName) -> WorkspaceInode? {
         byName[ChildName(parent: parent.number, name: name)]
     }
 
     // MARK: Names
 
     /// The inode of a name whose backing was just found: that of another name of the same file, or a new one.
-    mutating func child(_ parent: WorkspaceInode, _ name: [UInt8], _ backing: Backing) -> WorkspaceInode {
+    mutating func child(_ parent: WorkspaceInode, _ name: EntryName, _ backing: Backing) -> WorkspaceInode {
         if let known = known(parent, name) { return known }
         let inode = backing.node.flatMap { linked[$0.id] } ?? insert(backing)
         attach(inode, to: parent, name)
@@ -85,7 +85,7 @@ struct InodeTable {
         return number
     }
 
-    mutating func attach(_ inode: WorkspaceInode, to parent: WorkspaceInode, _ name: [UInt8]) {
+    mutating func attach(_ inode: WorkspaceInode, to parent: WorkspaceInode, _ name: EntryName) {
         if let other = known(parent, name) { detach(other, from: parent, name) }
         byName[ChildName(parent: parent.number, name: name)] = inode
         self[inode].names.append(WorkspaceInode.Name(parent: parent, name: name))
@@ -93,7 +93,7 @@ struct InodeTable {
     }
 
     /// The name leads to the inode no more.
-    mutating func detach(_ inode: WorkspaceInode, from parent: WorkspaceInode, _ name: [UInt8]) {
+    mutating func detach(_ inode: WorkspaceInode, from parent: WorkspaceInode, _ name: EntryName) {
         guard known(parent, name) === inode else { return }
         byName[ChildName(parent: parent.number, name: name)] = nil
         self[inode].names.removeAll { $0.parent === parent && $0.name == name }
@@ -101,12 +101,12 @@ struct InodeTable {
     }
 
     /// The same, where the kernel did not ask for it.
-    mutating func sever(_ inode: WorkspaceInode, from parent: WorkspaceInode, _ name: [UInt8]) {
+    mutating func sever(_ inode: WorkspaceInode, from parent: WorkspaceInode, _ name: EntryName) {
         detach(inode, from: parent, name)
         severed.append((parent.number, name))
     }
 
-    mutating func takeSevered() -> [(parent: InodeNumber, name: [UInt8])] {
+    mutating func takeSevered() -> [(parent: InodeNumber, name: EntryName)] {
         defer { severed = [] }
         return severed
     }

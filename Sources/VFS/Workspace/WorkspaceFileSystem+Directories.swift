@@ -57,7 +57,7 @@ extension WorkspaceFileSystem {
             return (inode.backing, parent ?? inode.backing, table.base, staged ?? [])
         }
         guard directory.isDirectory else { throw VFSError.notADirectory }
-        var children: [[UInt8]: FileAttributes] = [:]
+        var children: [EntryName: FileAttributes] = [:]
         if let origin = directory.origin {
             try base.forEachChild(of: origin) { path, located in
                 children[path.name] = Backing.base(located, origin: path).attributes(Self.unknownInode)
@@ -73,9 +73,9 @@ extension WorkspaceFileSystem {
                 if let known = table.known(inode, name) { children[name]?.number = known.stableNumber }
             }
         }
-        let names = children.sorted { compareBytes($0.key, $1.key) < 0 }
+        let names = children.sorted { $0.key < $1.key }
         let above = [(".", directory), ("..", parent)].map { (Array($0.utf8), $1.attributes(number)) }
-        return (above + names.map { ($0.key, $0.value) }).enumerated().map { index, child in
+        return (above + names.map { ($0.key.bytes, $0.value) }).enumerated().map { index, child in
             DirectoryEntry(name: child.0, attributes: child.1, cookie: UInt64(index) + 1)
         }
     }
@@ -85,7 +85,7 @@ extension WorkspaceFileSystem {
 
     /// Whether nothing is in a directory.
     func isEmpty(_ table: InodeTable, _ directory: Backing) throws -> Bool {
-        var decided: [[UInt8]: OverlayEntryID?] = [:]
+        var decided: [EntryName: OverlayEntryID?] = [:]
         if let node = directory.node {
             for (name, child) in try workspace.read({ try $0.names(in: node.id) }) { decided[name] = .some(child) }
         }

@@ -3,26 +3,26 @@ import ObjectDatabase
 import ProllyTree
 import Staging
 import Synchronization
-import Versioning
+package import Versioning
 
 // Creating, linking, removing and renaming: each one transaction of the workspace under the table's lock.
 
 extension WorkspaceFileSystem {
     package func create(
-        _ parent: InodeNumber, _ name: [UInt8], _ new: NewFile, exclusive: Bool, truncating: Bool
+        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile
     ) throws(VFSError) -> (FileAttributes, HandleNumber) {
         do {
             return (try add(new, to: parent, name, opening: true), .writing)
-        } catch .exists where !exclusive {
+        } catch .exists where existing != .refused {
             let attributes = try lookup(parent, name)
             guard attributes.kind != .directory else { throw .isADirectory }
-            let handle = try open(attributes.inode, forWriting: true, truncating: truncating)
+            let handle = try open(attributes.inode, forWriting: true, truncating: existing == .truncated)
             return (try self.attributes(attributes.inode), handle)
         }
     }
 
     package func make(
-        _ parent: InodeNumber, _ name: [UInt8], _ new: NewFile
+        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile
     ) throws(VFSError) -> FileAttributes {
         try add(new, to: parent, name, opening: false)
     }
@@ -30,7 +30,7 @@ extension WorkspaceFileSystem {
     package func createUnnamed(
         _ parent: InodeNumber, _ new: NewFile
     ) throws(VFSError) -> (FileAttributes, HandleNumber) {
-        let attributes = try changing("creating a file without a name", parent, []) { table, change in
+        let attributes = try changing("creating a file without a name", parent, nil) { table, change in
             let directory = try self.current(&table, parent)
             guard directory.backing.isDirectory else { throw VFSError.notADirectory }
             var node = self.node(new, in: directory)
@@ -49,10 +49,9 @@ extension WorkspaceFileSystem {
 
     /// Puts something new into a directory.
     private func add(
-        _ new: NewFile, to parent: InodeNumber, _ name: [UInt8], opening: Bool
+        _ new: NewFile, to parent: InodeNumber, _ name: EntryName, opening: Bool
     ) throws(VFSError) -> FileAttributes {
-        if name.count > TreePath.maximumNameBytes { throw .nameTooLong }
-        return try changing("creating \(printableName(name))", parent, name) { table, change in
+        return try changing("creating \(name)", parent, name) { table, change in
             let directory = try self.current(&table, parent)
             if self.isRemoved(table, directory) { throw VFSError.notFound }
             if try self.find(table, in: directory.backing, name) != nil { throw VFSError.exists }
@@ -103,10 +102,9 @@ extension WorkspaceFileSystem {
     }
 
     package func link(
-        _ inode: InodeNumber, to parent: InodeNumber, _ name: [UInt8]
+        _ inode: InodeNumber, to parent: InodeNumber, _ name: EntryName
     ) throws(VFSError) -> FileAttributes {
-        if name.count > TreePath.maximumNameBytes { throw .nameTooLong }
-        return try changing("linking \(printableName(name))", parent, name) { table, change in
+        return try changing("linking \(name)", parent, name) { table, change in
             let file = try self.current(&table, inode)
             let directory = try self.current(&table, parent)
             if file.backing.isDirectory { throw VFSError.notPermitted }
@@ -133,16 +131,16 @@ extension WorkspaceFileSystem {
     /// As many names as ext4 gives a file.
     private static let maximumLinks = 65_000
 
-    package func unlink(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) {
-        try changing("removing \(printableName(name))", parent, name, isFreeing: true) { table, change in
+    package func unlink(_ parent: InodeNumber, _ name: EntryName) throws(VFSError) {
+        try changing("removing \(name)", parent, name, isFreeing: true) { table, change in
             let (directory, inode) = (try self.current(&table, parent), try self.child(&table, of: parent, name))
             if inode.backing.isDirectory { throw VFSError.isADirectory }
             return try self.removeName(table, change, inode, from: directory, name)
         }
     }
 
-    package func removeDirectory(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) {
-        try changing("removing \(printableName(name))", parent, name, isFreeing: true) { table, change in
+    package func removeDirectory(_ parent: InodeNumber, _ name: EntryName) throws(VFSError) {
+        try changing("removing \(name)", parent, name, isFreeing: true) { table, change in
             let (directory, inode) = (try self.current(&table, parent), try self.child(&table, of: parent, name))
             guard inode.backing.isDirectory else { throw VFSError.notADirectory }
             guard try self.isEmpty(table, inode.backing) else { throw VFSError.notEmpty }
@@ -151,10 +149,9 @@ extension WorkspaceFileSystem {
     }
 
     package func rename(
-        _ parent: InodeNumber, _ name: [UInt8], to newParent: InodeNumber, _ newName: [UInt8], _ mode: RenameMode
+        _ parent: InodeNumber, _ name: EntryName, to newParent: InodeNumber, _ newName: EntryName, _ mode: RenameMode
     ) throws(VFSError) {
-        if newName.count > TreePath.maximumNameBytes { throw .nameTooLong }
-        let operation = "renaming \(printableName(name))"
+        let operation = "renaming \(name)"
         try reportingFailures(logger, operation) { try warm(newParent, newName) }
         try changing(operation, parent, name) { table, change in
             let inode = try self.child(&table, of: parent, name)
@@ -191,7 +188,7 @@ extension WorkspaceFileSystem {
 
     private func move(
         _ table: InodeTable, _ change: InodeTransaction, _ inode: WorkspaceInode, from source: WorkspaceInode,
-        _ name: [UInt8], to target: WorkspaceInode, _ newName: [UInt8], replacing other: WorkspaceInode?
+        _ name: EntryName, to target: WorkspaceInode, _ newName: EntryName, replacing other: WorkspaceInode?
     ) throws -> (inout InodeTable) -> Void {
         let replaced = try other.map { try removeName(table, change, $0, from: target, newName) }
         let node = try stage(table, change, inode)
@@ -212,8 +209,8 @@ extension WorkspaceFileSystem {
 
     private func exchange(
         _ table: InodeTable, _ change: InodeTransaction,
-        _ one: (inode: WorkspaceInode, parent: WorkspaceInode, name: [UInt8]),
-        _ two: (inode: WorkspaceInode, parent: WorkspaceInode, name: [UInt8])
+        _ one: (inode: WorkspaceInode, parent: WorkspaceInode, name: EntryName),
+        _ two: (inode: WorkspaceInode, parent: WorkspaceInode, name: EntryName)
     ) throws -> (inout InodeTable) -> Void {
         if one.inode === two.inode { return { _ in } }
         let nodes = (try stage(table, change, one.inode), try stage(table, change, two.inode))
@@ -239,7 +236,7 @@ extension WorkspaceFileSystem {
     ///
     /// - Parameter isFreeing: the change makes room, so on a full disk it may use what is held back for this.
     private func changing<Result>(
-        _ operation: String, _ parent: InodeNumber, _ name: [UInt8], isFreeing: Bool = false,
+        _ operation: String, _ parent: InodeNumber, _ name: EntryName?, isFreeing: Bool = false,
         _ body: (inout InodeTable, InodeTransaction) throws -> (inout InodeTable) -> Result
     ) throws(VFSError) -> Result {
         try barrier.pass { () throws(VFSError) in
@@ -285,7 +282,7 @@ extension WorkspaceFileSystem {
     /// Takes a name away. A file without names stays while it is open.
     private func removeName(
         _ table: InodeTable, _ change: InodeTransaction, _ inode: WorkspaceInode, from parent: WorkspaceInode,
-        _ name: [UInt8]
+        _ name: EntryName
     ) throws -> (inout InodeTable) -> Void {
         let parentNode = try stage(table, change, parent)
         try hideName(table, change, parentNode, name)
@@ -311,7 +308,7 @@ extension WorkspaceFileSystem {
 
     /// After this the directory has no such name, whatever the base has.
     private func hideName(
-        _ table: InodeTable, _ change: InodeTransaction, _ directory: OverlayEntry, _ name: [UInt8]
+        _ table: InodeTable, _ change: InodeTransaction, _ directory: OverlayEntry, _ name: EntryName
     ) throws {
         if let origin = directory.origin, try table.base.entry(at: origin.appending(name)) != nil {
             try change.overlay.setName(directory.id, name, nil)

@@ -4,7 +4,7 @@ package import ObjectDatabase
 import ProllyTree
 package import Staging
 import Synchronization
-import Versioning
+package import Versioning
 
 /// A branch with staged changes as a file system: the workspace's overlay over the tree of its base commit.
 ///
@@ -80,7 +80,7 @@ package final class WorkspaceFileSystem: FileSystem {
     // MARK: Finding
 
     /// What a name in a directory is; `nil` when there is nothing.
-    func find(_ table: InodeTable, in directory: Backing, _ name: [UInt8]) throws -> Backing? {
+    func find(_ table: InodeTable, in directory: Backing, _ name: EntryName) throws -> Backing? {
         guard directory.isDirectory else { throw VFSError.notADirectory }
         if let node = directory.node {
             switch try workspace.read({ try $0.lookup(node.id, name) }) {
@@ -145,9 +145,8 @@ package final class WorkspaceFileSystem: FileSystem {
         return attributes
     }
 
-    package func lookup(_ parent: InodeNumber, _ name: [UInt8]) throws(VFSError) -> FileAttributes {
-        if name.count > TreePath.maximumNameBytes { throw .nameTooLong }
-        return try reportingFailures(logger, "lookup of \(printableName(name))") {
+    package func lookup(_ parent: InodeNumber, _ name: EntryName) throws(VFSError) -> FileAttributes {
+        return try reportingFailures(logger, "lookup of \(name)") {
             try warm(parent, name)
             return try table.withLock { table in
                 let inode = try child(&table, of: parent, name)
@@ -159,12 +158,12 @@ package final class WorkspaceFileSystem: FileSystem {
 
     /// Loads the tree nodes that a lookup needs, so that it will not wait for the store while it holds the table's
     /// lock.
-    func warm(_ parent: InodeNumber, _ name: [UInt8]) throws {
+    func warm(_ parent: InodeNumber, _ name: EntryName?) throws {
         let (base, origin) = try table.withLock { table in (table.base, try current(&table, parent).backing.origin) }
-        if let origin { _ = try base.entry(at: origin.appending(name)) }
+        if let origin { _ = try base.entry(at: name.map(origin.appending) ?? origin) }
     }
 
-    func child(_ table: inout InodeTable, of parent: InodeNumber, _ name: [UInt8]) throws -> WorkspaceInode {
+    func child(_ table: inout InodeTable, of parent: InodeNumber, _ name: EntryName) throws -> WorkspaceInode {
         let directory = try current(&table, parent)
         if let known = table.known(directory, name) {
             try refresh(&table, known)

@@ -121,7 +121,7 @@ final class WorkspaceInode: Sendable {
 
     struct Name {
         let parent: WorkspaceInode
-        let name: [UInt8]
+        let name: EntryName
     }
 
     /// Guarded by the table's lock.
