@@ -1,3 +1,4 @@
+import BlockingIO
 import ObjectDatabase
 import ProllyTree
 import Versioning
@@ -61,10 +62,10 @@ func message(_ error: ObjectDatabaseError) -> ErrorMessage {
             message: "\(location) is a mirror of \(source), which takes no commits of its own",
             hint: "Commit there, or make this a repository of its own: tarn mirror --promote \(location)",
             kind: .refused)
-    case .leaseLost(let seconds):
+    case .leaseLost(let age):
         ErrorMessage(
             message:
-                "the lease on what was uploaded was last renewed \(seconds / 3600) hours ago, so that it may be gone",
+                "the lease on what was uploaded was last renewed \(age.wholeSeconds / 3600) hours ago, so that it may be gone",
             hint: "Nothing was changed; run the command again")
     case .interrupted: ErrorMessage(message: "interrupted")
 

@@ -1,8 +1,8 @@
-import Versioning
 import CFUSE
 import Glibc
 import Logging
 import VFS
+import Versioning
 
 /// What the callbacks need; libfuse carries a pointer to it as user data.
 final class ServerContext: Sendable {

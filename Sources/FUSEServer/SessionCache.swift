@@ -1,7 +1,7 @@
-import Versioning
 import CFUSE
 import Synchronization
 import VFS
+import Versioning
 
 /// The kernel's cache of one session's mount; nothing once the session has ended.
 final class SessionCache: KernelCache {

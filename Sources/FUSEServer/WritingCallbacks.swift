@@ -91,7 +91,8 @@ func onRename(
         case 2: mode = .exchanging
         default: throw .invalidArgument
         }
-        try fileSystem.rename(InodeNumber(parent), entryName(name), to: InodeNumber(newParent), entryName(newName), mode)
+        try fileSystem.rename(
+            InodeNumber(parent), entryName(name), to: InodeNumber(newParent), entryName(newName), mode)
         return .done
     }
 }

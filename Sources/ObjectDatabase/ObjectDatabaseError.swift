@@ -32,7 +32,7 @@ package enum ObjectDatabaseError: Error, Sendable {
     /// A mirror takes commits from its source only.
     case isMirror(location: String, source: String)
     /// What was uploaded is not surely there any more: the lease on it was not renewed in time.
-    case leaseLost(seconds: Int64)
+    case leaseLost(after: Duration)
 }
 
 /// `errno` of the call that just failed on `path`.

@@ -52,7 +52,9 @@ package struct Overlay {
         // By a cursor: rows take ten times the room of what is kept.
         let rows = try Row.fetchCursor(statement, arguments: [parent.value])
         var names: [(name: EntryName, node: OverlayEntryID?)] = []
-        while let row = try rows.next() { names.append((try entryName(row[0]), (row[1] as Int64?).map(OverlayEntryID.init))) }
+        while let row = try rows.next() {
+            names.append((try entryName(row[0]), (row[1] as Int64?).map(OverlayEntryID.init)))
+        }
         return names
     }
 

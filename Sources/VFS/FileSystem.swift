@@ -1,4 +1,5 @@
 package import Versioning
+
 /// A mounted tree, in FUSE's verbs. Calls block, come from any number of threads at once and may need the store.
 ///
 /// Two kinds implement it: `SnapshotFileSystem` (commits, immutable) and `WorkspaceFileSystem` (a branch with staged

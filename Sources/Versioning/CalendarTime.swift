@@ -1,3 +1,5 @@
+import BlockingIO
+
 /// Times as people and JSON write them: RFC 3339, always UTC when written. The proleptic Gregorian calendar, by the
 /// algorithms of Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
 extension Timestamp {

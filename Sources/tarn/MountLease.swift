@@ -18,9 +18,9 @@ final class MountLease {
     private let subject: String
     private let logger: Logger
 
-    private static let mountSeconds: Int64 = 3 * 86_400
+    private static let mountDuration = Duration.days(3)
     /// How long staged changes that nobody mounts are sure of the commits they are based on.
-    private static let workspaceSeconds: Int64 = 30 * 86_400
+    private static let workspaceDuration = Duration.days(30)
     private static let lookSeconds = 20.0
 
     /// For a read-only mount. Throws `.collected` when there is nothing to show any more.
@@ -29,7 +29,7 @@ final class MountLease {
         _ database: ObjectDatabase, _ logger: Logger
     ) throws {
         let lease = TreeLease(
-            database, purpose: .mount, subject: mountPoint, seconds: Self.mountSeconds,
+            database, purpose: .mount, subject: mountPoint, lasting: Self.mountDuration,
             trees: fileSystem.shownTrees())
         self.init(lease, nil, mountPoint, database, logger) { lease.show(fileSystem.shownTrees()) }
         if let resolved { try database.refuseIfCollected(resolved.commitID, tree: resolved.commit.tree) }
@@ -39,7 +39,7 @@ final class MountLease {
     /// bytes of any of them.
     convenience init(of workspace: Workspace, _ database: ObjectDatabase, _ logger: Logger) {
         let subject = "workspace \(workspace.directory)"
-        let lease = Self.workspaceLease(workspace, subject, Self.mountSeconds, database)
+        let lease = Self.workspaceLease(workspace, subject, Self.mountDuration, database)
         var trees: [NodeID] = []
         do {
             trees = try workspace.isEmpty() ? [] : lease.earlierTrees()
@@ -61,10 +61,10 @@ final class MountLease {
     }
 
     private static func workspaceLease(
-        _ workspace: Workspace, _ subject: String, _ seconds: Int64, _ database: ObjectDatabase
+        _ workspace: Workspace, _ subject: String, _ duration: Duration, _ database: ObjectDatabase
     ) -> TreeLease {
         let id = CommitID(hashing: Array("\(subject) \(hostName())".utf8)).hex.prefix(32)
-        return TreeLease(database, purpose: .mount, subject: subject, id: String(id), seconds: seconds, trees: [])
+        return TreeLease(database, purpose: .mount, subject: subject, id: String(id), lasting: duration, trees: [])
     }
 
     private init(
@@ -100,7 +100,7 @@ final class MountLease {
         renewal.stop()
         do {
             guard let workspace, try !workspace.isEmpty() else { return lease.end() }
-            let longer = Self.workspaceLease(workspace, subject, Self.workspaceSeconds, database)
+            let longer = Self.workspaceLease(workspace, subject, Self.workspaceDuration, database)
             longer.show(lease.shown)
             try longer.renew()
         } catch {

@@ -42,7 +42,7 @@ import Versioning
         let errors: [any Error] = [
             ObjectDatabaseError.missingObject(object: "packs/aa/bb", neededBy: "the history"),
             ObjectDatabaseError.notThereYet(tag, at: "v1@{1999}", since: Timestamp(seconds: 0, nanoseconds: 0)),
-            ObjectDatabaseError.noParent(Self.commit, number: 2), ObjectDatabaseError.leaseLost(seconds: 7200),
+            ObjectDatabaseError.noParent(Self.commit, number: 2), ObjectDatabaseError.leaseLost(after: .hours(2)),
             RepositoryError.contended(tag, attempts: 60, winner: "Ada"), RepositoryError.refExists(tag),
             RepositoryError.notApproved(tag, source: Self.commit, by: [], wanted: 2, for: .revert),
             WorkspaceError.alreadySealed, StoreError.badAnswer(key: "x", reason: "it is empty"),

@@ -55,7 +55,7 @@ import Versioning
             do {
                 var options = GarbageOptions()
                 options.deletes = true
-                options.graceSeconds = 0
+                options.grace = .zero
                 while ContinuousClock.now < end {
                     let report = try reopen(store).collectGarbage(options)
                     totals.withLock { $0.deleted += report.deleted.objects }

@@ -1,3 +1,4 @@
+import BlockingIO
 import ObjectDatabase
 import ObjectStorage
 import Operations
@@ -113,7 +114,7 @@ import Versioning
         try repository.importing("a", "newer")
         try repository.keep("main", commits: 1)
         let lease = TreeLease(
-            repository.database, purpose: .mount, subject: "test", seconds: 86_400,
+            repository.database, purpose: .mount, subject: "test", lasting: .days(1),
             trees: [try repository.database.commit(old).tree])
         try lease.renew()
         #expect(try reopen(store).collect().leases.map(\.purpose) == [.mount])
@@ -129,7 +130,7 @@ import Versioning
         try repository.importing("a", "newer")
         try repository.keep("main", commits: 1)
         try TreeLease(
-            repository.database, purpose: .mount, subject: "test", seconds: 86_400,
+            repository.database, purpose: .mount, subject: "test", lasting: .days(1),
             trees: [try repository.database.commit(old).tree]
         ).renew()
         try reopen(store).collect(afterDays: 2)

@@ -255,7 +255,8 @@ import Versioning
         let (head, before) = (try repository.head(), try repository.database.commit(repository.head()))
         let file = try TreePath(parsing: Repository.hooksPath)
         let directory = LocatedEntry(Entry(kind: .directory, mode: 0o755, modified: now()))
-        let edits = try [(TreePath.root.appending(checking: Array(".tarn".utf8)), directory), (file, donor)].map { path, entry in
+        let edits = try [(TreePath.root.appending(checking: Array(".tarn".utf8)), directory), (file, donor)].map {
+            path, entry in
             Edit.put(entry.item(at: path))
         }
         let tree = try repository.database.tree(before.tree).applying(edits.sorted { compareBytes($0.key, $1.key) < 0 })

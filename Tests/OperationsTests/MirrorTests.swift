@@ -1,3 +1,4 @@
+import BlockingIO
 import ObjectDatabase
 import ObjectStorage
 import Operations
@@ -180,7 +181,7 @@ import Versioning
     @Test func collectorOfTheMirrorWaitsForTheCopy() throws {
         try mirror(to: target)
         try TreeLease(
-            reopen(target).database, purpose: .mirror, subject: "test", seconds: 3600,
+            reopen(target).database, purpose: .mirror, subject: "test", lasting: .hours(1),
             trees: [repository.database.commit(repository.head()).tree]
         ).renew()
         do {

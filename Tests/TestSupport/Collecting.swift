@@ -27,7 +27,7 @@ extension Repository {
     ) throws -> GarbageReport {
         var options = GarbageOptions()
         options.deletes = deletes
-        options.graceSeconds = grace
+        options.grace = .seconds(grace)
         options.repackShare = repackShare
         options.present = Timestamp(seconds: now().seconds + Int64(days * 86_400), nanoseconds: 0)
         return try collectGarbage(options)

@@ -41,14 +41,18 @@ final class MountedWorkspace {
 
     func inode(_ path: String) throws -> InodeNumber {
         var number = InodeNumber.root
-        for name in path.split(separator: "/") { number = try fileSystem.lookup(number, EntryName(checking: Array(name.utf8))).inode }
+        for name in path.split(separator: "/") {
+            number = try fileSystem.lookup(number, EntryName(checking: Array(name.utf8))).inode
+        }
         return number
     }
 
     /// The inode of the directory that holds `path`, and the name in it.
     private func place(_ path: String) throws -> (InodeNumber, EntryName) {
         let parts = path.split(separator: "/")
-        return (try inode(parts.dropLast().joined(separator: "/")), try EntryName(checking: Array((parts.last ?? "").utf8)))
+        return (
+            try inode(parts.dropLast().joined(separator: "/")), try EntryName(checking: Array((parts.last ?? "").utf8))
+        )
     }
 
     func forget(_ path: String) throws { fileSystem.forget(try inode(path), count: 2) }

@@ -1,4 +1,5 @@
 import BlockCache
+import BlockingIO
 import Synchronization
 import Versioning
 
@@ -6,7 +7,7 @@ import Versioning
 /// and somebody made it again in other packs since (docs/explanation/design/011-garbage-collection.md).
 extension SweepJournal {
     /// How far two hosts' clocks may be apart.
-    static let clockDifferenceSeconds: Int64 = 3600
+    static let clockDifference = Duration.hours(1)
 
     /// Copies kept since this second are of what no sweep has deleted; `nil`: all are. While a sweep is under way, it may
     /// delete what was kept a moment ago: `.max`.
@@ -16,7 +17,7 @@ extension SweepJournal {
             guard let end = run.ended?.seconds ?? run.endAfterSilence(present: present) else { return .max }
             last = max(last ?? end, end)
         }
-        return last.map { $0 + Self.clockDifferenceSeconds }
+        return last.map { $0 + Self.clockDifference.wholeSeconds }
     }
 }
 
@@ -24,7 +25,7 @@ extension SweepJournal.Run {
     /// When a run that broke off had ended, by the last life it showed; `nil` while it may still go on.
     fileprivate func endAfterSilence(present: Int64) -> Int64? {
         let end = (alive ?? began).seconds + Int64(SweepJournal.deadAfterMilliseconds / 1000)
-        return end + SweepJournal.clockDifferenceSeconds < present ? end : nil
+        return end + SweepJournal.clockDifference.wholeSeconds < present ? end : nil
     }
 }
 

@@ -1,3 +1,4 @@
+import BlockingIO
 import Logging
 import ObjectStorage
 package import ProllyTree
@@ -40,7 +41,7 @@ package struct Lease: Hashable, Sendable, Codable {
 }
 
 extension ObjectDatabase {
-    package static let leaseSeconds: Int64 = 3 * 86_400
+    package static let leaseDuration = Duration.days(3)
     /// Writes or renews a lease under `id`, 32 hexadecimal digits.
     package func saveLease(_ lease: Lease, id: String) throws {
         _ = try store.put(ObjectKeys.leases + id, encodeRecord(lease), .none)

@@ -17,7 +17,7 @@ package final class TreeLease: Sendable {
     private let database: ObjectDatabase
     private let purpose: Lease.Purpose
     private let subject: String
-    private let seconds: Int64
+    private let duration: Duration
     private let id: String
     private let state: Mutex<State>
 
@@ -27,15 +27,16 @@ package final class TreeLease: Sendable {
     private static let maximumTrees = 4096
 
     /// - Parameter id: 32 hexadecimal digits; a new lease when `nil`.
-    /// - Parameter seconds: how long it holds after each renewal.
+    /// - Parameter duration: how long it holds after each renewal.
     package init(
-        _ database: ObjectDatabase, purpose: Lease.Purpose, subject: String, id: String? = nil, seconds: Int64,
+        _ database: ObjectDatabase, purpose: Lease.Purpose, subject: String, id: String? = nil,
+        lasting duration: Duration,
         trees: [NodeID]
     ) {
         self.database = database
         self.purpose = purpose
         self.subject = subject
-        self.seconds = seconds
+        self.duration = duration
         self.id = id ?? randomHex()
         state = Mutex(State(trees: trees))
     }
@@ -53,13 +54,15 @@ package final class TreeLease: Sendable {
         let (trees, isDue) = state.withLock { state in
             (
                 state.trees,
-                state.trees != state.savedTrees || present - state.savedSeconds > seconds / Self.renewalShare
+                state.trees != state.savedTrees
+                    || present - state.savedSeconds > duration.wholeSeconds / Self.renewalShare
             )
         }
         guard isDue, let first = trees.first else { return }
         try database.saveLease(
             Lease(
-                purpose: purpose, tree: first, expires: Timestamp(seconds: present + seconds, nanoseconds: 0),
+                purpose: purpose, tree: first,
+                expires: Timestamp(seconds: present + duration.wholeSeconds, nanoseconds: 0),
                 holder: holderName(), subject: subject, trees: Array(trees.dropFirst())), id: id)
         state.withLock { state in
             state.savedTrees = trees

@@ -54,7 +54,7 @@ final class UploadConfirmation: Sendable {
             let unhandled = (notices?.runs ?? []).filter { run in
                 guard !handled.contains(run.id) else { return false }
                 guard let ended = run.ended, let last else { return true }
-                return ended.seconds + SweepJournal.clockDifferenceSeconds > last.seconds
+                return ended.seconds + SweepJournal.clockDifference.wholeSeconds > last.seconds
             }
             if unhandled.isEmpty { return }
             for run in unhandled {

@@ -25,10 +25,10 @@ package final class WriteLease: Sendable {
     private let state = Monitor(State())
 
     /// How long a writer that was killed keeps the collector from what was uploaded since.
-    static let seconds: Int64 = 86_400
-    private static let renewalSeconds: Int64 = 3600
+    static let duration = Duration.days(1)
+    private static let renewalInterval = Duration.hours(1)
     /// What is left of the lease when the ref moves must cover the move and the difference of two clocks.
-    private static let marginSeconds: Int64 = 2 * 3600
+    private static let margin = Duration.hours(2)
 
     /// Whether somebody writes under it.
     package var isHeld: Bool { state.look { $0.writers > 0 } }
@@ -80,7 +80,7 @@ package final class WriteLease: Sendable {
         let saved = state.look { $0.savedAt }
         guard let saved else { return }
         let age = now().seconds - saved.seconds
-        if age > Self.seconds - Self.marginSeconds { throw ObjectDatabaseError.leaseLost(seconds: age) }
+        if .seconds(age) > Self.duration - Self.margin { throw ObjectDatabaseError.leaseLost(after: .seconds(age)) }
     }
 
     /// Writes the object; the caller has set `isBusy`.
@@ -93,7 +93,8 @@ package final class WriteLease: Sendable {
         }
         guard let first = before.trees.first else { preconditionFailure("a writer names a tree") }
         let lease = Lease(
-            purpose: .write, tree: first, expires: Timestamp(seconds: present.seconds + Self.seconds, nanoseconds: 0),
+            purpose: .write, tree: first,
+            expires: Timestamp(seconds: present.seconds + Self.duration.wholeSeconds, nanoseconds: 0),
             holder: holderName(), subject: before.id, trees: Array(before.trees.dropFirst()), began: began)
         try database.saveLease(lease, id: before.id)
         state.update { state in
@@ -119,7 +120,9 @@ package final class WriteLease: Sendable {
 
     private func renewIfDue(_ database: ObjectDatabase) {
         let isDue = state.update { state -> Bool in
-            guard !state.isBusy, let saved = state.savedAt, now().seconds - saved.seconds > Self.renewalSeconds else {
+            guard !state.isBusy, let saved = state.savedAt,
+                .seconds(now().seconds - saved.seconds) > Self.renewalInterval
+            else {
                 return false
             }
             state.isBusy = true

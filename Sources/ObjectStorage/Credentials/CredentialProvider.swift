@@ -1,3 +1,4 @@
+import BlockingIO
 import Dispatch
 import Synchronization
 
@@ -6,9 +7,9 @@ import Synchronization
 /// One thread renews; the others go on with the old credentials while these are valid, and wait for it when they are
 /// not.
 final class CredentialProvider: Sendable {
-    static let renewBeforeSeconds: Int64 = 300
+    static let renewBefore = Duration.seconds(300)
     /// After a failed renewal of credentials that still hold.
-    static let retryAfterSeconds: Int64 = 30
+    static let retryAfter = Duration.seconds(30)
     /// Longer than any one source may take.
     static let waitLimitSeconds = 120
 
@@ -70,7 +71,7 @@ final class CredentialProvider: Sendable {
         return state.withLock { state in
             if let current = state.current, current != rejected {
                 let expiry = current.expiresAtSeconds ?? .max
-                let isFresh = expiry - Self.renewBeforeSeconds > time
+                let isFresh = expiry - Self.renewBefore.wholeSeconds > time
                 let isBusy = state.renewal != nil || time < state.notBeforeSeconds
                 if isFresh || (isBusy && expiry > time) { return .use(current) }
             }
@@ -97,7 +98,7 @@ final class CredentialProvider: Sendable {
                 state.current = fresh
                 return result
             case .failure:
-                state.notBeforeSeconds = time + Self.retryAfterSeconds
+                state.notBeforeSeconds = time + Self.retryAfter.wholeSeconds
                 if let current = state.current, (current.expiresAtSeconds ?? .max) > time { return .success(current) }
                 return result
             }

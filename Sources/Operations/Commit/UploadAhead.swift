@@ -1,3 +1,4 @@
+import BlockingIO
 import Logging
 import ObjectDatabase
 import ProllyTree
@@ -21,7 +22,7 @@ extension Repository {
     package func uploadAhead(
         _ workspace: Workspace, skipping: Set<OverlayEntryID>, isStopped: @escaping @Sendable () -> Bool
     ) throws -> Int {
-        let rested = Timestamp(seconds: now().seconds - Self.restSeconds, nanoseconds: 0)
+        let rested = Timestamp(seconds: now().seconds - Self.rest.wholeSeconds, nanoseconds: 0)
         var bytes: UInt64 = 0
         let nodes = try workspace.filesToUpload(writtenBefore: rested, limit: Self.filesAtOnce)
             .filter { !skipping.contains($0.id) }
@@ -80,7 +81,7 @@ extension Repository {
         return uploads.count
     }
 
-    private static let restSeconds: Int64 = 3
+    private static let rest = Duration.seconds(3)
     private static let filesAtOnce = 2000
     /// A round begins no further file after so many bytes.
     private static let bytesAtOnce: UInt64 = 256 << 20
@@ -104,7 +105,7 @@ extension Repository {
     }
 
     private func saveUploadLease(_ tree: NodeID, id: String, holder: String) throws {
-        let expires = Timestamp(seconds: now().seconds + ObjectDatabase.leaseSeconds, nanoseconds: 0)
+        let expires = Timestamp(seconds: now().seconds + ObjectDatabase.leaseDuration.wholeSeconds, nanoseconds: 0)
         try database.saveLease(
             Lease(purpose: .upload, tree: tree, expires: expires, holder: holder, subject: id), id: id)
     }
@@ -117,7 +118,7 @@ extension Repository {
             return try workspace.setUploadLease(nil)
         }
         guard let lease = try database.lease(id: id),
-            lease.expires.seconds - now().seconds < ObjectDatabase.leaseSeconds / 2
+            lease.expires.seconds - now().seconds < ObjectDatabase.leaseDuration.wholeSeconds / 2
         else {
             return
         }
@@ -127,9 +128,9 @@ extension Repository {
     /// Whether what was uploaded ahead is surely still there.
     func trustsUploads(of workspace: Workspace) throws -> Bool {
         guard let (id, _) = try workspace.uploadLease(), let lease = try database.lease(id: id) else { return false }
-        return lease.expires.seconds > now().seconds + Self.leaseMarginSeconds
+        return lease.expires.seconds > now().seconds + Self.leaseMargin.wholeSeconds
     }
 
     /// A commit that begins this long before the lease ends is over by then.
-    static let leaseMarginSeconds: Int64 = 86_400
+    static let leaseMargin = Duration.days(1)
 }

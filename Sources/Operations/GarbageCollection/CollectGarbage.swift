@@ -84,7 +84,7 @@ struct GarbageCollectionRun {
             let seconds = try repository.database.store.head(ObjectKeys.clock).modifiedSeconds
             present = Timestamp(seconds: seconds, nanoseconds: 0)
         }
-        cutoffSeconds = present.seconds - options.graceSeconds - options.clockSlackSeconds
+        cutoffSeconds = present.seconds - (options.grace + options.clockSlack).wholeSeconds
     }
 
     mutating func decide() throws {
@@ -93,7 +93,7 @@ struct GarbageCollectionRun {
         history = try repository.loadHistory()
         let decision = try KeptCommits(
             history, rules, presentSeconds: present.seconds,
-            graceSeconds: options.graceSeconds + options.clockSlackSeconds)
+            grace: options.grace + options.clockSlack)
         kept = decision.kept
         recorded = try repository.database.collectedTrees()
         var inUse = Set(kept.compactMap { history.commits[$0]?.tree })
@@ -140,7 +140,7 @@ struct GarbageCollectionRun {
         kept.formUnion(
             try KeptCommits(
                 refreshed, try repository.retention(), presentSeconds: present.seconds,
-                graceSeconds: options.graceSeconds + options.clockSlackSeconds
+                grace: options.grace + options.clockSlack
             ).kept)
         history = refreshed
         report.keptCommits = kept.count
@@ -198,7 +198,7 @@ struct GarbageCollectionRun {
         for object in try repository.database.listKeys(ObjectKeys.leases) {
             guard let found = try repository.database.store.find(object.key) else { continue }
             let lease: Lease = try decodeObject(found.bytes, key: object.key)
-            guard lease.expires.seconds + Self.clockDifferenceSeconds > present.seconds else { continue }
+            guard lease.expires.seconds + Self.clockDifference.wholeSeconds > present.seconds else { continue }
             if lease.purpose == .mirror, options.deletes {
                 throw RepositoryError.collectionRefused(
                     reason:
@@ -208,7 +208,7 @@ struct GarbageCollectionRun {
             report.leases.append(lease)
             if lease.purpose == .write || lease.purpose == .mirror {
                 let began = lease.began ?? object.modifiedSeconds
-                cutoffSeconds = min(cutoffSeconds, began - options.clockSlackSeconds)
+                cutoffSeconds = min(cutoffSeconds, began - options.clockSlack.wholeSeconds)
             }
         }
     }
@@ -221,7 +221,7 @@ struct GarbageCollectionRun {
     }
 
     /// A lease holds for so long after its end: its holder's clock may be behind ours.
-    static let clockDifferenceSeconds: Int64 = 3600
+    static let clockDifference = Duration.hours(1)
 
     /// The roots of commits that expire, for `sweep`.
     var expiredRoots: [NodeID] { Array(expired.keys) }

@@ -1,3 +1,4 @@
+import BlockingIO
 package import ObjectDatabase
 package import Versioning
 
@@ -5,11 +6,11 @@ package struct GarbageOptions: Sendable {
     /// Delete; else only say what would be deleted.
     package var deletes = false
     /// What is younger stays, whoever needs it.
-    package var graceSeconds: Int64 = 7 * 86_400
+    package var grace = Duration.days(7)
     /// Rewrite packs of which at least this share is dead, 0 ... 1.
     package var repackShare: Double?
     /// How far the clocks of the store's servers may be apart.
-    package var clockSlackSeconds: Int64 = 0
+    package var clockSlack = Duration.zero
     /// Collect as if it were then, for tests.
     package var present: Timestamp?
 

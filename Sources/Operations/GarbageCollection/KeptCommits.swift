@@ -1,3 +1,4 @@
+import BlockingIO
 import ObjectDatabase
 import ProllyTree
 import Versioning
@@ -19,7 +20,7 @@ struct KeptCommits {
     /// What `keepAll` has gone through, for whichever ref.
     private var walked: Set<CommitID> = []
 
-    init(_ history: RepositoryHistory, _ rules: RetentionRules, presentSeconds: Int64, graceSeconds: Int64) throws {
+    init(_ history: RepositoryHistory, _ rules: RetentionRules, presentSeconds: Int64, grace: Duration) throws {
         self.history = history
         self.rules = rules
         // An approval is a word about a commit, and keeps none.
@@ -32,7 +33,7 @@ struct KeptCommits {
                 owners[commit, default: []].formUnion(indices)
             }
         }
-        let graceBegan = presentSeconds - graceSeconds
+        let graceBegan = presentSeconds - grace.wholeSeconds
         for (ref, steps) in chains {
             let own = rules.rules(for: ref.name)
             if own.isEmpty { keepAll(steps) }

@@ -59,7 +59,7 @@ extension GarbageCollectionRun {
 
     /// Removes what earlier runs and holders of leases have left.
     func tidy() throws {
-        let limit = now().seconds - SweepAnnouncement.keptSeconds
+        let limit = now().seconds - SweepAnnouncement.keptFor.wholeSeconds
         for object in try repository.database.listKeys(ObjectKeys.leases) {
             guard let found = try repository.database.store.find(object.key) else { continue }
             let lease: Lease = try decodeObject(found.bytes, key: object.key)
@@ -97,7 +97,7 @@ final class SweepAnnouncement: Sendable {
     /// A sweep that has not shown life for so long deletes nothing more: writers will soon take it for dead.
     private static let limit: Duration = .seconds(90)
     /// How long an announcement stays after its sweep.
-    static let keptSeconds: Int64 = 3 * 86_400
+    static let keptFor = Duration.days(3)
 
     /// Writers that look from here on know what is deleted.
     init(announcing ids: [NodeID], in repository: Repository) throws {

@@ -107,7 +107,7 @@ extension Repository {
         let present = now().seconds
         return try database.leases().filter { _, lease in
             lease.purpose == .import && lease.subject == subject
-                && lease.expires.seconds > present + Self.leaseMarginSeconds
+                && lease.expires.seconds > present + Self.leaseMargin.wholeSeconds
         }.map { ($0.id, $0.lease.tree) }
     }
 
@@ -311,7 +311,7 @@ private final class ImportSession: Sendable {
 
     /// Leaves a lease on what is uploaded, so that the next run of the same import need not upload it again.
     private func saveCheckpoint(_ tree: SnapshotTree) throws {
-        let expires = Timestamp(seconds: now().seconds + ObjectDatabase.leaseSeconds, nanoseconds: 0)
+        let expires = Timestamp(seconds: now().seconds + ObjectDatabase.leaseDuration.wholeSeconds, nanoseconds: 0)
         try repository.database.saveLease(
             Lease(purpose: .import, tree: tree.root, expires: expires, holder: holder, subject: subject), id: leaseID)
     }

@@ -75,7 +75,9 @@ final class RefDirectory: Sendable {
 
     func children(of node: UInt64) throws -> [(name: EntryName, node: Node)] {
         if node == Self.root {
-            return try [("branches", 2), ("tags", 3), ("commits", 4)].map { (try EntryName(checking: Array($0.utf8)), .directory($1)) }
+            return try [("branches", 2), ("tags", 3), ("commits", 4)].map {
+                (try EntryName(checking: Array($0.utf8)), .directory($1))
+            }
         }
         switch state.withLock({ $0.areas[node] }) {
         case .refs(let kind, let prefix): return try refs(kind, prefix)

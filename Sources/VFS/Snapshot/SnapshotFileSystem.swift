@@ -214,7 +214,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
                 for (index, child) in children.enumerated() {
                     let next = Self.firstChildCookie + UInt64(index)
                     if next <= cookie { continue }
-                    let entry = DirectoryEntry(name: child.name.bytes, attributes: try attributes(child.node), cookie: next)
+                    let entry = DirectoryEntry(
+                        name: child.name.bytes, attributes: try attributes(child.node), cookie: next)
                     if !body(entry) { return }
                 }
             case .inside(let view, let slot, let rank):
@@ -225,7 +226,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
                     // Names that a root which moves hands out are kept by lookup only.
                     attributes.isFleeting = isFollowing
                     let isTaken = body(
-                        DirectoryEntry(name: name.bytes, attributes: attributes, cookie: Self.firstChildCookie + found.rank))
+                        DirectoryEntry(
+                            name: name.bytes, attributes: attributes, cookie: Self.firstChildCookie + found.rank))
                     if isTaken, countsAsLookup { self.countLookup(slot: slot) }
                     return isTaken
                 }

@@ -44,14 +44,14 @@ struct GarbageCollection: ParsableCommand {
     func run() throws {
         var options = GarbageOptions()
         options.deletes = delete
-        options.graceSeconds = try parseDuration(grace)
+        options.grace = .seconds(try parseDuration(grace))
         guard (1...99).contains(repackPercent) else {
             throw CommandFailure(message: "--repack-share is a number from 1 to 99", kind: .usage)
         }
         if repack || !delete { options.repackShare = Double(repackPercent) / 100 }
         let repository = try repository.open()
         // Servers of one S3 store have clocks of their own.
-        options.clockSlackSeconds = repository.database.store.location.hasPrefix("s3://") ? 60 : 0
+        options.clockSlack = repository.database.store.location.hasPrefix("s3://") ? .seconds(60) : .zero
         let line = Monitor(ProgressLine())
         defer { line.update { $0.clear() } }
         let report = try repository.collectGarbage(options) { text in line.update { $0.show(text) } }
