@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""A store that lies: every field that no verified hash covers is changed, and every consumer is asked.
+
+What a consumer answers is right, or it is a clear error. Nothing dies, nothing takes 512 MiB or a minute, the
+collector deletes nothing that honest refs need, and what a hostile branch says never changes another.
+"""
+import argparse
+import collections
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+
+import format as f
+import known_open
+from consumers import OTHERS, READERS
+from forged import forged
+from mutations import Enumeration, described_fields
+from sample import Sample, check
+from trial import Worker
+
+
+def tarn_binary():
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return os.path.abspath(os.environ.get("TARN") or os.path.join(root, ".build/release/tarn"))
+
+
+def chosen(mutations):
+    """The short form: of every field some changes, other ones of each, so that all labels occur."""
+    groups = collections.defaultdict(list)
+    for mutation in mutations:
+        groups[mutation.kind, mutation.name].append(mutation)
+    picked, start = [], 0
+    for (kind, name), group in groups.items():
+        wanted = PICKED.get(kind, 2) + (1 if name == "object" else 0)
+        step = max(1, len(group) // wanted)
+        picked += [group[(start * 7 + index * step) % len(group)] for index in range(wanted)]
+        start += 1
+    must = [one for one in mutations if ALWAYS.fullmatch(one.title)]
+    return list({id(one): one for one in picked + must}.values())
+
+
+# How many changes of a field the short form tries.
+PICKED = {"tree": 4, "list": 3, "moved": 2, "listing": 2}
+ALWAYS = re.compile(r"(tree|list)\.location.*(codec = zeros|plainOffset = (zero|neighbour's))"
+                    r"|ref\.object = (absent|6 GiB)|moved\.extents\[\]\.pack = neighbour's")
+
+
+def rota(number, mutation, is_all):
+    """Which consumers are asked about the number-th mutation."""
+    if is_all:
+        return READERS + OTHERS
+    if mutation.is_forged:
+        return ("export", "mount", FORGED[number % len(FORGED)], "fsck", "gc_delete")
+    readers = [READERS[(number * 5 + step * 7) % len(READERS)] for step in range(2)]
+    others = [OTHERS[(number + step * 3) % len(OTHERS)] for step in range(1)]
+    if mutation.kind in ("tree", "list", "moved"):
+        others.append("gc_delete")
+    if mutation.kind in CONSUMED_BY:
+        others += CONSUMED_BY[mutation.kind]
+    return tuple(dict.fromkeys([*readers, *others, "fsck"]))
+
+
+FORGED = ("merge", "diff", "mount_all", "mirror", "du", "ls", "prefetch", "mount_write", "log")
+CONSUMED_BY = {"lease": ["gc"], "retention": ["gc", "hooks"], "sweeps": ["gc_delete"],
+               "collected": ["gc_delete"], "doomed": ["gc_delete"], "hook": ["hooks"],
+               "signature": ["audit"], "movement": ["audit"], "ref": ["audit", "gc_delete"]}
+
+tasks = []
+worker = None
+
+
+def begin(sample, directory):
+    global worker
+    worker = Worker(sample, tempfile.mkdtemp(prefix="worker-", dir=directory))
+
+
+def work(number):
+    mutation, names = tasks[number]
+    before, began = worker.commands, time.monotonic()
+    try:
+        violations = worker.try_out(mutation, names)
+    except Exception as error:  # A fault of the campaign itself: it must not pass for a success.
+        return number, None, f"{type(error).__name__}: {error}", 0, 0
+    return number, violations, "", worker.commands - before, time.monotonic() - began
+
+
+def described_and_met(sample, mutations):
+    """What the description, the sample and the enumeration do not agree about."""
+    problems, _ = check(sample.repository)
+    problems += [f"the sample: {one}" for one in sample.repository.damage(sample.refs.values())]
+    mutated = {(one.kind, one.name) for one in mutations}
+    problems += [f"{kind}.{name} is never mutated: the sample has none"
+                 for kind, name in sorted(described_fields() - mutated)]
+    return problems
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every change, through every consumer")
+    parser.add_argument("--only", help="a regular expression of titles, e.g. 'tree.*codec'")
+    parser.add_argument("--consumers", help="these, with commas between")
+    parser.add_argument("--list", action="store_true", help="print the titles and stop")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    options = parser.parse_args()
+    directory = tempfile.mkdtemp(prefix="tarn-byzantine-")
+    try:
+        return campaign(options, directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def campaign(options, directory):
+    began = time.monotonic()
+    sample = Sample(tarn_binary(), os.path.join(directory, "sample"))
+    sample.build()
+    enumerated = list(Enumeration(sample).all())
+    problems = described_and_met(sample, enumerated)
+    for problem in problems:
+        print(f"description: {problem}", flush=True)
+    if problems:
+        print(f"0 passed, {len(problems)} failed")
+        return 1
+    mutations = (enumerated if options.all or options.only else chosen(enumerated)) + forged(sample)
+    if options.only:
+        mutations = [one for one in mutations if re.search(options.only, one.title)]
+    if options.list:
+        print("\n".join(one.title for one in mutations))
+        return 0
+    for number, mutation in enumerate(mutations):
+        names = rota(number, mutation, options.all)
+        if options.consumers:
+            names = tuple(options.consumers.split(","))
+        tasks.append((mutation, names))
+    fields = {(one.kind, one.name) for one in mutations}
+    print(f"{len(fields)} fields of {len(f.OBJECTS)} kinds, {len(mutations)} mutations "
+          f"({sum(one.is_forged for one in mutations)} of them forged objects)", flush=True)
+    results, faults, commands, slow = {}, [], 0, []
+    with multiprocessing.get_context("fork").Pool(
+            options.jobs, begin, (sample, directory)) as pool:
+        for number, violations, fault, count, seconds in pool.imap_unordered(work, range(len(tasks))):
+            commands += count
+            slow.append((seconds, tasks[number][0].title))
+            if fault:
+                faults.append(f"{tasks[number][0].title}: {fault}")
+            results[number] = violations or []
+    report = known_open.sorted_out(tasks, results)
+    print(f"{commands} commands in {time.monotonic() - began:.0f} s; the slowest: "
+          + "; ".join(f"{title} {seconds:.0f} s" for seconds, title in sorted(slow)[-3:]))
+    return report.show(faults, len(tasks), is_whole=not options.only and not options.consumers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

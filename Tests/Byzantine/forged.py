@@ -1,0 +1,2 @@
+def forged(sample):
+    return []

@@ -1,0 +1,239 @@
+"""One mutation, and every consumer that is asked about it: what is forbidden is a violation."""
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+
+import process
+from consumers import CONTENT, READERS, WRITERS, Consumers, Failed
+from repository import Repository
+
+# An error of a mount that says that something is wrong. That a path is missing is an answer, and a wrong one.
+CLEAR = {"EIO", "EFBIG", "ENAMETOOLONG", "EOVERFLOW", "ESTALE", "E2BIG", "ERANGE", "ENODATA"}
+
+
+@dataclass(frozen=True)
+class Violation:
+    title: str
+    consumer: str
+    verdict: str
+    detail: str
+
+    def __str__(self):
+        detail = " ".join(self.detail.split())[:260]
+        return f"{self.title}: {self.consumer}: {self.verdict}: {detail}"
+
+
+class Worker:
+    """A directory, a copy of the sample in it, and the answers of the unchanged sample."""
+
+    def __init__(self, sample, directory):
+        self.sample, self.directory = sample, directory
+        self.answers, self.commands = {}, 0
+        self.number = 0
+
+    def try_out(self, mutation, names):
+        violations, readers_differ = [], False
+        stage = Stage(self, mutation)
+        try:
+            for name in names:
+                found, differs = stage.consume(name)
+                violations += found
+                readers_differ |= differs
+                if name in CONTENT:
+                    violations += stage.honest(name)
+            if {"fsck", "fsck_data"} & set(names):
+                violations += stage.must_be_found(readers_differ)
+        finally:
+            self.commands += stage.consumers.commands
+            stage.close()
+        return violations
+
+    def expected(self, name, ref):
+        """What a consumer says of the unchanged sample."""
+        if (name, ref) not in self.answers:
+            stage = Stage(self, None)
+            try:
+                try:
+                    answer = getattr(stage.consumers, name)(ref)
+                except Failed as error:
+                    answer = None
+                    if (name, ref) not in EXPECTED_REFUSALS:
+                        raise RuntimeError(f"the unchanged sample: {name} {ref}: {error}") from None
+                if stage.consumers.findings:
+                    raise RuntimeError(f"the unchanged sample: {name}: {stage.consumers.findings}")
+                self.answers[name, ref] = answer
+            finally:
+                stage.close()
+        return self.answers[name, ref]
+
+
+# Nobody but a merge may move a protected branch.
+EXPECTED_REFUSALS = {("mount_write", "prod")}
+
+
+class Stage:
+    def __init__(self, worker, mutation):
+        worker.number += 1
+        self.worker, self.sample, self.mutation = worker, worker.sample, mutation
+        self.directory = os.path.join(worker.directory, f"t{worker.number}")
+        os.makedirs(self.directory)
+        self.repository = Repository(os.path.join(self.directory, "lake"))
+        self.is_fresh = False
+        self.restore()
+        words = list(mutation.words) + self.sample.words if mutation else []
+        self.consumers = Consumers(self.sample.binary, self.directory, words)
+        # Once the mutation was seen through a cache, honest refs are read through the same.
+
+    def restore(self):
+        """The sample with the mutation, whatever a consumer has written."""
+        if self.is_fresh:
+            return
+        shutil.rmtree(self.repository.directory, ignore_errors=True)
+        shutil.copytree(self.sample.lake, self.repository.directory,
+                        ignore=shutil.ignore_patterns(".tarn-tmp"), copy_function=shutil.copyfile)
+        for key, data in (self.mutation.changes if self.mutation else {}).items():
+            path = self.repository.path(key)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            if isinstance(data, int):
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "wb") as file:
+                    file.truncate(data)
+            elif data is not None:
+                self.repository.put(key, data)
+        self.is_fresh = True
+
+    def ref_of(self, name):
+        return "feature" if name == "merge_dry" and self.mutation is None else self.mutation.refs[0]
+
+    def consume(self, name):
+        """(violations, whether a reader did not get what the unchanged sample gives)."""
+        ref = self.mutation.refs[0]
+        self.restore()
+        expected = self.worker.expected(name, ref) if not self.mutation.is_forged else None
+        self.is_fresh = name not in WRITERS
+        before = len(self.consumers.findings)
+        answer, failed = None, False
+        try:
+            answer = getattr(self.consumers, name)(ref)
+        except (Failed, OSError, ValueError) as error:
+            failed = True
+            if not isinstance(error, Failed):
+                self.consumers.forbid("signal", f"{type(error).__name__} {error}")
+        found = self.consumers.findings[before:]
+        differs = failed
+        if not failed and not self.mutation.is_forged and name in READERS + ("merge",):
+            wrong = difference(expected, answer)
+            differs = answer != expected
+            if wrong and not self.mutation.decides:
+                found.append(("wrong", wrong))
+        if name == "mirror" and not failed and not self.mutation.decides:
+            copy = Repository(os.path.join(self.directory, "copy"))
+            damage = self.damage_of(copy)
+            if damage:
+                found.append(("incomplete", f"a mirror that counts as verified: {damage[0]}"))
+        if name == "gc_delete":
+            lost = self.lost()
+            if lost:
+                found.append(("lost", lost))
+        return [self.violation(name, *one) for one in found], differs and name in READERS
+
+    def damage_of(self, copy):
+        try:
+            return copy.damage({record["commit"] for record in copy.refs().values()})
+        except (OSError, ValueError) as error:
+            return [f"{type(error).__name__} {error}"]
+
+    def violation(self, name, verdict, detail):
+        detail = detail.replace(self.directory, "DIR")
+        return Violation(self.mutation.title, name, verdict, detail)
+
+    def lost(self):
+        """What honest refs need and was there before: it must be there, unchanged."""
+        for key, digest in self.sample.digests.items():
+            if key in self.mutation.changes or not self.sample.is_needed(key, self.mutation):
+                continue
+            if not self.repository.has(key):
+                return f"{key} is gone, which {', '.join(sorted(self.sample.reach[key]))} need"
+            if key.startswith("packs/") and hashlib.sha256(
+                    self.repository.get(key)).hexdigest() != digest:
+                return f"{key} has other bytes"
+        return None
+
+    def honest(self, after):
+        """Refs that do not need what was changed show what they did, through the same cache."""
+        ref = next((name for name in ("main", "v1", "feature", "work/rolling")
+                    if name not in self.mutation.reaches), None)
+        if ref is None or "tarn.json" in self.mutation.changes:
+            return []
+        before = len(self.consumers.findings)
+        try:
+            answer = self.consumers.export(ref)
+        except Failed as error:
+            del self.consumers.findings[before:]
+            return [self.violation(f"{after}, then export {ref}", "poisoned", str(error))]
+        wrong = difference(self.worker.expected("export", ref), answer)
+        return [self.violation(f"{after}, then export {ref}", "poisoned", wrong)] if wrong else []
+
+    def must_be_found(self, readers_differ):
+        self.restore()
+        before = len(self.consumers.findings)
+        try:
+            self.consumers.fsck_data(self.mutation.refs[0])
+        except Failed:
+            return [self.violation("fsck_data", *one) for one in self.consumers.findings[before:]]
+        found = self.consumers.findings[before:]
+        if self.mutation.is_false or (readers_differ and not self.mutation.decides):
+            why = "readers get something else" if readers_differ else "it is a false statement"
+            found.append(("unfound", f"fsck finds no damage, and {why}"))
+        return [self.violation("fsck_data", *one) for one in found]
+
+    def close(self):
+        for process_id in ours(self.directory):
+            process.end(process_id)
+        for name in os.listdir(self.directory):
+            process.detach(os.path.join(self.directory, name))
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def ours(directory):
+    """Processes that a command of this directory left behind."""
+    mark = f"HOME={directory}/".encode()
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+                if mark in file.read():
+                    yield int(name)
+
+
+def difference(expected, answer):
+    """Where an answer is neither right nor an error; None when it is nowhere."""
+    if not isinstance(expected, dict) or not isinstance(answer, dict):
+        return None if answer == expected else first_difference(expected, answer)
+    failed = [path for path, found in answer.items()
+              if isinstance(found, dict) and found.get("error") in CLEAR]
+    for path in sorted(set(expected) | set(answer)):
+        if path in failed or any(path.startswith(above + "/") or not above for above in failed):
+            continue
+        if path not in answer:
+            if all(isinstance(one, str) for one in expected.values()):
+                continue
+            return f"{path} is missing"
+        if expected.get(path) != answer[path]:
+            return f"{path}: {shortened(answer[path])} for {shortened(expected.get(path))}"
+    return None
+
+
+def first_difference(expected, answer):
+    lines = [str(one).splitlines() for one in (expected, answer)]
+    for one, two in zip(*lines):
+        if one != two:
+            return f"{two[:120]!r} for {one[:120]!r}"
+    return f"{len(lines[1])} lines for {len(lines[0])}"
+
+
+def shortened(value):
+    return json.dumps(value)[:160]
