@@ -1,6 +1,7 @@
 """Everything that reads a repository. A consumer answers what it saw, so that it can be compared with what
 the unchanged repository showed; what is forbidden whatever it saw, it tells at once."""
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,10 @@ DUMP = re.compile(r"Swift\.|\(Versioning\.|Optional\(|Fatal error|\bDecodingFaul
                   r"ObjectDatabaseError|StoreError|TreeError|\bError Domain=|error 1\.\)|\[\d+, \d+, \d+")
 
 
+# Of a file that is exported, and of a hook that could not look, the place and the name say enough.
+NAMING = ("/exported", "hook '")
+
+
 class Failed(Exception):
     """The consumer said no; what it said is judged already."""
 
@@ -29,6 +34,8 @@ class Consumers:
         self.environment = environment(directory) | {"TARN_REPO": self.lake, "TARN_TRUST_HOOKS": "all"}
         self.count = 0
         self.findings = []
+        # What the branch main shows in the same mount, after the one that was asked for.
+        self.neighbour = None
         self.commands = 0
 
     def path(self, name):
@@ -64,7 +71,7 @@ class Consumers:
         if result.code not in ok and not (result.is_large or result.is_late):
             if not said and name not in ("fsck", "audit"):
                 self.forbid("silent", f"{name} ended with {result.code} without a word")
-            elif not any(word in result.text for word in self.words):
+            elif not any(word in result.text for word in (*self.words, *NAMING)):
                 self.forbid("unnamed", f"{name}: {said[:300]}")
 
     # Readers: what they answer must be what the unchanged repository shows
@@ -77,10 +84,13 @@ class Consumers:
         return found
 
     def export(self, ref):
-        target = self.path("exported")
-        shutil.rmtree(target, ignore_errors=True)
-        self.tarn("export", ref, target)
-        return self.walk(target)
+        self.count += 1
+        target = self.path(f"exported{self.count}")
+        try:
+            self.tarn("export", ref, target)
+            return self.walk(target)
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
 
     def ls(self, ref):
         return self.tarn("ls", "-l", "-r", ref).decode(errors="replace")
@@ -109,7 +119,10 @@ class Consumers:
     def mount_all(self, ref):
         kind = "tags" if ref == "v1" else "branches"
         with self.mounted() as point:
-            return self.walk(os.path.join(point, kind, ref))
+            found = self.walk(os.path.join(point, kind, ref))
+            if ref != "main":
+                self.neighbour = self.walk(os.path.join(point, "branches", "main"))
+            return found
 
     def mount_write(self, ref):
         with self.mounted(ref, "--write") as point:
@@ -190,7 +203,7 @@ class Consumers:
         server = 0
         try:
             self.tarn("mount", self.lake, point, *(["--ref", ref] if ref else []), *options)
-            server = json.loads(os.getxattr(point, "user.tarn.mount"))["processID"]
+            server = self.server(point)
             yield point
             if not process.is_running(server):
                 self.forbid("died", f"the mount's process ended: {self.last_words(server)}")
@@ -206,21 +219,29 @@ class Consumers:
             with contextlib.suppress(OSError):
                 os.rmdir(point)
 
-    def last_words(self, server):
+    def server(self, point):
+        """The mount's process. A root that cannot be looked at answers an error, but not that it is missing."""
         try:
-            with open(self.path(f"state/tarn/log/{server}.log"), errors="replace") as log:
-                return log.read()[-300:]
+            return json.loads(os.getxattr(point, "user.tarn.mount"))["processID"]
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTCONN):
+                self.forbid("died" if error.errno == errno.ENOTCONN else "errno",
+                            f"the root of a mount: {error.strerror}")
+            raise Failed(f"{error}") from None
+
+    def last_words(self, server):
+        """What a mount's log says of its end."""
+        try:
+            with open(self.path(f"state/log/{server}.log"), errors="replace") as log:
+                lines = log.read().splitlines()
         except OSError:
-            try:
-                with open(self.path(f"state/log/{server}.log"), errors="replace") as log:
-                    return log.read()[-300:]
-            except OSError:
-                return "it left no log"
+            return "it left no log"
+        return next((line for line in lines if "Fatal" in line), lines[-1] if lines else "")[:300]
 
 
 READERS = ("cat", "export", "mount", "mount_all", "prefetch", "ls", "stat", "log", "diff", "du",
            "merge_dry", "mount_write")
-OTHERS = ("audit", "hooks", "gc", "fsck", "mirror", "merge", "gc_delete")
+OTHERS = ("audit", "hooks", "gc", "fsck", "mirror", "merge", "gc_delete", "fsck_data")
 # Those that read blocks: what they show of a wrong place is what the cache then holds.
 CONTENT = ("cat", "export", "mount", "mount_all", "prefetch", "mount_write")
 WRITERS = ("merge", "mount_write", "gc_delete", "mirror")

@@ -27,6 +27,8 @@ class Mutation:
     reaches: frozenset = frozenset()
     # Objects with right ids, which a writer of the branch can make: what they say is the writer's own.
     is_forged: bool = False
+    # Nothing is wrong with it: whoever refuses it is wrong.
+    is_control: bool = False
 
     @property
     def title(self):

@@ -4,7 +4,7 @@ Nothing here is shared with the program under test but the library of Zstandard.
 """
 import base64
 import ctypes
-import ctypes.util
+import datetime
 import hashlib
 import json
 import os
@@ -12,6 +12,8 @@ import secrets
 
 import format as f
 from wire import Malformed
+
+PART_BYTES = 64 << 20
 
 zstd = ctypes.CDLL("libzstd.so.1")
 for function in ("ZSTD_compress", "ZSTD_decompress", "ZSTD_compressBound"):
@@ -43,6 +45,10 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def timestamp():
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 class TwoPart:
     """A tree node or a block list; `logical` and `location` are values of the types in `types`."""
 
@@ -65,6 +71,8 @@ class TwoPart:
         for name in ("logical", "location"):
             size = header[name + "Stored"]
             part, rest = rest[:size], rest[size:]
+            if header[name + "Plain"] > PART_BYTES:
+                raise Malformed("a part of more than 64 MiB")
             plain = decompress(part, header[name + "Plain"]) if header[name + "Codec"] else part
             if len(plain) != header[name + "Plain"]:
                 raise Malformed("a part of another size than its header says")
@@ -279,7 +287,7 @@ class Repository:
         key = f"refs/heads/{branch}"
         record = self.json(key)
         update = {"format": 1, "ref": f"heads/{branch}", "old": record["commit"], "new": commit,
-                  "who": "Eve <eve@example.org>", "when": "2026-01-01T00:00:00Z",
+                  "who": "Eve <eve@example.org>", "when": timestamp(),
                   "operation": "commit", "why": "forged", "previous": record["movement"]} | changes
         record |= {"commit": commit, "movement": self.put_json("movements/", update),
                    "writeID": secrets.token_hex(16)}

@@ -1,4 +1,5 @@
 """Makes the sample repository that is mutated: every kind of object, and something of every field."""
+import base64
 import hashlib
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 import time
 
 import format as f
-from repository import Repository, canonical
+from repository import Repository, TwoPart, canonical
 
 AUTHOR = "Sample <sample@example.org>"
 HOOKS = """hooks:
@@ -172,6 +173,10 @@ class Sample:
         self.words = sorted({key.rsplit("/", 1)[-1][:12] for key in repository.keys()}
                             | {"evil/", "'large'", "many/", "packed", "holes", ":small"})
 
+    def is_unchanged(self):
+        return all(hashlib.sha256(self.repository.get(key)).hexdigest() == digest
+                   for key, digest in self.digests.items())
+
     def is_needed(self, key, mutation):
         """Whether the collector must keep an object though a mutation lies somewhere."""
         refs = self.reach[key]
@@ -195,6 +200,8 @@ def environment(directory):
     return {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": os.path.join(directory, "home"),
         "LC_ALL": "C.UTF-8", "TARN_AUTHOR": AUTHOR, "TZ": "UTC",
+        # A trap is a violation at once; to print its stack takes seconds.
+        "SWIFT_BACKTRACE": "enable=no",
         "TARN_STATE_DIR": os.path.join(directory, "state"),
         "TARN_CACHE_DIR": os.path.join(directory, "cache"),
         "XDG_RUNTIME_DIR": os.path.join(directory, "run")}
@@ -221,7 +228,6 @@ def check(repository):
 
 
 def round_trip(kind, data):
-    from repository import TwoPart
     if kind.body == "bytes":
         return data, {"bytes"}
     if kind.body in ("node", "list"):
@@ -235,7 +241,6 @@ def round_trip(kind, data):
         for name, _, shape, inner in f.json_fields(kind.body, value):
             names.add(name)
             if isinstance(shape, f.Packed):
-                import base64
                 plain = base64.b64decode(inner)
                 fields = shape.of.read(plain)
                 names |= {field for field, *_ in shape.of.fields(fields, name, ())}
