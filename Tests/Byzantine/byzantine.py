@@ -9,18 +9,19 @@ import collections
 import multiprocessing
 import os
 import re
-import shutil
+import signal
 import sys
 import tempfile
 import time
 
 import format as f
 import known_open
+import process
 from consumers import OTHERS, READERS
 from forged import forged
 from mutations import Enumeration, described_fields
 from sample import Sample, check
-from trial import Worker
+from trial import Worker, ours
 
 
 def tarn_binary():
@@ -45,7 +46,7 @@ def chosen(mutations):
 
 # How many changes of a field the short form tries.
 PICKED = {"tree": 4, "list": 3, "moved": 2, "listing": 2}
-ALWAYS = re.compile(r"(tree|list)\.location.*(codec = zeros|plainOffset = (zero|neighbour's))"
+ALWAYS = re.compile(r"(tree|list)\.location.*(= (all )?zeros|plainOffset = (zero|neighbour's))"
                     r"|ref\.object = (absent|6 GiB)|moved\.extents\[\]\.pack = neighbour's")
 
 
@@ -55,6 +56,8 @@ def rota(number, mutation, is_all):
         return READERS + OTHERS
     if mutation.is_forged:
         return ("export", "mount_all", FORGED[number % len(FORGED)], "gc_delete", "fsck_data")
+    if ALWAYS.fullmatch(mutation.title):
+        return ("mount_all", "cat", "prefetch", "export", "mirror", "audit", "gc_delete", "fsck_data")
     readers = [READERS[(number * 5 + step * 7) % len(READERS)] for step in range(2)]
     others = [OTHERS[number % len(OTHERS)]]
     if mutation.kind in ("tree", "list", "moved"):
@@ -77,6 +80,7 @@ worker = None
 
 def begin(sample, directory):
     global worker
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     worker = Worker(sample, tempfile.mkdtemp(prefix="worker-", dir=directory))
 
 
@@ -110,10 +114,20 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     options = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="tarn-byzantine-")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return campaign(options, directory)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        clear(directory)
+
+
+def clear(directory):
+    """Ends and unmounts whatever is left below a directory, and removes it."""
+    for process_id in ours(directory):
+        process.end(process_id)
+    for point in process.mounts_below(directory):
+        process.detach(point)
+    process.remove(directory)
 
 
 def campaign(options, directory):
@@ -152,7 +166,7 @@ def campaign(options, directory):
             results[number] = violations or []
             if options.verbose:
                 print(f"{len(results)} of {len(tasks)}: {tasks[number][0].title}: {seconds:.1f} s",
-                      *results[number], sep="\n  ", flush=True)
+                      *results[number], *filter(None, [fault]), sep="\n  ", flush=True)
     if not sample.is_unchanged():
         faults.append("an object of the sample was written in place")
     report = known_open.sorted_out(tasks, results)

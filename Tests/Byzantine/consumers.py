@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import sys
 
 import process
@@ -49,7 +48,7 @@ class Consumers:
         result = process.run([self.binary, *arguments], self.environment, self.directory,
                              self.path("scratch"))
         self.commands += 1
-        self.judge(arguments[0], result, ok)
+        self.judge(arguments[2 if arguments[0] == "-C" else 0], result, ok)
         if result.code not in ok:
             raise Failed(result.errors)
         return result.output
@@ -90,7 +89,7 @@ class Consumers:
             self.tarn("export", ref, target)
             return self.walk(target)
         finally:
-            shutil.rmtree(target, ignore_errors=True)
+            process.remove(target)
 
     def ls(self, ref):
         return self.tarn("ls", "-l", "-r", ref).decode(errors="replace")
@@ -149,7 +148,7 @@ class Consumers:
 
     def mirror(self, ref):
         target = self.path("copy")
-        shutil.rmtree(target, ignore_errors=True)
+        process.remove(target)
         self.tarn("mirror", target, "--ref", ref)
         return None
 

@@ -15,6 +15,8 @@ def nodes():
                          ("2^64 - 1", 2**64 - 1), ("2^32", 2**32)):
         yield f"items of a child: {label}", True, lambda d, n=count: two_leaves(d, first=n)
         yield f"items of the last child: {label}", True, lambda d, n=count: two_leaves(d, last=n)
+    for slot in (1, 2, 3):
+        yield f"the number of a file of main, {slot} commits on", True, lambda d, n=slot: alias(d, n)
     yield "one child twice", True, lambda d: two_leaves(d, twice=True)
     yield "a child's last key is another", True, lambda d: two_leaves(d, last_key=b"\0zzz")
     yield "children in descending order", True, lambda d: two_leaves(d, swapped=True)
@@ -50,6 +52,12 @@ def two_leaves(d, first=None, last=None, twice=False, last_key=None, first_key=N
     if swapped:
         children.reverse()
     d.show(d.interior(children, level))
+
+
+def alias(d, slot):
+    """An entry whose rank is that of an honest file in a commit that is shown next to this one."""
+    names = sorted(key for key, *_ in d.entries(d.commit(d.head("heads/main"))["tree"]))
+    two_leaves(d, first=(slot << 40) + names.index(b"\0small"))
 
 
 def levels(d):

@@ -97,6 +97,14 @@ class Enumeration:
             data = value.write(location=shape.write(new))
             yield self.make(kind, name, label, {key: data}, position=position,
                             is_false=overlaps(value, new))
+        # As one: what is left of a pack when nothing names it.
+        for label, change in (("zeros", {"codec": 2}), ("another pack", {"pack": b"\x55" * 16})):
+            def put(extents):
+                return [change if len(change) == 1 and "codec" in change else extent | change
+                        for extent in extents]
+            new = put(value.location) if kind.body == "list" else list(map(put, value.location))
+            yield self.make(kind, "location.items", f"all {label}",
+                            {key: value.write(location=shape.write(new))})
 
     # JSON
 

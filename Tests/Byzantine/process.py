@@ -70,6 +70,11 @@ def run(arguments, environment, directory, scratch, seconds=SECONDS):
                       is_late, is_large or memory > MEMORY_BYTES)
 
 
+def remove(directory):
+    """Also a tree that is deeper than Python's stack or longer than a path."""
+    subprocess.run(["rm", "-rf", "--", directory], check=False, stderr=subprocess.DEVNULL)
+
+
 def is_running(process):
     try:
         with open(f"/proc/{process}/stat", "rb") as status:
@@ -86,9 +91,14 @@ def end(process):
             pass
 
 
-def is_mounted(point):
+def mounts_below(directory):
     with open("/proc/self/mounts", "rb") as table:
-        return any(line.split(b" ")[1] == os.fsencode(point) for line in table)
+        points = [os.fsdecode(line.split(b" ")[1]) for line in table]
+    return [point for point in points if point.startswith(directory + "/")]
+
+
+def is_mounted(point):
+    return point in mounts_below(os.path.dirname(point))
 
 
 def detach(point):

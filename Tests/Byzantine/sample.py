@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import time
 
 import format as f
+import process
 from repository import Repository, TwoPart, canonical
 
 AUTHOR = "Sample <sample@example.org>"
@@ -39,7 +39,7 @@ class Sample:
 
     def load(self, branch, files, *options, **more):
         source = os.path.join(self.directory, "source")
-        shutil.rmtree(source, ignore_errors=True)
+        process.remove(source)
         os.makedirs(source)
         for name, content in files.items():
             path = os.path.join(source, name)
@@ -103,11 +103,11 @@ class Sample:
         self.load("main", {"later": b"after the tag"})
         for name in ("gone/one", "gone/two", "work/rolling"):
             self.tarn("branch", "create", name, "--from", "main")
-        live = {f"rolling/{n}": chance.randbytes(900) for n in range(3)}
-        self.load("work/rolling", live | {f"rolling/dead{n}": chance.randbytes(40_000)
-                                          for n in range(6)})
+        live = {f"{number}": chance.randbytes(900) for number in range(3)}
+        dead = {f"dead{number}": chance.randbytes(40_000) for number in range(6)}
+        self.load("work/rolling", live | dead, "--to", "rolling")
         old = self.objects("trees")
-        self.load("work/rolling", live, "--to", ".", "--delete")
+        self.load("work/rolling", live, "--to", "rolling", "--delete")
         old |= self.objects("trees")
         self.load("gone/one", {"gone": chance.randbytes(200_000)})
         self.tarn("branch", "delete", "gone/one")
@@ -171,7 +171,7 @@ class Sample:
         self.digests = {key: hashlib.sha256(repository.get(key)).hexdigest() for key in reach}
 
         self.words = sorted({key.rsplit("/", 1)[-1][:12] for key in repository.keys()}
-                            | {"evil/", "'large'", "many/", "packed", "holes", ":small"})
+                            | {"'prod'", "evil/", "'large'", "many/", "packed", "holes", ":small"})
 
     def is_unchanged(self):
         return all(hashlib.sha256(self.repository.get(key)).hexdigest() == digest
