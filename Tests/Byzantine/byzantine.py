@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""A store that lies: every field that no verified hash covers is changed, and every consumer is asked.
+"""A store that lies: every field that no verified hash covers is changed, every consumer asked.
 
-What a consumer answers is right, or it is a clear error. Nothing dies, nothing takes 512 MiB or a minute, the
-collector deletes nothing that honest refs need, and what a hostile branch says never changes another.
+What a consumer answers is right, or it is a clear error. Nothing dies, nothing takes 512 MiB or a
+minute, the collector deletes nothing that honest refs need, and what a hostile branch says never
+changes another.
 """
 import argparse
 import collections
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,8 +22,9 @@ import process
 from consumers import OTHERS, READERS
 from forged import forged
 from mutations import Enumeration, described_fields
+from repository import Repository
 from sample import Sample, check
-from trial import Worker, ours
+from trial import Worker, change, ours
 
 
 def tarn_binary():
@@ -57,7 +60,8 @@ def rota(number, mutation, is_all):
     if mutation.is_forged:
         return ("export", "mount_all", FORGED[number % len(FORGED)], "gc_delete", "fsck_data")
     if ALWAYS.fullmatch(mutation.title):
-        return ("mount_all", "cat", "prefetch", "export", "mirror", "audit", "gc_delete", "fsck_data")
+        return ("mount_all", "cat", "prefetch", "export", "mirror", "audit", "gc_delete",
+                "fsck_data")
     readers = [READERS[(number * 5 + step * 7) % len(READERS)] for step in range(2)]
     others = [OTHERS[number % len(OTHERS)]]
     if mutation.kind in ("tree", "list", "moved"):
@@ -109,8 +113,10 @@ def main():
     parser.add_argument("--all", action="store_true", help="every change, through every consumer")
     parser.add_argument("--only", help="a regular expression of titles, e.g. 'tree.*codec'")
     parser.add_argument("--consumers", help="these, with commas between")
+    parser.add_argument("--write", metavar="DIRECTORY",
+                        help="only put the repositories of the mutations below it")
     parser.add_argument("--list", action="store_true", help="print the titles and stop")
-    parser.add_argument("--verbose", action="store_true", help="tell of each mutation when it is done")
+    parser.add_argument("--verbose", action="store_true", help="tell of each mutation at once")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     options = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="tarn-byzantine-")
@@ -147,6 +153,13 @@ def campaign(options, directory):
     if options.list:
         print("\n".join(one.title for one in mutations))
         return 0
+    for number, mutation in enumerate(mutations if options.write else ()):
+        place = os.path.join(options.write, str(number))
+        shutil.copytree(sample.lake, place)
+        change(Repository(place), mutation)
+        print(f"{place}: {mutation.title} ({mutation.place})")
+    if options.write:
+        return 0
     for number, mutation in enumerate(mutations):
         names = rota(number, mutation, options.all)
         if options.consumers:
@@ -158,7 +171,8 @@ def campaign(options, directory):
     results, faults, commands, slow = {}, [], 0, []
     with multiprocessing.get_context("fork").Pool(
             options.jobs, begin, (sample, directory)) as pool:
-        for number, violations, fault, count, seconds in pool.imap_unordered(work, range(len(tasks))):
+        for number, violations, fault, count, seconds in pool.imap_unordered(
+                work, range(len(tasks))):
             commands += count
             slow.append((seconds, tasks[number][0].title))
             if fault:

@@ -1,5 +1,8 @@
-"""Everything that reads a repository. A consumer answers what it saw, so that it can be compared with what
-the unchanged repository showed; what is forbidden whatever it saw, it tells at once."""
+"""Everything that reads a repository.
+
+A consumer answers what it saw, to be compared with what the unchanged repository shows. What is
+forbidden whatever it saw, it tells at once.
+"""
 import contextlib
 import errno
 import hashlib
@@ -13,11 +16,13 @@ from sample import environment
 
 # What people must not be shown: a value as the compiler would print it.
 DUMP = re.compile(r"Swift\.|\(Versioning\.|Optional\(|Fatal error|\bDecodingFault\b|CodingKeys?\b|"
-                  r"ObjectDatabaseError|StoreError|TreeError|\bError Domain=|error 1\.\)|\[\d+, \d+, \d+")
+                  r"ObjectDatabaseError|StoreError|TreeError|\bError Domain=|error 1\.\)|"
+                  r"\[\d+, \d+, \d+")
 
 
-# Of a file that is exported, and of a hook that could not look, the place and the name say enough.
-NAMING = ("/exported", "hook '")
+# Of a file that is exported the place says enough, of a hook its name, and of a pack that a changed
+# place leads to, that it is one.
+NAMING = ("/exported", "hook '", "packs/")
 
 
 class Failed(Exception):
@@ -30,7 +35,8 @@ class Consumers:
         self.lake = os.path.join(directory, "lake")
         for name in ("home", "run", "scratch"):
             os.makedirs(os.path.join(directory, name), mode=0o700, exist_ok=True)
-        self.environment = environment(directory) | {"TARN_REPO": self.lake, "TARN_TRUST_HOOKS": "all"}
+        self.environment = environment(directory) | {
+            "TARN_REPO": self.lake, "TARN_TRUST_HOOKS": "all"}
         self.count = 0
         self.findings = []
         # What the branch main shows in the same mount, after the one that was asked for.
@@ -187,8 +193,9 @@ class Consumers:
     # Mounts
 
     def walk(self, place):
-        result = process.run([sys.executable, os.path.join(os.path.dirname(__file__), "walk.py"), place],
-                             self.environment, self.directory, self.path("scratch"))
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "walk.py")
+        result = process.run([sys.executable, program, place], self.environment, self.directory,
+                             self.path("scratch"))
         if result.is_late or result.code:
             self.forbid("slow" if result.is_late else "walk", f"a walk: {result.errors[-300:]}")
             raise Failed("the walk did not end")
@@ -219,7 +226,7 @@ class Consumers:
                 os.rmdir(point)
 
     def server(self, point):
-        """The mount's process. A root that cannot be looked at answers an error, but not that it is missing."""
+        """The mount's process. A root that cannot be read answers an error, but is not missing."""
         try:
             return json.loads(os.getxattr(point, "user.tarn.mount"))["processID"]
         except OSError as error:

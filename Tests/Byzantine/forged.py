@@ -1,4 +1,4 @@
-"""Objects whose hashes are right and whose words are not: what a writer of a branch can put there."""
+"""Objects whose hashes are right and whose words are not: what a writer of a branch can put."""
 import hashlib
 
 from forged_records import commits, records
@@ -30,7 +30,8 @@ class Drafts(Repository):
         pack = hashlib.sha256(b"forged pack" + data[:64] + bytes([number])).digest()[:16]
         self.put(f"packs/{pack.hex()[:2]}/{pack.hex()}", data)
         return ({"hash": hashlib.sha256(data).digest(), "length": len(data)},
-                {"codec": 0, "pack": pack, "offset": 0, "storedLength": len(data), "plainOffset": 0})
+                {"codec": 0, "pack": pack, "offset": 0, "storedLength": len(data),
+                 "plainOffset": 0})
 
     def file(self, data=b"hostile bytes\n", **changes):
         block, extent = self.block(data)
@@ -56,8 +57,8 @@ class Drafts(Repository):
 
     def show(self, tree, **changes):
         record = self.base | {
-            "counts": self.counts(tree), "tree": tree, "parents": [self.parent], "generation": self.base["generation"] + 1,
-            "message": "forged"} | changes
+            "counts": self.counts(tree), "tree": tree, "parents": [self.parent],
+            "generation": self.base["generation"] + 1, "message": "forged"} | changes
         self.publish("evil", self.put_json("commits/", record))
 
     def counts(self, tree):

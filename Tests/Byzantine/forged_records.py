@@ -1,4 +1,7 @@
-"""Forged commits, ref updates and records: (label, whether fsck must find it, function of the drafts)."""
+"""Forged commits, ref updates and records.
+
+Each is a label, whether fsck must find it, and a function of the drafts.
+"""
 import json
 
 from repository import canonical, sha
@@ -19,7 +22,8 @@ def commits():
         yield f"time {time}", is_false, lambda d, t=time: same_tree(d, time=t)
     nasty = "hostile\x1b[31m\nAuthor: Root <root@example.org>\x00"
     for field in ("author", "committer", "message"):
-        yield f"{field} with control characters", False, lambda d, k=field: same_tree(d, **{k: nasty})
+        yield f"{field} with control characters", False, lambda d, k=field: same_tree(
+            d, **{k: nasty})
         yield f"{field} of 8 MiB", False, lambda d, k=field: same_tree(d, **{k: "h" * (8 << 20)})
     yield "metadata with control characters", False, lambda d: same_tree(d, metadata={nasty: nasty})
     yield "100,000 metadata", False, lambda d: same_tree(

@@ -1,4 +1,7 @@
-"""Forged tree nodes, keys, entries and places: (label, whether fsck must find it, function of the drafts)."""
+"""Forged tree nodes, keys, entries and places.
+
+Each is a label, whether fsck must find it, and a function of the drafts.
+"""
 import base64
 import functools
 import hashlib
@@ -16,7 +19,8 @@ def nodes():
         yield f"items of a child: {label}", True, lambda d, n=count: two_leaves(d, first=n)
         yield f"items of the last child: {label}", True, lambda d, n=count: two_leaves(d, last=n)
     for slot in (1, 2, 3):
-        yield f"the number of a file of main, {slot} commits on", True, lambda d, n=slot: alias(d, n)
+        yield f"the number of a file of main, {slot} commits on", True, \
+            lambda d, n=slot: alias(d, n)
     yield "one child twice", True, lambda d: two_leaves(d, twice=True)
     yield "a child's last key is another", True, lambda d: two_leaves(d, last_key=b"\0zzz")
     yield "children in descending order", True, lambda d: two_leaves(d, swapped=True)
@@ -81,7 +85,8 @@ ROOT = {"kind": 2, "flags": 0, "mode": 0o755, "seconds": 0, "nanoseconds": 0}
 
 def keys():
     """Names that no directory has, and paths that no system call takes."""
-    for label, key in (("..", b"\0.."), (".", b"\0."), ("a slash", b"\0hostile/x"), ("empty", b"\0"),
+    for label, key in (("..", b"\0.."), (".", b"\0."), ("a slash", b"\0hostile/x"),
+                       ("empty", b"\0"),
                        ("NUL", b"\0host\0ile"), ("256 bytes", b"\0" + b"h" * 256),
                        ("no zero byte", b"hostile"), ("escape in it", b"\0hostile\x1b[31m"),
                        ("path with ..", b"../..\0hostile"), ("1 MiB", b"\0" + b"h" * (1 << 20)),
@@ -99,7 +104,7 @@ def keys():
 
 
 def deep(d, count, name):
-    """Every directory of the way has its entry. The keys are sorted as bytes: parent, zero, name."""
+    """Every directory of the way has its entry, in the order of keys."""
     items, parent = [], b""
     for _ in range(count):
         items.append((parent + b"\0" + name, ROOT, []))
@@ -124,7 +129,8 @@ def entries():
         yield f"size {label}", True, file(size=size)
         yield f"size of a list {label}", True, lambda d, n=size: listed(d, size=n)
     for label, field, new, is_false in (
-            ("kind 0", "kind", 0, True), ("kind 4", "kind", 4, True), ("flags", "flags", 0x80, True),
+            ("kind 0", "kind", 0, True), ("kind 4", "kind", 4, True),
+            ("flags", "flags", 0x80, True),
             ("flags 3 without fields", "flags", 3, True), ("mode 0o7777", "mode", 0o7777, False),
             ("mode 0o10000", "mode", 0o10000, True), ("mode 2^40", "mode", 2**40, True),
             ("seconds at the end", "seconds", 2**63 - 1, False),
@@ -151,7 +157,8 @@ def entries():
             ("60,000", sorted((b"user.%d" % n, b"") for n in range(60_000)), False),
             ("capability", [(b"security.capability", bytes(20))], True),
             ("trusted", [(b"trusted.x", b"1")], True), ("one twice", [(b"user.a", b"")] * 2, True),
-            ("without a name", [(b"", b"1")], True), ("name of 300", [(b"user." + b"a" * 300, b"")], True),
+            ("without a name", [(b"", b"1")], True),
+            ("name of 300", [(b"user." + b"a" * 300, b"")], True),
             ("of the mount", [(b"user.tarn.mount", b'{"repository":"s3://x"}')], True),
             ("descending", [(b"user.b", b""), (b"user.a", b"")], True),
             ("100 KiB", [(b"user.a", bytes(100_000))], False)):
@@ -167,7 +174,8 @@ def listed(d, size=None, missing=False):
         d.put_two_part(TwoPart("L", blocks, extents))
     total = sum(block["length"] for block in blocks)
     value, _ = d.file()
-    value = value | {"form": 1, "size": total if size is None else size, "list": bytes.fromhex(name)}
+    value = value | {
+        "form": 1, "size": total if size is None else size, "list": bytes.fromhex(name)}
     del value["blocks"]
     d.tree([(b"\0hostile", value, [])])
 
@@ -180,8 +188,8 @@ def block_length(d, length):
 
 def many_blocks(d, count):
     value, extents = d.file()
-    d.tree([(b"\0hostile", value | {"size": value["size"] * count, "blocks": value["blocks"] * count},
-             extents * count)])
+    value = value | {"size": value["size"] * count, "blocks": value["blocks"] * count}
+    d.tree([(b"\0hostile", value, extents * count)])
 
 
 def places():
@@ -216,9 +224,10 @@ def circle(d, packs, is_open=False):
 
 
 def honest_place(d, other=False):
-    """A block of the branch claims, in the pack of an honest file, the plain offset of that file's block."""
+    """A block claims the plain offset of an honest file's block, in that block's pack."""
     tree = d.commit(d.head("heads/main"))["tree"]
-    files = [(blocks, entry) for key, entry, blocks, _ in d.entries(tree) if key.startswith(b"many\0")]
+    files = [(blocks, entry) for key, entry, blocks, _ in d.entries(tree)
+             if key.startswith(b"many\0")]
     block, extent = files[0][0][0]
     if other:
         extent = extent | {"offset": files[1][0][0][1]["offset"]}
@@ -257,7 +266,7 @@ UNPACKED = 1 << 30
 
 
 def repeated(size):
-    """A frame of `size` zeros: a header that tells the size, and blocks of one byte that is repeated."""
+    """A frame of `size` zeros: a header that tells the size, and blocks of one repeated byte."""
     blocks = []
     while size:
         count = min(size, 128 << 10)

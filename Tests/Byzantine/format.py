@@ -177,7 +177,8 @@ CLOCK = Record({"format": FORMAT})
 @dataclass(frozen=True)
 class Kind:
     """`proof`: what a hash covers that readers check against the name of the object.
-    "all" its bytes, "logical" the first of its two parts, "blocks" bytes that blocks name, "" nothing.
+    "all" its bytes, "logical" the first of its two parts, "blocks" bytes that blocks name, ""
+    nothing.
     `decides`: what it says is believed as a decision of somebody who may make it (a rule, a lease):
     readers may then show something else, but never wrong bytes under a commit's id."""
     name: str

@@ -1,11 +1,11 @@
-"""Violations that are known and open. An entry that no violation matches any more fails the campaign."""
+"""Violations that are known and open. An entry that nothing matches any more fails the campaign."""
 import re
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Entry:
-    """Regular expressions, each of the whole text: of the title, of the consumer, and the verdicts."""
+    """Regular expressions of the whole title, the whole consumer and the whole verdict."""
     issue: str
     title: str
     consumer: str

@@ -1,4 +1,4 @@
-"""Mutations of everything that no verified hash covers, enumerated from the description of the format."""
+"""Changes of all that no verified hash covers, enumerated from the description of the format."""
 import base64
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ class Mutation:
     position: int = 0
     # Which refs need what was changed: {ref}.
     reaches: frozenset = frozenset()
-    # Objects with right ids, which a writer of the branch can make: what they say is the writer's own.
+    # Objects with right ids, which a writer of the branch can make.
     is_forged: bool = False
     # Nothing is wrong with it: whoever refuses it is wrong.
     is_control: bool = False
@@ -33,6 +33,12 @@ class Mutation:
     @property
     def title(self):
         return f"{self.kind}.{self.name} = {self.label}"
+
+    @property
+    def place(self):
+        """Which of several with one title it is."""
+        key = next(iter(self.changes), "")
+        return f"{self.refs[0]}, {('first', 'last')[self.position]}, {key[:20]}"
 
 
 class Enumeration:
@@ -51,8 +57,9 @@ class Enumeration:
         reaches = frozenset().union(*(self.reach.get(key, frozenset()) for key in keys))
         words = [word for key in keys for word in (key, key.rsplit("/", 1)[-1][:12])]
         refs = tuple(ref for ref in ("evil", "work/rolling", "main", "prod") if ref in reaches)[:1]
-        return Mutation(kind.name if kind else "listing", name, label, changes, refs=refs or ("evil",),
-                        words=words, reaches=reaches, decides=bool(kind and kind.decides), **options)
+        return Mutation(
+            kind.name if kind else "listing", name, label, changes, refs=refs or ("evil",),
+            words=words, reaches=reaches, decides=bool(kind and kind.decides), **options)
 
     def keys(self, kind):
         return sorted(key for key in self.repository.keys() if kind.matches(key))
@@ -67,7 +74,7 @@ class Enumeration:
                     yield from self.location(kind, key)
 
     def targets(self, kind):
-        """One that only the hostile branch has, one that all share, and one whose pack was rewritten."""
+        """One of the hostile branch's own, one that all share, one whose pack was rewritten."""
         found = {}
         for key in self.keys(kind):
             value = TwoPart.read(self.repository.get(key))
@@ -153,7 +160,8 @@ class Enumeration:
             keys.sort(key=lambda key: (len(self.reach.get(key, ())), key))
             for key in dict.fromkeys(keys[:1] + keys[-1:]):
                 data = self.repository.get(key)
-                sibling = next((self.repository.get(other) for other in keys if other != key), b"{}")
+                sibling = next((self.repository.get(other) for other in keys if other != key),
+                               b"{}")
                 middle = len(data) // 2
                 flipped = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1:]
                 for label, new in (("absent", None), ("empty", b""), ("half", data[:middle]),
@@ -165,7 +173,8 @@ class Enumeration:
 
     def listings(self):
         refs = self.repository.get("refs/heads/main")
-        names = ["refs/heads/%2F", "refs/heads/..%2F..%2Fx", "refs/heads/a%2F%2Fb", "refs/heads/x\ny",
+        names = ["refs/heads/%2F", "refs/heads/..%2F..%2Fx", "refs/heads/a%2F%2Fb",
+                 "refs/heads/x\ny",
                  "refs/tags/-x", "refs/other/main", "refs/heads/" + "n" * 240, "refs/approvals/x",
                  "movements/short", "commits/short", "trees/00/short", "lists/zz/short",
                  "packs/00/short", "packs/ff/" + "f" * 32, "leases/short", "collected/short",
@@ -176,7 +185,7 @@ class Enumeration:
 
 
 def mutated(shape, value, name):
-    """(name, position, label, the whole value) of every change of every field, first and last of each name."""
+    """(name, position, label, the whole value) of every change of each field's first and last."""
     fields = {}
     for found in shape.fields(value, name, ()):
         fields.setdefault(found[0], []).append(found)
@@ -192,7 +201,7 @@ def mutated(shape, value, name):
 
 
 def overlaps(value, location):
-    """Whether blocks of one pack that differ would lie in one place of the unpacked pack, which is a lie."""
+    """Whether blocks that differ would lie in one place of the unpacked pack, which is a lie."""
     if isinstance(location, Raw):
         return False
     taken = {}

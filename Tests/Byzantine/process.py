@@ -1,4 +1,4 @@
-"""Runs a command and watches it: how it ends, how long it takes, how much memory it holds at most."""
+"""Runs a command and watches it: how it ends, how long it takes, how much memory it holds."""
 import os
 import signal
 import subprocess

@@ -23,7 +23,8 @@ for function in ("ZSTD_compress", "ZSTD_decompress", "ZSTD_compressBound"):
 def compress(data, level=3):
     bound = zstd.ZSTD_compressBound(ctypes.c_size_t(len(data)))
     output = ctypes.create_string_buffer(bound)
-    size = zstd.ZSTD_compress(output, ctypes.c_size_t(bound), data, ctypes.c_size_t(len(data)), level)
+    size = zstd.ZSTD_compress(
+        output, ctypes.c_size_t(bound), data, ctypes.c_size_t(len(data)), level)
     if zstd.ZSTD_isError(ctypes.c_size_t(size)):
         raise Malformed("it does not compress")
     return output.raw[:size]
@@ -53,7 +54,9 @@ class TwoPart:
     """A tree node or a block list; `logical` and `location` are values of the types in `types`."""
 
     def __init__(self, letter, logical, location, stored=None):
-        self.letter, self.logical, self.location, self.stored = letter, logical, location, stored or {}
+        self.letter, self.logical, self.location = letter, logical, location
+        # Plain bytes of a part to its codec and stored bytes.
+        self.stored = stored or {}
 
     @staticmethod
     def types(letter, logical):

@@ -1,4 +1,4 @@
-"""Makes the sample repository that is mutated: every kind of object, and something of every field."""
+"""Makes the sample repository: every kind of object, and something of every field."""
 import base64
 import hashlib
 import json
@@ -25,7 +25,8 @@ class Sample:
     def __init__(self, binary, directory):
         self.binary, self.directory = binary, directory
         self.lake = os.path.join(directory, "lake")
-        self.environment = environment(directory) | {"TARN_REPO": self.lake, "TARN_TRUST_HOOKS": "all"}
+        self.environment = environment(directory) | {
+            "TARN_REPO": self.lake, "TARN_TRUST_HOOKS": "all"}
         self.repository = Repository(self.lake)
 
     def tarn(self, *arguments, **more):
@@ -150,7 +151,7 @@ class Sample:
         self.repository.put("gc/sweeps.json", canonical(record))
 
     def baseline(self):
-        """What honest refs need: `reach` is {key: names of refs}, `digests` has the objects' hashes."""
+        """What refs need: `reach` is {key: names of refs}, `digests` has the objects' hashes."""
         repository = self.repository
         self.refs = {name: record["commit"] for name, record in repository.refs().items()}
         reach = {}
@@ -208,8 +209,9 @@ def environment(directory):
 
 
 def check(repository):
-    """Problems of a repository's description: what the format does not know, and what is not encoded again
-    to the bytes that it was decoded from. Answers also which fields were met."""
+    """What the description does not know of a repository, and which fields were met.
+
+    What is not encoded again to the bytes that it was decoded from counts as not known."""
     problems, met = [], {}
     for key in sorted(repository.keys()):
         kind = f.kind_of(key)

@@ -3,6 +3,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import process
 from consumers import CONTENT, READERS, WRITERS, Consumers, Failed
 from repository import Repository
 
-# An error of a mount that says that something is wrong. That a path is missing is an answer, and a wrong one.
+# Errors that say that something is wrong. That a path is missing is an answer, and a wrong one.
 CLEAR = {"EIO", "EFBIG", "ENAMETOOLONG", "EOVERFLOW", "ESTALE", "E2BIG", "ERANGE", "ENODATA"}
 
 
@@ -20,10 +21,11 @@ class Violation:
     consumer: str
     verdict: str
     detail: str
+    place: str
 
     def __str__(self):
-        detail = " ".join(self.detail.split())[:260]
-        return f"{self.title}: {self.consumer}: {self.verdict}: {detail}"
+        detail = re.sub(r"n{20,}", "nnn", " ".join(self.detail.split()))[:300]
+        return f"{self.title} ({self.place}): {self.consumer}: {self.verdict}: {detail}"
 
 
 class Worker:
@@ -92,19 +94,15 @@ class Stage:
         """The sample with the mutation, whatever a consumer has written."""
         if self.is_fresh:
             return
-        process.remove(self.repository.directory)
+        if os.path.exists(self.repository.directory):
+            # Renamed first: a process that is about to end may still write in it.
+            self.worker.number += 1
+            old = os.path.join(self.directory, f"old{self.worker.number}")
+            os.rename(self.repository.directory, old)
+            process.remove(old)
         shutil.copytree(self.sample.lake, self.repository.directory,
                         ignore=shutil.ignore_patterns(".tarn-tmp"), copy_function=copied)
-        for key, data in (self.mutation.changes if self.mutation else {}).items():
-            path = self.repository.path(key)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            if isinstance(data, int):
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "wb") as file:
-                    file.truncate(data)
-            elif data is not None:
-                self.repository.put(key, data)
+        change(self.repository, self.mutation)
         self.is_fresh = True
 
     def consume(self, name):
@@ -149,7 +147,7 @@ class Stage:
 
     def violation(self, name, verdict, detail):
         detail = detail.replace(self.directory, "DIR")
-        return Violation(self.mutation.title, name, verdict, detail)
+        return Violation(self.mutation.title, name, verdict, detail, self.mutation.place)
 
     def lost(self):
         """What honest refs need and was there before: it must be there, unchanged."""
@@ -173,11 +171,14 @@ class Stage:
         if after == "mount_all" and self.consumers.neighbour:
             wrong = difference(self.worker.expected("mount_all", "main"), self.consumers.neighbour)
             if wrong and "main" not in self.mutation.reaches:
-                violations = [self.violation("mount_all, then main in the mount", "poisoned", wrong)]
+                violations = [self.violation(f"{after}, then main in it", "poisoned", wrong)]
         try:
             answer = self.consumers.export(ref)
         except Failed as error:
             del self.consumers.findings[before:]
+            # What all commands read may stop them all, by a clear error.
+            if self.mutation.decides:
+                return violations
             return [*violations, self.violation(f"{after}, then export", "poisoned", str(error))]
         wrong = difference(self.worker.expected("export", ref), answer)
         if wrong:
@@ -205,6 +206,20 @@ class Stage:
         for point in process.mounts_below(self.directory):
             process.detach(point)
         process.remove(self.directory)
+
+
+def change(repository, mutation):
+    """Puts a mutation into a copy of the sample."""
+    for key, data in (mutation.changes if mutation else {}).items():
+        path = repository.path(key)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        if isinstance(data, int):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.truncate(data)
+        elif data is not None:
+            repository.put(key, data)
 
 
 def copied(source, target):

@@ -96,8 +96,8 @@ def _record(shape, value, neighbour):
     yield "absent", ABSENT
     yield "null", None
     if isinstance(shape, f.Int):
-        for number in (0, 1, -1, value + 1, value - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1,
-                       2**64, -2**63):
+        for number in (0, 1, -1, value + 1, value - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63,
+                       2**64 - 1, 2**64, -2**63):
             yield str(number) if number not in (value + 1, value - 1) else "off by one", number
         yield "fraction", 1.5
         yield "1e999", Verbatim("1e999")
@@ -112,8 +112,9 @@ def _record(shape, value, neighbour):
         for word in getattr(shape, "words", ()):
             yield word, word
     elif isinstance(shape, f.Time):
-        for time in ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z",
-                     "2026-02-30T00:00:00Z", "292277026596-12-04T15:30:07Z", "-001-01-01T00:00:00Z",
+        for time in ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z",
+                     "9999-12-31T23:59:59.999999999Z", "2026-02-30T00:00:00Z",
+                     "292277026596-12-04T15:30:07Z", "-001-01-01T00:00:00Z",
                      "2026-01-01T99:99:99Z", ""):
             yield time or "empty", time
         yield "number", 2**62

@@ -1,6 +1,7 @@
 """Prints as JSON what a directory tree shows: {path: what lstat, readlink, listxattr and read say}.
 
-An error is an answer, too: {path: {"error": its name}}. Run as a process of its own, for a mount may hang.
+An error is an answer, too: {path: {"error": its name}}. It is a process of its own, for a mount may
+hang.
 """
 import errno
 import hashlib
