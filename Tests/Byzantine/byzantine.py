@@ -10,6 +10,7 @@ import collections
 import multiprocessing
 import os
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -78,6 +79,7 @@ CONSUMED_BY = {"lease": ["gc"], "retention": ["gc", "hooks"], "sweeps": ["gc_del
                "collected": ["gc_delete"], "doomed": ["gc_delete"], "hook": ["hooks"],
                "signature": ["audit"], "movement": ["audit"], "ref": ["audit", "gc_delete"]}
 
+ADDRESS_SPACE = 4 << 30
 tasks = []
 worker = None
 
@@ -85,6 +87,8 @@ worker = None
 def begin(sample, directory):
     global worker
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # So that a violation does not take the memory of everybody: it then ends as a trap.
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     worker = Worker(sample, tempfile.mkdtemp(prefix="worker-", dir=directory))
 
 

@@ -89,6 +89,8 @@ class Stage:
         self.restore()
         words = list(mutation.words) + self.sample.words if mutation else []
         self.consumers = Consumers(self.sample.binary, self.directory, words)
+        if mutation and mutation.label.startswith("the number of a file"):
+            self.consumers.direct = "hostile-2"
 
     def restore(self):
         """The sample with the mutation, whatever a consumer has written."""
