@@ -59,10 +59,11 @@ def rota(number, mutation, is_all):
     if is_all:
         return READERS + OTHERS
     if mutation.is_forged:
-        return ("export", "mount_all", FORGED[number % len(FORGED)], "gc_delete", "fsck_data")
+        always, in_turn = FORGED[mutation.name]
+        turns = [in_turn[(number + step) % len(in_turn)] for step in range(2)]
+        return (*always, *turns, "gc_delete", "fsck_data")
     if ALWAYS.fullmatch(mutation.title):
-        return ("mount_all", "cat", "prefetch", "export", "mirror", "audit", "gc_delete",
-                "fsck_data")
+        return ("mount_all", "cat", "export", "mirror", "gc_delete", "fsck_data")
     readers = [READERS[(number * 5 + step * 7) % len(READERS)] for step in range(2)]
     others = [OTHERS[number % len(OTHERS)]]
     if mutation.kind in ("tree", "list", "moved"):
@@ -74,7 +75,16 @@ def rota(number, mutation, is_all):
     return tuple(dict.fromkeys([*readers, *others, "fsck_data"]))
 
 
-FORGED = ("merge", "diff", "mount", "mirror", "du", "ls", "prefetch", "mount_write", "log")
+# Of each group of forged objects: who is always asked, and who in turn.
+FORGED = {
+    "nodes": (("mount_all",), ("export", "merge", "diff", "du", "mirror", "prefetch")),
+    "keys": (("export", "mount_all"), ("ls", "mount_write", "merge", "mirror", "diff")),
+    "entries": (("export", "mount_all", "ls"),
+                ("prefetch", "mount_write", "merge", "diff", "mirror")),
+    "places": (("export", "mount_all"), ("mirror", "du", "merge", "prefetch")),
+    "bombs": (("export", "mount_all"), ("mirror", "ls", "diff")),
+    "commits": (("log", "mount_write"), ("export", "merge", "diff", "audit", "mirror", "mount")),
+    "records": (("audit", "export"), ("hooks", "gc", "log", "mirror", "mount_write"))}
 CONSUMED_BY = {"lease": ["gc"], "retention": ["gc", "hooks"], "sweeps": ["gc_delete"],
                "collected": ["gc_delete"], "doomed": ["gc_delete"], "hook": ["hooks"],
                "signature": ["audit"], "movement": ["audit"], "ref": ["audit", "gc_delete"]}
@@ -176,7 +186,7 @@ def campaign(options, directory):
     with multiprocessing.get_context("fork").Pool(
             options.jobs, begin, (sample, directory)) as pool:
         for number, violations, fault, count, seconds in pool.imap_unordered(
-                work, range(len(tasks))):
+                work, reversed(range(len(tasks)))):
             commands += count
             slow.append((seconds, tasks[number][0].title))
             if fault:

@@ -55,7 +55,8 @@ class Enumeration:
     def make(self, kind, name, label, changes, **options):
         keys = list(changes)
         reaches = frozenset().union(*(self.reach.get(key, frozenset()) for key in keys))
-        words = [word for key in keys for word in (key, key.rsplit("/", 1)[-1][:12])]
+        words = [word for key in keys for word in (
+            key, key.rsplit("/", 1)[-1][:12], key.rsplit("/", 1)[-1].replace("%2F", "/"))]
         refs = tuple(ref for ref in ("evil", "work/rolling", "main", "prod") if ref in reaches)[:1]
         return Mutation(
             kind.name if kind else "listing", name, label, changes, refs=refs or ("evil",),
@@ -80,8 +81,11 @@ class Enumeration:
             value = TwoPart.read(self.repository.get(key))
             refs = self.reach.get(key, frozenset())
             if any(value.location) and refs:
-                found.setdefault(("evil" in refs, "main" in refs, "prod" in refs), key)
-        return sorted(found.values())
+                # Ids differ from run to run; what is chosen must not.
+                order = value.logical["items"][0]["key"] if kind.body == "node" else b""
+                place = ("evil" in refs, "main" in refs, "prod" in refs)
+                found[place] = min(found.get(place, (order, key)), (order, key))
+        return [found[place][1] for place in sorted(found)]
 
     def header(self, kind, key):
         data = self.repository.get(key)
@@ -157,7 +161,9 @@ class Enumeration:
     def whole(self):
         for kind in f.OBJECTS:
             keys = [key for key in self.keys(kind) if self.reach.get(key)] or self.keys(kind)
-            keys.sort(key=lambda key: (len(self.reach.get(key, ())), key))
+            keys.sort(key=lambda key: (len(self.reach.get(key, ())),
+                                       sorted(self.reach.get(key, ())),
+                                       len(self.repository.get(key)), key))
             for key in dict.fromkeys(keys[:1] + keys[-1:]):
                 data = self.repository.get(key)
                 sibling = next((self.repository.get(other) for other in keys if other != key),
@@ -169,7 +175,9 @@ class Enumeration:
                                    ("one byte more", data + b" "), ("6 GiB", SPARSE),
                                    ("deep", b"[" * 200_000), ("null", b"null")):
                     if new != data:
-                        yield self.make(kind, "object", label, {key: new})
+                        # Its ref updates tell that a ref was there.
+                        is_false = kind.name == "ref" and new is None
+                        yield self.make(kind, "object", label, {key: new}, is_false=is_false)
 
     def listings(self):
         refs = self.repository.get("refs/heads/main")

@@ -181,10 +181,8 @@ class Sample:
     def is_needed(self, key, mutation):
         """Whether the collector must keep an object though a mutation lies somewhere."""
         refs = self.reach[key]
-        if mutation.kind in ("retention", "ref"):
-            # A rule or a ref of somebody who may write it lets history go, but no head of another.
-            return bool(refs - mutation.reaches)
-        return True
+        # A rule lets history go, but nobody's head: the ref updates tell what a ref was.
+        return mutation.kind != "retention" or bool(refs)
 
     def way(self, extent):
         """The objects by which a block is found."""

@@ -20,8 +20,7 @@ def look(path):
         found.pop("size")
     if not stat.S_ISLNK(status.st_mode):
         found["attributes"] = {
-            os.fsdecode(name): os.getxattr(path, name).hex() for name in sorted(os.listxattr(path))
-            if not os.fsdecode(name).startswith("user.tarn.")}
+            name: os.getxattr(path, name).hex() for name in sorted(os.listxattr(path))}
     else:
         found["target"] = os.readlink(path)
     if stat.S_ISREG(status.st_mode):
