@@ -29,7 +29,8 @@ OPEN = [Entry(*one) for one in (
     ("13.2", r"(tree|list)\.location.*plainOffset = (neighbour's|zero|one|one less|off by one)",
      ALL, "wrong|poisoned|unfound"),
     ("13.2", r"forged\.places = a pack of others, another block", ALL, "poisoned|unfound"),
-    ("13.3", r"forged\.nodes = (items of .*|the number of .*)", ALL, "unfound|poisoned|memory|signal"),
+    ("13.3", r"forged\.nodes = (items of .*|the number of .*)", ALL,
+     "unfound|poisoned|memory|signal"),
     ("13.4", r"(tree|list)\.location.*plainOffset = (near the end|sign bit|all ones)", ALL,
      "signal|died|unfound"),
     ("13.4", r"(tree|list|moved)\..*\.offset = (near the end|all ones)", ALL,
@@ -51,7 +52,7 @@ OPEN = [Entry(*one) for one in (
     # A place beyond the end of its pack is no error of a mirror.
     ("13.1", r"(tree|list)\.location.*\.offset = near the end", "mirror", "incomplete"),
     # fsck believes what it could compute.
-    ("13.3", r"forged\.nodes = (one child twice|a child's .*|leaves below level .*|an empty leaf.*)",
+    ("13.3", r"forged\.nodes = (one child twice|a child's .*|leaves below .*|an empty leaf.*)",
      "fsck_data", "unfound"),
     ("13 fsck", r"forged\.keys = (below a .*|no root|the root is a file|no entry at all)",
      "fsck_data", "unfound"),
