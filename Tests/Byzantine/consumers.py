@@ -22,7 +22,7 @@ DUMP = re.compile(r"Swift\.|\(Versioning\.|Optional\(|Fatal error|\bDecodingFaul
 
 # Of a file that is exported the place says enough, of a hook its name, and of a pack that a changed
 # place leads to, that it is one.
-NAMING = ("/exported", "hook '", "packs/")
+NAMING = ("/exported", "hook '", "packs/", "no Tarn repository at")
 
 
 class Failed(Exception):
