@@ -64,6 +64,8 @@ package final class Node: Sendable {
     static let formatVersion: UInt8 = 1
     static let maximumLevel = 32
     static let maximumEncodedBytes = 64 << 20
+    /// A tree has no more: what numbers items by their rank has 40 bits for it.
+    package static let maximumItems: UInt64 = 1 << 40 - 2
 
     /// Decodes a node. The caller has checked that `id` is the digest of `logical`.
     package init(id: NodeID, logical: [UInt8], location: [UInt8]) throws(DecodingFault) {
@@ -139,6 +141,7 @@ package final class Node: Sendable {
                     _ = try reader.raw(NodeID.byteCount)
                     let (sum, overflow) = counts[counts.count - 1].addingReportingOverflow(try reader.varint())
                     guard !overflow, reader.isAtEnd else { throw reader.fault("a child id and a count") }
+                    guard sum <= maximumItems else { throw reader.fault("a tree of at most 2^40 items") }
                     counts.append(sum)
                 }
                 return counts

@@ -6,7 +6,8 @@ extension Timestamp {
     /// `2026-11-21T04:25:02.123456789Z`; without the fraction when it is zero.
     package var rfc3339: String {
         let days = seconds.floorDivided(by: 86_400)
-        let second = seconds - days * 86_400
+        // Not from the days: those times 86,400 may be less than the least number.
+        let second = (seconds % 86_400 + 86_400) % 86_400
         let (year, month, day) = Self.civil(fromDays: days)
         let date = "\(pad(year, 4))-\(pad(Int64(month), 2))-\(pad(Int64(day), 2))"
         let time = "\(pad(second / 3600, 2)):\(pad(second / 60 % 60, 2)):\(pad(second % 60, 2))"

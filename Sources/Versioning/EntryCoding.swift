@@ -112,7 +112,10 @@ extension FileContent {
                 throw reader.fault("blocks of \(size) bytes")
             }
             self.init(sizeBytes: size, blocks: .inline(blocks))
-        case 1: self.init(sizeBytes: size, blocks: .list(try reader.identifier()))
+        case 1:
+            // The kernel's numbers hold no more.
+            guard size <= UInt64(Int64.max) else { throw reader.fault("a file of at most 2^63 - 1 bytes") }
+            self.init(sizeBytes: size, blocks: .list(try reader.identifier()))
         default: throw reader.fault("a known form of content")
         }
     }

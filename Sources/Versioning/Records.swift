@@ -146,6 +146,29 @@ package func encodeRecord(_ record: some Encodable) -> [UInt8] {
     return [UInt8](data)
 }
 
+/// A record whose fields have ranges that their types do not say.
+package protocol RangedRecord {
+    /// Which field is out of its range; `nil` when none is.
+    var fault: String? { get }
+}
+
+extension Commit: RangedRecord {
+    /// No count and no generation is larger: sums of some of them cannot overflow.
+    package static let maximumCount: UInt64 = 1 << 60
+    package static let maximumParents = 1024
+
+    package var fault: String? {
+        if parents.count > Self.maximumParents { return "a commit has at most \(Self.maximumParents) parents" }
+        if generation == 0 || generation > Self.maximumCount { return "its generation is \(generation)" }
+        for (name, value) in [("files", counts.files), ("directories", counts.directories), ("bytes", counts.bytes)]
+        where value > Self.maximumCount {
+            return "its count of \(name) is \(value)"
+        }
+        return nil
+    }
+}
+
+/// Decodes a record. What is out of its range is refused here, so that nobody need think of it.
 package func decodeRecord<Record: Decodable>(
     _ type: Record.Type, from bytes: [UInt8]
 ) throws(RecordFault) -> Record {
@@ -153,7 +176,9 @@ package func decodeRecord<Record: Decodable>(
     do {
         let format = try JSONDecoder().decode(Versioned.self, from: data).format
         if format > recordFormat { throw RecordFault.newerFormat(format) }
-        return try JSONDecoder().decode(type, from: data)
+        let record = try JSONDecoder().decode(type, from: data)
+        if let fault = (record as? any RangedRecord)?.fault { throw RecordFault.unreadable(reason: fault) }
+        return record
     } catch let fault as RecordFault {
         throw fault
     } catch {

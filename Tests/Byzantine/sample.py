@@ -75,7 +75,7 @@ class Sample:
             "two-blocks": chance.randbytes(600_000)}
         for number in range(240):
             main[f"many/{number:03}-" + "n" * 200] = chance.randbytes(40)
-        self.load("main", main, "--meta", "run=7", "--owners", TARN_SIGNING_KEY=key)
+        self.load("main", main, "--metadata", "run=7", "--owners", TARN_SIGNING_KEY=key)
         self.tarn("branch", "create", "feature", "--from", "main")
         self.load("feature", {"feature/new": b"of a feature", "small2": b"two"})
         self.tarn("merge", "feature", "--into", "main", "-m", "Merge the feature")

@@ -1,5 +1,6 @@
 import BlockingIO
 import Crypto
+import Foundation
 import ProllyTree
 import TestSupport
 import Testing
@@ -49,12 +50,42 @@ import Versioning
         #expect(throws: DecodingFault.self) { try LocatedEntry(entry.item(at: .root)) }
     }
 
+    /// A commit is JSON that anybody can put: what it counts can be added up all the same.
+    @Test(arguments: [
+        (#""generation":1"#, #""generation":18446744073709551615"#), (#""generation":1"#, #""generation":0"#),
+        (#""files":2"#, #""files":9223372036854775808"#), (#""bytes":3"#, #""bytes":18446744073709551615"#),
+        (#""directories":1"#, #""directories":18446744073709551615"#),
+    ])
+    func commitOutOfRangeIsRefused(field: String, forged: String) throws {
+        let commit = Commit(
+            tree: NodeID(hashing: [1]), parents: [], author: "a", committer: "a",
+            time: Timestamp(seconds: 0, nanoseconds: 0), message: "", metadata: [:], generation: 1,
+            counts: Commit.Counts(files: 2, directories: 1, bytes: 3))
+        let text = String(decoding: encodeRecord(commit), as: UTF8.self)
+        #expect(text.contains(field))
+        #expect(try decodeRecord(Commit.self, from: Array(text.utf8)) == commit)
+        let parts = text.components(separatedBy: field)
+        #expect(throws: RecordFault.self) {
+            try decodeRecord(Commit.self, from: Array(parts.joined(separator: forged).utf8))
+        }
+    }
+
+    /// What the kernel's numbers cannot hold.
+    @Test func sizeOfAListBeyondTheKernelsNumbersIsRefused() {
+        for size in [UInt64(Int64.max) + 1, .max] {
+            let content = FileContent(sizeBytes: size, blocks: .list(ContentID(hashing: [1])))
+            let entry = LocatedEntry(
+                Entry(kind: .file(content), mode: 0o644, modified: Timestamp(seconds: 0, nanoseconds: 0)))
+            #expect(throws: DecodingFault.self) { try LocatedEntry(entry.item(at: .root)) }
+        }
+    }
+
     private func randomEntry(_ random: inout SeededRandom) -> LocatedEntry {
         let count = random.below(9)
         let list = BlockList((0..<count).map { _ in randomBlock(&random) })
         let kinds: [Entry.Kind] = [
             .directory, .symlink(target: random.bytes(random.below(300))), .file(FileContent(list)),
-            .file(FileContent(sizeBytes: random.next(), blocks: .list(ContentID(hashing: random.bytes(3))))),
+            .file(FileContent(sizeBytes: random.next() >> 1, blocks: .list(ContentID(hashing: random.bytes(3))))),
         ]
         let kind = kinds[random.below(4)]
         let entry = Entry(

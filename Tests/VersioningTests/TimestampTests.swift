@@ -17,6 +17,12 @@ import Versioning
         #expect(Timestamp(parsing: text) == time)
     }
 
+    /// Times come from whoever wrote the tree.
+    @Test(arguments: [Int64.min, .min + 1, .max - 1, .max])
+    func timeAtTheEndOfTheNumbersIsWritten(seconds: Int64) {
+        #expect(!Timestamp(seconds: seconds, nanoseconds: 999_999_999).rfc3339.isEmpty)
+    }
+
     @Test func anyTimeComesBack() {
         var random = SeededRandom(seed: 1)
         for _ in 0..<2000 {

@@ -21,6 +21,14 @@ struct TwoPartObject {
     enum Kind: UInt8 {
         case node = 0x4e
         case blockList = 0x4c
+
+        /// What a part may unpack to: a few bytes of zstd can promise any number.
+        package var maximumPartBytes: Int {
+            switch self {
+            case .node: 64 << 20
+            case .blockList: 256 << 20
+            }
+        }
     }
 
     let logical: [UInt8]
@@ -61,8 +69,10 @@ struct TwoPartObject {
                     counts.append(Int(UInt32(littleEndian: try reader.raw(4).loadUnaligned(as: UInt32.self))))
                 }
                 let checksum: Identifier<TwoPartObject> = try reader.identifier()
-                let logical = try unpack(&reader, codec: codecs.0, plain: counts[0], stored: counts[1])
-                let location = try unpack(&reader, codec: codecs.1, plain: counts[2], stored: counts[3])
+                let logical = try unpack(
+                    &reader, codec: codecs.0, plain: counts[0], stored: counts[1], limit: kind.maximumPartBytes)
+                let location = try unpack(
+                    &reader, codec: codecs.1, plain: counts[2], stored: counts[3], limit: kind.maximumPartBytes)
                 guard reader.isAtEnd else { throw reader.fault("the end of the object") }
                 guard Identifier<ID>(hashing: logical) == id else {
                     throw DecodingFault(reason: "its bytes do not have the SHA-256 that is its name", offset: 0)
@@ -83,9 +93,9 @@ struct TwoPartObject {
 }
 
 private func unpack(
-    _ reader: inout ByteReader, codec: UInt8, plain: Int, stored: Int
+    _ reader: inout ByteReader, codec: UInt8, plain: Int, stored: Int, limit: Int
 ) throws(DecodingFault) -> [UInt8] {
-    guard plain <= 1 << 30 else { throw reader.fault("a part of at most 1 GiB") }
+    guard plain <= limit else { throw reader.fault("a part of at most \(limit >> 20) MiB") }
     let raw = try reader.raw(stored)
     switch codec {
     case 0 where plain == stored: return [UInt8](raw)
