@@ -51,7 +51,7 @@ let package = Package(
 
         library("BlockingIO", ["CLinux", deque]),
         library("ProllyTree", ["BlockingIO", algorithms, crypto]),
-        library("Versioning", ["ProllyTree", "BlockingIO"]),
+        library("Versioning", ["ProllyTree", "BlockingIO", crypto]),
         // Its tests look inside (@testable), also in the release build that CI tests.
         library(
             "ObjectStorage", ["BlockingIO", "CCurl", "CLinux", crypto, logging], [.unsafeFlags(["-enable-testing"])]),

@@ -1,55 +1,71 @@
-/// A dictionary with a limit: what was used least recently goes first. A value type; whoever shares it locks it.
+/// A dictionary with a limit: what was not used for long goes first. A value type; whoever shares it locks it.
 ///
-/// When the limit is passed, the oldest go until three quarters are left, in one pass, so that the cost of finding them is
-/// spread over many insertions.
+/// It has two halves. What is used goes into the newer one; when that has half of the limit, it becomes the older one, and
+/// the older one goes. So nothing is sorted, and what was used within the last half of the limit is there.
 package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
-    private struct Slot {
-        var value: Value
-        var cost: Int
-        var lastUse: UInt64
+    @usableFromInline
+    struct Half: Sendable {
+        @usableFromInline var slots: [Key: (value: Value, cost: Int)] = [:]
+        @usableFromInline var cost = 0
+
+        @inlinable init() {}
+
+        @inlinable
+        mutating func remove(_ key: Key) -> (value: Value, cost: Int)? {
+            guard let slot = slots.removeValue(forKey: key) else { return nil }
+            cost -= slot.cost
+            return slot
+        }
     }
 
-    private var slots: [Key: Slot] = [:]
-    private var cost = 0
-    private var clock: UInt64 = 0
-    private let limit: Int
+    @usableFromInline var newer = Half()
+    @usableFromInline var older = Half()
+    @usableFromInline let limit: Int
 
-    /// - Parameter limit: of the sum of costs; at least one entry stays, whatever it costs.
+    /// - Parameter limit: of the sum of costs; what was inserted last stays, whatever it costs.
+    @inlinable
     package init(limit: Int) {
         self.limit = limit
     }
 
-    package var count: Int { slots.count }
+    @inlinable package var count: Int { newer.slots.count + older.slots.count }
 
     /// The value, which counts as used now.
+    @inlinable
     package mutating func value(for key: Key) -> Value? {
-        guard let index = slots.index(forKey: key) else { return nil }
-        clock += 1
-        slots.values[index].lastUse = clock
-        return slots.values[index].value
+        if let slot = newer.slots[key] { return slot.value }
+        guard let slot = older.remove(key) else { return nil }
+        put(slot.value, key, slot.cost)
+        return slot.value
     }
 
     /// - Parameter cost: what it takes of the limit: 1, or its bytes.
+    @inlinable
     package mutating func insert(_ value: Value, for key: Key, cost: Int = 1) {
-        clock += 1
-        let slot = Slot(value: value, cost: cost, lastUse: clock)
-        if let old = slots.updateValue(slot, forKey: key) { self.cost -= old.cost }
-        self.cost += cost
-        if self.cost > limit { evict() }
+        remove(key)
+        put(value, key, cost)
     }
 
+    @inlinable
     package mutating func remove(_ key: Key) {
-        if let old = slots.removeValue(forKey: key) { cost -= old.cost }
+        _ = newer.remove(key)
+        _ = older.remove(key)
     }
 
     /// For what is not believed any more. (A cache that is full is never emptied.)
+    @inlinable
     package mutating func removeAll() {
-        slots = [:]
-        cost = 0
+        newer = Half()
+        older = Half()
     }
 
-    private mutating func evict() {
-        let oldest = slots.map { (key: $0.key, lastUse: $0.value.lastUse) }.sorted { $0.lastUse < $1.lastUse }
-        for (key, _) in oldest where cost > limit / 4 * 3 && slots.count > 1 { remove(key) }
+    @inlinable
+    mutating func put(_ value: Value, _ key: Key, _ cost: Int) {
+        if newer.cost + cost > limit / 2, !newer.slots.isEmpty {
+            older = newer
+            newer = Half()
+        }
+        newer.slots[key] = (value, cost)
+        newer.cost += cost
     }
 }

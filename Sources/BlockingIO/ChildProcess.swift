@@ -43,6 +43,13 @@ package struct ChildProcess: Sendable {
             case .signalled(let number): 128 + number
             }
         }
+
+        package var words: String {
+            switch self {
+            case .exited(let code): "exit code \(code)"
+            case .signalled(let number): "signal \(number)"
+            }
+        }
     }
 
     /// This program itself, whatever its path became.
@@ -58,7 +65,7 @@ package struct ChildProcess: Sendable {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        // The inherited one first: a stream's number could be its own.
+        // Streams that lead to a descriptor of number 3 would be lost: nobody has one.
         if let inherited = options.inheritedDescriptor { posix_spawn_file_actions_adddup2(&actions, inherited, 3) }
         redirect(&actions, STDIN_FILENO, options.input, O_RDONLY)
         redirect(&actions, STDOUT_FILENO, options.output, O_WRONLY)
@@ -94,10 +101,12 @@ package struct ChildProcess: Sendable {
         return ChildProcess(id: child)
     }
 
-    /// Waits for its end. Blocks; at most one caller.
+    /// Waits for its end. Blocks; at most one caller. Exit code 255 when how it ended cannot be known (SIGCHLD is ignored).
     package func wait() -> Ending {
         var status: Int32 = 0
-        while waitpid(id, &status, 0) < 0, errno == EINTR {}
+        while waitpid(id, &status, 0) < 0 {
+            if errno != EINTR { return .exited(255) }
+        }
         return Self.ending(status)
     }
 

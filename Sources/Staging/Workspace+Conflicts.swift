@@ -63,9 +63,8 @@ extension Overlay {
     package func conflicts() throws -> [StagedConflict] {
         try rows("SELECT path, reason, theirs, change, resolution FROM conflict ORDER BY path").map { row in
             do {
-                guard let reason = ConflictReason(rawValue: row[1]) else {
-                    throw WorkspaceError.corrupt(path: "overlay", reason: "it has an unknown reason for a conflict")
-                }
+                // What a later version found is in conflict all the same.
+                let reason = ConflictReason(stored: row[1]) ?? .content
                 return StagedConflict(
                     path: try TreePath(parsing: [UInt8](row[0] as Data)), reason: reason,
                     current: (row[2] as Data?).map { [UInt8]($0) }, change: row[3],
@@ -76,11 +75,16 @@ extension Overlay {
         }
     }
 
+    /// As the rows hold them: workspaces outlive versions of the program.
+    package func storedConflictReasons() throws -> [String] {
+        try rows("SELECT reason FROM conflict ORDER BY path").map { $0[0] }
+    }
+
     fileprivate func insert(_ conflict: StagedConflict) throws {
         try execute(
             "INSERT OR REPLACE INTO conflict (path, reason, theirs, change, resolution) VALUES (?, ?, ?, ?, ?)",
             [
-                conflict.path.blob, conflict.reason.rawValue, conflict.current.map { Data($0) }, conflict.change,
+                conflict.path.blob, conflict.reason.stored, conflict.current.map { Data($0) }, conflict.change,
                 conflict.resolution?.stored,
             ])
     }
@@ -114,6 +118,16 @@ extension Resolution {
         case .base: "base"
         }
     }
+
+    fileprivate init?(stored: String) {
+        guard let found = Self.allCases.first(where: { $0.stored == stored }) else { return nil }
+        self = found
+    }
+}
+
+extension ConflictReason {
+    /// As the database holds it: in the words of the workspace, whose version is the incoming one.
+    fileprivate var stored: String { words(from: .incoming) }
 
     fileprivate init?(stored: String) {
         guard let found = Self.allCases.first(where: { $0.stored == stored }) else { return nil }

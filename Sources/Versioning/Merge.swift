@@ -20,7 +20,7 @@ package struct Conflict: Hashable, Sendable {
 }
 
 /// What collided.
-package enum ConflictReason: String, Hashable, Sendable {
+package enum ConflictReason: String, Hashable, Sendable, CaseIterable {
     case content, kind, mode, owner, attributes
     case deletedByCurrent = "deleted by the current side"
     case deletedByIncoming = "deleted by the incoming side"

@@ -1,17 +1,29 @@
-import BlockingIO
+import Crypto
 import Glibc
 import ProllyTree
-import Synchronization
 
-/// Blocks of nothing but zeros: they are never stored. Their ids are worked out once for each length.
+/// Blocks of nothing but zeros: they are never stored.
 package enum ZeroBlocks {
-    private static let known = Mutex(BoundedCache<Int, BlockID>(limit: 4096))
+    /// The hash of 0, 16 KiB, 32 KiB … of zeros, so that any length costs no more than one step.
+    private static let steps: [SHA256] = {
+        var hasher = SHA256()
+        var steps = [hasher]
+        for _ in 0..<maximumBlockBytes / stepBytes {
+            hasher.update(data: zeros)
+            steps.append(hasher)
+        }
+        return steps
+    }()
+    private static let stepBytes = 16 << 10
+    private static let zeros = [UInt8](repeating: 0, count: stepBytes)
 
+    /// The SHA-256 of so many zeros; `length` is at most `maximumBlockBytes`.
     package static func id(length: Int) -> BlockID {
-        if let id = known.withLock({ $0.value(for: length) }) { return id }
-        let id = BlockID(hashing: [UInt8](repeating: 0, count: length))
-        known.withLock { $0.insert(id, for: length) }
-        return id
+        var hasher = steps[length / stepBytes]
+        zeros.withUnsafeBytes {
+            hasher.update(bufferPointer: UnsafeRawBufferPointer(rebasing: $0[..<(length % stepBytes)]))
+        }
+        return hasher.finalize().withUnsafeBytes { BlockID(raw: $0) }
     }
 
     /// Whether all bytes are zero; stops at the first that is not.

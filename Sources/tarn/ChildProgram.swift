@@ -25,7 +25,8 @@ private func start(_ words: [String], _ options: ChildProcess.Options) throws ->
     do throws(Errno) {
         return try ChildProcess.start(words[0], words, options)
     } catch {
-        throw CommandFailure(message: "cannot run '\(words[0])': \(error.text)", hint: "Is it installed?")
+        throw CommandFailure(
+            message: "cannot run '\(words[0])': \(error.text)", hint: error.code == ENOENT ? "Is it installed?" : nil)
     }
 }
 
@@ -45,10 +46,11 @@ func runFilter(_ words: [String], input: [UInt8] = []) throws -> (code: Int32, o
         defer { close(ends.writing) }
         child = try start(words, options)
     }
-    guard let output = try readToEnd(ends.reading, limitBytes: 16 << 20) else {
+    // What cannot be read counts as too much.
+    guard let output = (try? readToEnd(ends.reading, limitBytes: 16 << 20)) ?? nil else {
         kill(child.id, SIGKILL)
         _ = child.wait()
-        throw CommandFailure(message: "'\(words[0])' printed more than 16 MiB")
+        throw CommandFailure(message: "'\(words[0])' printed more than 16 MiB, or cannot be read")
     }
     return (child.wait().code, output)
 }

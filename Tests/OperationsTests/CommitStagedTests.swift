@@ -267,4 +267,16 @@ private func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Stor
         try editor.put("z", Array("both".utf8))
         #expect(try repository.bytes(of: "z", in: commit().published.commitID) == Array("both".utf8))
     }
+
+    /// Rows of a workspace hold reasons in the workspace's words, whatever merges call the sides.
+    @Test func conflictsOfAWorkspaceComeBackFromItsRows() throws {
+        let reasons: [ConflictReason] = [.content, .deletedByCurrent, .deletedByIncoming, .directoryBecameFile]
+        let conflicts = try reasons.enumerated().map { number, reason in
+            Conflict(path: try TreePath(parsing: "c\(number)"), base: nil, incoming: nil, current: nil, reason: reason)
+        }
+        try workspace.record(conflicts, settled: [])
+        #expect(try workspace.conflicts().map(\.reason) == reasons)
+        let words = try workspace.read { overlay in try overlay.storedConflictReasons() }
+        #expect(words.contains("deleted here, changed there") && words.contains("changed here, deleted there"))
+    }
 }

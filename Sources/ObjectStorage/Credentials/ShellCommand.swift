@@ -29,7 +29,8 @@ enum ShellCommand {
             throw error
         }
         // It has closed its output, so this does not take long.
-        guard process.wait() == .exited(0) else { throw CredentialProcessFailure(reason: "it failed") }
+        let ending = process.wait()
+        guard ending == .exited(0) else { throw CredentialProcessFailure(reason: "it ended with \(ending.words)") }
         return String(decoding: output, as: UTF8.self)
     }
 
