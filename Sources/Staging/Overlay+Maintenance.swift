@@ -12,7 +12,7 @@ extension Overlay {
         try Row.fetchAll(database, sql: sql, arguments: arguments)
     }
 
-    func stagedPlaces() throws -> [TreePath] {
+    func stagedPaths() throws -> [TreePath] {
         let rows = try Row.fetchCursor(
             database,
             sql: """

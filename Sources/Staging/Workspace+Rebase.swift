@@ -42,8 +42,8 @@ extension Workspace {
     }
 
     /// Where the names that are staged would be in the base.
-    package func stagedPlaces() throws -> [TreePath] {
-        try read { try $0.stagedPlaces() }
+    package func stagedPaths() throws -> [TreePath] {
+        try read { try $0.stagedPaths() }
     }
 
     /// Makes the move to another base durable, then deletes the data files that nothing refers to any more.

@@ -6,8 +6,8 @@ import Synchronization
 package import Versioning
 
 /// `moved/<xx>/<pack>`: where blocks of a pack are found since repacking, or an upload of the same node, replaced their
-/// places. Written before any node names the new places, only added to and never removed, so that whoever knows only an
-/// old place of a block finds the new one.
+/// locations. Written before any node names the new locations, only added to and never removed, so that whoever knows only an
+/// old location of a block finds the new one.
 package struct PackForwardingRecord: Codable {
     package var format = 1
     package var when: Timestamp
@@ -24,11 +24,11 @@ package struct PackForwardingRecord: Codable {
 
     package func decoded(key: String) throws(ObjectDatabaseError) -> [UInt64: Extent] {
         do throws(DecodingFault) {
-            let places = try decodeExtents([UInt8](extents), count: offsets.count)
-            guard places.allSatisfy({ $0.codec != .zeros }) else {
+            let locations = try decodeExtents([UInt8](extents), count: offsets.count)
+            guard locations.allSatisfy({ $0.codec != .zeros }) else {
                 throw DecodingFault(reason: "it leads from stored bytes to zeros", offset: 0)
             }
-            return Dictionary(zip(offsets, places)) { first, _ in first }
+            return Dictionary(zip(offsets, locations)) { first, _ in first }
         } catch {
             throw .corrupt(object: key, reason: error.reason)
         }
@@ -108,11 +108,11 @@ package final class PackForwarding: Sendable {
         let key = ObjectKeys.moved(extent.pack)
         let object = try store.find(key)
         if object == nil, !remembersAbsence { return nil }
-        let places =
+        let locations =
             try object.map { try (decodeObject($0.bytes, key: key) as PackForwardingRecord).decoded(key: key) } ?? [:]
         state.withLock { state in
-            state.moves.insert(places, for: extent.pack)
+            state.moves.insert(locations, for: extent.pack)
         }
-        return places[extent.offset]
+        return locations[extent.offset]
     }
 }

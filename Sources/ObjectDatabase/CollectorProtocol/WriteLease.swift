@@ -147,9 +147,9 @@ extension ObjectDatabase {
     /// Runs `body`, which uploads objects and refers to what `commits` and `trees` reach, safe from the garbage
     /// collector. Throws `.collected` when the data of one of the commits is gone or about to go.
     ///
-    /// - Parameter copiesPlaces: `body` takes locations of blocks from nodes and lists, and publishes them.
+    /// - Parameter copiesLocations: `body` takes locations of blocks from nodes and lists, and publishes them.
     package func writing<Result>(
-        on commits: [(id: CommitID, tree: NodeID)], trees: [NodeID] = [], copiesPlaces: Bool = true,
+        on commits: [(id: CommitID, tree: NodeID)], trees: [NodeID] = [], copiesLocations: Bool = true,
         _ body: () throws -> Result
     ) throws -> Result {
         if !commits.isEmpty { try refuseIfMirror() }
@@ -157,7 +157,7 @@ extension ObjectDatabase {
         defer { writeLease.release(self) }
         // After the lease: either the collector sees it, or we see the collector's record.
         for commit in commits { try refuseIfCollected(commit.id, tree: commit.tree) }
-        if copiesPlaces { try refreshCacheTrust() }
+        if copiesLocations { try refreshCacheTrust() }
         return try body()
     }
 }

@@ -17,7 +17,7 @@ protocol StoredContent: Sendable {
     ) throws(DecodingFault) -> Self
     /// Where its blocks lie, in order.
     func extents() throws -> [Extent]
-    /// Its two parts with these places for its blocks.
+    /// Its two parts with these locations for its blocks.
     func encoded(at extents: [Extent]) throws -> (logical: [UInt8], location: [UInt8])
     /// What it takes in memory, about.
     var memoryBytes: Int { get }

@@ -46,7 +46,7 @@ extension Repository {
         if others != id { try old.diff(to: new) { _ in true } }
         if forgot {
             // Else the nodes that both have are here since the names below them were staged.
-            for path in try workspace.stagedPlaces() {
+            for path in try workspace.stagedPaths() {
                 _ = try old.entry(at: path)
                 _ = try new.entry(at: path)
             }

@@ -35,7 +35,7 @@ extension Repository {
             return 0
         }
         // The mount has asked about sweeps when it took this base.
-        return try database.writing(on: [], trees: try workspaceTrees(workspace), copiesPlaces: false) {
+        return try database.writing(on: [], trees: try workspaceTrees(workspace), copiesLocations: false) {
             try upload(Array(nodes), workspace, isStopped)
         }
     }

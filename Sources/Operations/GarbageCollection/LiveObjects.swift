@@ -17,8 +17,8 @@ final class LiveObjects: Sendable {
         var nodes: Set<NodeID> = []
         var lists: Set<ContentID> = []
         var packs: [PackID: PackUse] = [:]
-        /// 64 bits stand for each place of a block: the few that fall together make a pack look a little emptier.
-        fileprivate var places: Set<UInt64> = []
+        /// 64 bits stand for each location of a block: the few that fall together make a pack look a little emptier.
+        fileprivate var locations: Set<UInt64> = []
         /// Nodes and lists that are not there.
         var missing: [String] = []
     }
@@ -130,7 +130,7 @@ final class LiveObjects: Sendable {
     private func use(_ extents: [Extent]) throws {
         let present = try moves.present(of: extents.filter { $0.codec != .zeros })
         found.withLock { found in
-            for extent in present where found.places.insert(extent.placeHash).inserted {
+            for extent in present where found.locations.insert(extent.locationHash).inserted {
                 found.packs[extent.pack, default: PackUse()].bytes += UInt64(extent.storedLength)
                 found.packs[extent.pack, default: PackUse()].blocks += 1
             }
@@ -140,7 +140,7 @@ final class LiveObjects: Sendable {
 
 extension Extent {
     /// Where it is, in 64 bits: the pack's id is random, so its half spreads well.
-    var placeHash: UInt64 {
+    var locationHash: UInt64 {
         var mixed = (offset &+ 0x9e37_79b9_7f4a_7c15) &* 0xbf58_476d_1ce4_e5b9
         mixed ^= mixed >> 29
         return pack.high ^ (mixed &* 0x94d0_49bb_1331_11eb) ^ pack.low.byteSwapped

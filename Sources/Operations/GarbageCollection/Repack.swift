@@ -11,8 +11,8 @@ extension GarbageCollectionRun {
     ///
     /// 1. Find these packs' blocks, and the nodes and lists that name them.
     /// 2. Copy the blocks, verified, in the order in which they lie.
-    /// 3. Note for each pack where its blocks went (`moved/`): who knows the old place finds the new one.
-    /// 4. Write the nodes and lists again with the new places.
+    /// 3. Note for each pack where its blocks went (`moved/`): who knows the old location finds the new one.
+    /// 4. Write the nodes and lists again with the new locations.
     ///
     /// The old pack goes with a later run, when the note is older than the grace period and every running upload.
     mutating func repack() throws {
@@ -21,16 +21,16 @@ extension GarbageCollectionRun {
         progress("finding the blocks of \(packs.count) packs")
         let (blocks, users) = try blocks(in: packs)
         let roots = Array(live.roots.prefix(1))
-        try repository.database.writing(on: [], trees: roots, copiesPlaces: false) {
+        try repository.database.writing(on: [], trees: roots, copiesLocations: false) {
             let moved = try copy(blocks)
-            for (pack, places) in moved {
-                let move = PackForwardingRecord(when: now(), blocks: places)
-                // Another run was faster: its places count, and what we copied is garbage.
+            for (pack, locations) in moved {
+                let move = PackForwardingRecord(when: now(), blocks: locations)
+                // Another run was faster: its locations count, and what we copied is garbage.
                 guard try repository.database.store.swap(ObjectKeys.moved(pack), from: nil, to: encodeRecord(move))
                 else {
                     continue
                 }
-                report.repacked.add(places.reduce(0) { $0 + UInt64($1.extent.storedLength) })
+                report.repacked.add(locations.reduce(0) { $0 + UInt64($1.extent.storedLength) })
             }
             try relocate(users)
         }
@@ -76,13 +76,13 @@ extension GarbageCollectionRun {
 
     private func copy(
         _ blocks: [PackID: [PlacedBlock]]
-    ) throws -> [(pack: PackID, places: [(offset: UInt64, extent: Extent)])] {
+    ) throws -> [(pack: PackID, locations: [(offset: UInt64, extent: Extent)])] {
         let uploads = UploadQueue(threads: 8, waiting: 2)
         let writer = PackWriter(store: repository.database.store, uploads: uploads, limitBytes: PackWriter.targetBytes)
-        var moved: [(pack: PackID, places: [(offset: UInt64, extent: Extent)])] = []
+        var moved: [(pack: PackID, locations: [(offset: UInt64, extent: Extent)])] = []
         for (number, (pack, placed)) in blocks.enumerated() {
             progress("rewriting pack \(number + 1) of \(blocks.count)")
-            var places: [(offset: UInt64, extent: Extent)] = []
+            var locations: [(offset: UInt64, extent: Extent)] = []
             for group in stride(from: 0, to: placed.count, by: Self.blocksAtOnce) {
                 let part = Array(placed[group..<min(group + Self.blocksAtOnce, placed.count)].enumerated())
                 let fetched = Mutex<[Int: [UInt8]]>([:])
@@ -96,10 +96,10 @@ extension GarbageCollectionRun {
                         try writer.append(
                             stored, codec: placed.extent.codec, plainBytes: Int(placed.block.length))
                     }
-                    places.append((placed.extent.offset, extent))
+                    locations.append((placed.extent.offset, extent))
                 }
             }
-            moved.append((pack, places))
+            moved.append((pack, locations))
         }
         try writer.endPack()
         try uploads.flush()
@@ -109,7 +109,7 @@ extension GarbageCollectionRun {
     /// Bounds the memory of a copy to as many blocks of 4 MiB at most.
     private static let blocksAtOnce = 32
 
-    /// Writes nodes and lists again with the places where their blocks are now.
+    /// Writes nodes and lists again with the locations where their blocks are now.
     private func relocate(_ users: Users) throws {
         let fresh = PackForwarding(store: repository.database.store)
         _ = try fresh.list()

@@ -42,14 +42,14 @@ extension Repository {
             var total: UInt64 = 0
             try self.forEachBlockOfTree(root) { placed in
                 let extent = placed.extent
-                let place = extent.placeHash
-                guard own.insert(place).inserted else { return }
+                let location = extent.locationHash
+                guard own.insert(location).inserted else { return }
                 total += UInt64(extent.storedLength)
                 blocks.withLock { blocks in
-                    if blocks[place] != nil {
-                        blocks[place]?.tree = BlockUse.shared
+                    if blocks[location] != nil {
+                        blocks[location]?.tree = BlockUse.shared
                     } else {
-                        blocks[place] = BlockUse(
+                        blocks[location] = BlockUse(
                             tree: UInt32(index), storedBytes: extent.storedLength, plainBytes: placed.block.length)
                     }
                 }

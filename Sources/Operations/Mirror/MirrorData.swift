@@ -79,7 +79,7 @@ struct MirrorData {
         _ = try copyLists(late.lists, isLast: true)
     }
 
-    /// What some nodes lead to; `late` are those that are at the target in places of its own, which give way only to packs
+    /// What some nodes lead to; `late` are those that are at the target in locations of its own, which give way only to packs
     /// that are there.
     private struct Found {
         var children: [NodeID] = []
@@ -111,7 +111,7 @@ struct MirrorData {
             let item = node.item(index)
             var located = try LocatedEntry(item: item)
             if case .list(let list) = located.entry.file?.blocks { found.lists.append(list) }
-            guard let list = try located.inlineList?.moved({ try place(of: $0.extent) }), !list.blocks.isEmpty else {
+            guard let list = try located.inlineList?.moved({ try location(of: $0.extent) }), !list.blocks.isEmpty else {
                 return item
             }
             located.extents = list.blocks.extents
@@ -130,7 +130,7 @@ struct MirrorData {
             guard let list = try source.database.storedList(id) else {
                 throw ObjectDatabaseError.missingObject(object: ObjectKeys.list(id), neededBy: "the mirror")
             }
-            let copy = try list.moved { try place(of: $0.extent) }
+            let copy = try list.moved { try location(of: $0.extent) }
             let isPut = try isPut(isLast) { try target.database.lists.put(copy) }
             found.withLock { found in
                 found.blocks += copy.blocks
@@ -143,7 +143,7 @@ struct MirrorData {
     }
 
     /// Where the source has a block: where its node says, or where repacking has put it.
-    private func place(of extent: Extent) throws -> Extent {
+    private func location(of extent: Extent) throws -> Extent {
         if extent.codec == .zeros || sourcePacks[extent.pack] != nil { return extent }
         return try moves.present(of: extent)
     }

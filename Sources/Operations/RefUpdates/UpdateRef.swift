@@ -45,7 +45,7 @@ extension Repository {
         else {
             return try swapRef(authorization, from: current)
         }
-        return try database.writing(on: [(commit, try self.database.commit(commit).tree)], copiesPlaces: false) {
+        return try database.writing(on: [(commit, try self.database.commit(commit).tree)], copiesLocations: false) {
             try swapRef(authorization, from: current)
         }
     }
