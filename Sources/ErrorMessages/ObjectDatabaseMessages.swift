@@ -29,7 +29,7 @@ func message(_ error: ObjectDatabaseError) -> ErrorMessage {
     case .notThereYet(let ref, let text, let since):
         ErrorMessage(
             message: "'\(text)' names no commit: '\(ref.name)' begins at \(since.rfc3339.prefix(19))Z",
-            hint: "'tarn audit log \(ref.name)' shows where it was when", kind: .notFound)
+            hint: "'tarn audit log --ref \(ref.name)' shows where it was when", kind: .notFound)
     case .ambiguousRevision(let text, let candidates):
         ErrorMessage(
             message: "'\(text)' is the beginning of several commits: \(candidates.joined(separator: ", "))",

@@ -11,7 +11,8 @@
 // - `logLine(of:)` is one line for a log, for every error.
 //
 // ## Files
-// One for each target whose errors it tells: `ObjectDatabaseMessages.swift`, `StoreMessages.swift`,
+// `ErrorMessage.swift` has the types, and the words for BlockCache, BlockingIO, names and paths.
+// Other targets have a file each: `ObjectDatabaseMessages.swift`, `StoreMessages.swift`,
 // `TreeMessages.swift` (ProllyTree and Versioning), `WorkspaceMessages.swift` (Staging).
 //
 // ## Life of an error
@@ -23,8 +24,8 @@
 //    code, and the hint follows the message.
 //
 // ## Rules
-// - An error carries facts: key, path, offset, what was expected. The words are only here, and for
-//   errors of Operations in tarn.
+// - An error carries facts: key, path, offset, what was expected. The words are only here, and in
+//   tarn for errors that only commands meet (of Operations and FUSEServer, and refused orders).
 // - A switch over the cases of an error type has no default: a new case does not compile without
 //   words.
 // - A message says what failed, on what. A hint says what to do, and names a command if there is

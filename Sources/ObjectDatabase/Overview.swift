@@ -22,15 +22,17 @@
 //    `BlockCache.object`, else by a GET. `TwoPartObject` checks the node against its id.
 // 2. `BlockListStore.map(of:)` makes the `FileMap`. A file of few blocks has them in its entry; for
 //    a large one its block list is loaded as a node is.
-// 3. `BlockReader.read` answers zeros at once. For other blocks it calls `BlockCache.read` with two
-//    closures: one hashes a block and compares with its id, the other fetches it. **The read goes
-//    on in the overview of BlockCache**, which calls the second one for a miss.
+// 3. `BlockReader.read` answers zeros at once. (Without a cache it goes to `BlockReader.fetch`.)
+//    For other blocks it calls `BlockCache.read` with two closures: one hashes a block and compares
+//    with its id, the other fetches it. **The read goes on in the overview of BlockCache**, which
+//    calls the second one for a miss.
 // 4. That closure asks `BlockReader.stored` for the bytes of the extent: one `ObjectStore.get` of a
 //    range of the pack. **It goes on in the overview of ObjectStorage.** If the pack is gone,
 //    `PackForwarding.next(of:)` says where the block is now.
 // 5. `unpack` decompresses. The cache runs the first closure; bytes that do not have the block's
 //    SHA-256 are thrown as `ObjectDatabaseError.corrupt`, and nobody sees them.
-// Read-ahead takes `BlockReader.prefetch` instead: one GET for neighbouring blocks of a pack.
+// Read-ahead takes `BlockReader.prefetch` instead: one GET for neighbouring blocks of a pack, each
+// verified and kept by `BlockCache.store`. The read that waited for it ends at step 3, as a hit.
 //
 // ## Life of a commit (from the overview of Operations)
 // 1. `ObjectDatabase.writing` takes the `WriteLease`, refuses a base whose data is collected, and

@@ -28,13 +28,15 @@
 // 2. `SnapshotView.read` asks `OpenFileTable` for the `OpenFile` of that rank. If it is not there,
 //    `Tree.item(atRank:)` finds the entry, and `BlockListStore.map(of:)` its `FileMap`: all blocks
 //    of the file, and where each begins.
-// 3. At the start of a small file, `NeighbourReadAhead.willRead` fetches its neighbours in the
-//    pack.
-// 4. `OpenFile.read` finds the block of the offset by `FileMap.blockIndex(at:)`. It has
-//    `BlockFetcher.prefetch` bring the other blocks of this request, and more when the reader goes
-//    forward.
-// 5. `BlockFetcher.read` waits if a prefetch is just bringing the block, and calls
-//    `BlockReader.read`. **The read goes on in the overview of ObjectDatabase.**
+// 3. At the start of a small file, `NeighbourReadAhead.willRead` fetches it and its neighbours in
+//    the pack.
+// 4. `OpenFile.read` finds the block of the offset by `FileMap.blockIndex(at:)`. For a reader that
+//    goes forward (also by the first read at offset 0) it has `BlockFetcher.prefetch` bring this
+//    block and those behind it; after a jump, only the other blocks of the request.
+// 5. `BlockFetcher.read` waits if a prefetch is bringing the block: that is the usual way of a cold
+//    read. Then it calls `BlockReader.read`, which finds the block in the cache. After a jump, or
+//    without a cache, `BlockReader.read` fetches it. **Both ways go on in the overview of
+//    ObjectDatabase.**
 // 6. If an object is missing, `ObjectDatabase.retryingStale` runs steps 2 to 5 once more, without
 //    the copies that a sweep may have made stale.
 //
@@ -60,6 +62,8 @@
 //    `Workspace.rebase` under the table's lock, with the new base. Each inode is then read again
 //    when it is next used.
 // 4. `KernelCache.dropContent` and `dropName` make the kernel forget what is different now.
+// If the commit failed, `WorkspaceFileSystem.abandonSeal` saves all inodes, begins new data files
+// and calls `Workspace.abandonSeal`.
 // **Sealing and rebasing go on in the overview of Staging.**
 //
 // ## Locks

@@ -35,7 +35,9 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
     case .conflicts(let conflicts, let head, let side):
         ErrorMessage(
             message: conflictText(conflicts, head, side),
-            hint: "Nothing was changed", kind: .conflict)
+            hint: side == .incoming
+                ? "Nothing was published. 'tarn status' lists them; 'tarn resolve PATH --ours|--theirs|--base' decides"
+                : "Nothing was changed. Decide with --ours, --theirs or --resolve 'GLOB=ours'", kind: .conflict)
     case .contended(let name, let attempts, let winner):
         ErrorMessage(
             message: "'\(name.name)' was moved by \(winner) (and others) in each of \(attempts) attempts",

@@ -72,9 +72,11 @@ func table(_ rows: [[String]]) -> String {
         }
     }
     return rows.map { row in
-        row.enumerated().map { index, cell in
+        let line = row.enumerated().map { index, cell in
             index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count + 2)
         }.joined()
+        // The last columns may be empty.
+        return String(line.reversed().drop { $0 == " " }.reversed())
     }.joined(separator: "\n")
 }
 

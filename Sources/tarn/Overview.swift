@@ -18,6 +18,8 @@
 // - `FailureMessages.swift`: `describe`, the words for errors that only commands see. All others
 //   are in ErrorMessages. `Failure.swift` has the exit codes.
 // - `Output.swift`: text for people, JSON for programs, progress.
+// - `ControlSocket.swift` has both sides of the control socket; `OpenWorkspace.swift` and
+//   `CommitLock.swift` say who holds a workspace.
 // - `Daemon.swift`, `MountLease.swift`, `PeriodicTask.swift`: a mount in the background.
 //
 // ## Life of a commit

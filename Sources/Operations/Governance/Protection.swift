@@ -28,7 +28,7 @@ extension Repository {
     ) throws -> ProtectionRules {
         try database.refuseIfMirror()
         let tree = try emptyTree()
-        return try database.writing(on: [], trees: [tree], copiesPlaces: false) {
+        return try database.writing(on: [], trees: [tree], copiesLocations: false) {
             try setProtection(tree, who: who, why: why, change)
         }
     }

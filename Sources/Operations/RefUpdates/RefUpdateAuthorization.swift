@@ -77,15 +77,17 @@ extension Repository {
     }
 
     /// Runs the hooks that `source` would meet on its way into `branch`; nothing is moved. Throws as `authorize` does.
+    /// Answers how many there were.
     package func tryHooks(
         on branch: RefName, _ source: CommitID, as operation: RefUpdate.Operation, who: String,
         with runner: some HookRunner
-    ) throws {
+    ) throws -> Int {
         let move = RefUpdateRequest(
             ref: branch, operation: operation, old: try database.liveRef(branch).commit, new: source, who: who,
             why: "a trial of the hooks", source: source)
         let hooks = try hooks(for: move).before
         if !hooks.isEmpty { _ = try runner.run(hooks, for: move, in: self) }
+        return hooks.hooks.count
     }
 
     /// Runs the hooks after a move. They cannot undo it: what fails is told and no more.

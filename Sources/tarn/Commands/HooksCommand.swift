@@ -86,10 +86,12 @@ struct HooksCommand: ParsableCommand {
             let opened = try repository.open()
             let branch = try RefName.branch(destination)
             let source = try opened.database.resolve(revision).commitID
-            try opened.tryHooks(
+            let tried = try opened.tryHooks(
                 on: branch, source, as: asCommit ? .commit : .merge, who: author.resolve(),
                 with: CommandHookRunner(store: repository.store, keepsRecords: false))
-            writeError("tarn: every hook passed")
+            writeError(
+                tried == 0
+                    ? "tarn: '\(branch.name)' has no hook for this; nothing was run" : "tarn: every hook passed")
         }
     }
 
