@@ -14,7 +14,8 @@ Each fault is a line `file:line: what is wrong`; the exit code is 1 when there i
 - A path `docs/…` that a source file names leads to a file, and `docs/….md, "Heading"` to a heading.
 - Every environment variable that Sources reads stands in docs/reference/CONFIGURATION.md.
 - With --tarn: docs/reference/CLI.md is what scripts/cli-reference.py prints, and every command line
-  in a document uses subcommands and options that the program has.
+  in a document, and every 'tarn ...' in quotes in a Swift source, uses subcommands, options and
+  arguments that the program has.
 """
 import argparse
 import fnmatch
@@ -69,6 +70,8 @@ LOWER_CAMEL = re.compile(r"[a-z][a-z0-9]*[A-Z][A-Za-z0-9]*")
 ALL_CAPS = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|E[A-Z]{3,}")
 MEMBER = re.compile(r"([A-Z]\w*)\.([a-z]\w*)(\(.*\))?")
 CALL = re.compile(r"\.?([A-Za-z_]\w*)\((.*)\)")
+QUOTED_COMMAND = re.compile(r"'(tarn [^'\n]+)'")
+INTERPOLATION = re.compile(r"\\\((?:[^()]|\([^()]*\))*\)")
 LABELS = re.compile(r"(?:\w+:)+")
 TOPIC_FILE = re.compile(r"[A-Z]\w*\+[A-Z]\w*(?:\.swift)?")
 
@@ -213,6 +216,9 @@ class Checker:
                 heading = re.sub(r"\s*\n\s*(?://+|#)?\s*", " ", section[1])
                 if slugged(heading) not in self.anchors_of(self.root / name):
                     self.fault(path, line, f"{name} has no heading \"{heading}\"")
+        for match in QUOTED_COMMAND.finditer(text) if path.suffix == ".swift" else []:
+            line = text.count("\n", 0, match.start()) + 1
+            self.check_commands(path, line, INTERPOLATION.sub("VALUE", match[1]))
 
     # What a name in backticks may be.
     def reason(self, text, document):
@@ -292,8 +298,9 @@ class Checker:
     def check_commands(self, path, number, line):
         if self.commands is None:
             return
-        line = re.sub(r"\s#.*", "", line.strip().removeprefix("$ "))
-        for part in re.split(r"&&|\|\||[;|()]", line):
+        line = re.sub(r"\s#.*|\s{2,}.*", "", line.strip().removeprefix("$ "))
+        line = re.sub(r"\"[^\"]*\"|'[^']*'|<[^>]*>", "VALUE", re.sub(r"[\[\]]| \.\.\.", "", line))
+        for part in re.split(r"&&|\|\||[;|()>]", line):
             words = part.split()
             while words and re.fullmatch(r"[A-Z_]+=\S*|sudo|!|if|do|then|-", words[0]):
                 words.pop(0)
@@ -305,20 +312,29 @@ class Checker:
 
 def wrong_command(command, words):
     """Why the words are no command of the program; nothing when they may be one."""
-    words = words[2:] if words[:1] == ["-C"] else words
+    words = iter(words[2:] if words[:1] == ["-C"] else words)
+    values = 0
     for word in words:
-        if word == "--":
-            break
         subcommands = {one["commandName"]: one for one in command.get("subcommands", [])}
+        arguments = command.get("arguments", [])
+        if word == "--" or word == "VALUE" and subcommands:
+            break
         if word in subcommands and not word.startswith("-"):
             command = subcommands[word]
         elif subcommands and re.fullmatch(r"[a-z][a-z-]*", word) and not has_default(command):
             return f"'{command['commandName']}' has no subcommand {word}"
         elif re.fullmatch(r"--[a-z][a-z-]*(=.*)?|-[a-zA-Z0]", word):
-            name = word.lstrip("-").split("=")[0]
-            known = {one["name"] for argument in command.get("arguments", []) for one in argument.get("names", [])}
-            if name not in known | {"help", "version", "experimental-dump-help"}:
+            name, _, value = word.lstrip("-").partition("=")
+            options = [one for one in arguments if any(known["name"] == name for known in one.get("names", []))]
+            if not options and name not in {"help", "version", "experimental-dump-help"}:
                 return f"'{command['commandName']}' has no option {word}"
+            if options and options[0]["kind"] == "option" and not value:
+                next(words, None)
+        elif re.fullmatch(r"[\w.:/~^@-]+", word) and not subcommands:
+            values += 1
+            positional = [one for one in arguments if one["kind"] == "positional"]
+            if values > len(positional) and not any(one["isRepeating"] for one in positional):
+                return f"'{command['commandName']}' takes no argument {word}"
     return None
 
 

@@ -54,6 +54,8 @@ BAD = [
     ("README.md", "`tarn swim`\n", "no subcommand swim"),
     ("README.md", "`tarn go --wide`\n", "no option --wide"),
     ("README.md", "```\n$ X=1 tarn -C pond go --wide x\n```\n", "no option --wide"),
+    ("README.md", "`tarn go there`\n", "takes no argument there"),
+    ("Sources/Pond.swift", "let a = \"See 'tarn go \\(where(1).name)'\"\n", "takes no argument VALUE"),
     ("docs/reference/CONFIGURATION.md", None, "TARN_POND of Sources/Pond.swift is missing"),
 ]
 

@@ -88,6 +88,8 @@ struct GovernanceTests {
             refused.errors.contains("protected by the rule 'main'") && refused.errors.contains("tarn branch create"))
         #expect(try sandbox.tarn("status", at: main).output.contains("A  mine"))
         try change(sandbox, "b", "b")
+        let tried = try sandbox.tarn("hooks", "run", "work", "--into", "main")
+        #expect(tried.errors.contains("'main' has no hook for this; nothing was run"))
         let unapproved = try sandbox.tarn("merge", "work", "-m", "up", code: 4)
         #expect(unapproved.errors.contains("tarn approve"))
         try sandbox.tarn("approve", "work", "--author", "Eve <eve@example.org>", "-m", "looks right")
