@@ -16,10 +16,10 @@ struct Slot {
 
     /// nil for a free slot and for a kind that does not exist.
     var id: SegmentID? {
-        let place = load(3)
-        guard let kind = SegmentID.Kind(rawValue: place >> 32) else { return nil }
+        let kindAndNumber = load(3)
+        guard let kind = SegmentID.Kind(rawValue: kindAndNumber >> 32) else { return nil }
         return SegmentID(
-            kind: kind, key: CacheKey(high: load(1), low: load(2)), number: UInt32(truncatingIfNeeded: place))
+            kind: kind, key: CacheKey(high: load(1), low: load(2)), number: UInt32(truncatingIfNeeded: kindAndNumber))
     }
 
     func holds(_ id: SegmentID) -> Bool {

@@ -28,7 +28,7 @@ func message(_ error: StoreError) -> ErrorMessage {
             hint: "Name your CA's file in AWS_CA_BUNDLE")
     case .localIO(let path, let number): message(path: path, number)
     case .invalidLocation(let location, let reason):
-        ErrorMessage(message: "'\(location)' is no place for a repository: \(reason)", kind: .usage)
+        ErrorMessage(message: "'\(location)' cannot be the location of a repository: \(reason)", kind: .usage)
     case .preconditionFailed(let key):
         ErrorMessage(message: "\(key) was changed by somebody else", hint: "Try again")
     case .rangeNotSatisfiable(let key): ErrorMessage(message: "\(key) is shorter than it must be")

@@ -69,8 +69,8 @@ package final class ObjectDatabase: Sendable {
             return try BlockCache(directory: path, limitBytes: options.cacheLimitBytes, logger: logger)
         }
         // A mirror has the same id, and the same nodes with other places.
-        let place = "\(store.location) \(config.mirror.map { "\($0.source) \($0.since.rfc3339)" } ?? "")"
-        let salt = NodeID(hashing: Array(place.utf8)).prefixWord
+        let identity = "\(store.location) \(config.mirror.map { "\($0.source) \($0.since.rfc3339)" } ?? "")"
+        let salt = NodeID(hashing: Array(identity.utf8)).prefixWord
         nodes = TreeNodeStore(
             store: store, diskCache: cache, cacheSalt: salt, memoryLimitBytes: options.nodeCacheLimitBytes,
             uploadThreads: ioThreads)

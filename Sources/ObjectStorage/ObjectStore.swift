@@ -4,7 +4,7 @@
 /// cooperative pool. All calls may run at the same time from any number of threads. Keys are non-empty, use `/` as the
 /// separator, have no leading or trailing `/`, no empty, `.` or `..` component, and are at most 1,024 bytes of UTF-8.
 package protocol ObjectStore: Sendable {
-    /// What a person would call this place: `s3://bucket/prefix` or an absolute directory.
+    /// What a person would call this store: `s3://bucket/prefix` or an absolute directory.
     var location: String { get }
 
     /// How many requests are under way and how the store bears them; `nil` where nothing limits them.

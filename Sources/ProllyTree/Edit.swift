@@ -64,15 +64,15 @@ private struct LevelRewrite<Store: NodeStore> {
     /// that stands.
     mutating func apply(_ edits: [LevelEdit]) throws(TreeError) {
         var next = 0
-        var place = try LevelCursor(tree, level: level, atNodeFor: edits[0].key)
+        var cursor = try LevelCursor(tree, level: level, atNodeFor: edits[0].key)
         while next < edits.count {
-            place = try place.moved(toNodeFor: edits[next].key)
-            while let node = place.node {
-                next = try rewrite(node, isLast: place.isLast, edits, from: next)
-                if builder.isAtBoundary, next == edits.count || !place.siblingCovers(edits[next].key) { break }
-                try place.advance()
+            cursor = try cursor.moved(toNodeFor: edits[next].key)
+            while let node = cursor.node {
+                next = try rewrite(node, isLast: cursor.isLast, edits, from: next)
+                if builder.isAtBoundary, next == edits.count || !cursor.siblingCovers(edits[next].key) { break }
+                try cursor.advance()
             }
-            if place.node == nil {
+            if cursor.node == nil {
                 // Past the last old node: what is left was appended to it by `rewrite`.
                 try builder.finish()
             }

@@ -18,12 +18,13 @@ package struct Tree<Store: NodeStore>: Sendable {
 
     /// The item with this key, and its rank: how many items are before it.
     package func find(_ key: [UInt8]) throws(TreeError) -> (item: Item, rank: UInt64)? {
-        let place = try locate(key)
-        guard let node = place.node, place.index < node.count, node.withKey(place.index, { $0.elementsEqual(key) })
+        let position = try locate(key)
+        guard let node = position.node, position.index < node.count,
+            node.withKey(position.index, { $0.elementsEqual(key) })
         else {
             return nil
         }
-        return (node.item(place.index), place.rank)
+        return (node.item(position.index), position.rank)
     }
 
     package func get(_ key: [UInt8]) throws(TreeError) -> Item? {

@@ -17,13 +17,13 @@ package struct Glob: Hashable, Sendable {
         var reached = Set(closure(of: [0]))
         for byte in text {
             var next: [Int] = []
-            for place in reached where place < pattern.count {
-                switch pattern[place] {
+            for index in reached where index < pattern.count {
+                switch pattern[index] {
                 case UInt8(ascii: "*"):
-                    if byte != UInt8(ascii: "/") || isDouble(place) { next.append(place) }
+                    if byte != UInt8(ascii: "/") || isDouble(index) { next.append(index) }
                 case UInt8(ascii: "?"):
-                    if byte != UInt8(ascii: "/") { next.append(place + 1) }
-                case byte: next.append(place + 1)
+                    if byte != UInt8(ascii: "/") { next.append(index + 1) }
+                case byte: next.append(index + 1)
                 default: break
                 }
             }
@@ -35,20 +35,20 @@ package struct Glob: Hashable, Sendable {
 
     package func matches(_ text: String) -> Bool { matches(Array(text.utf8)) }
 
-    /// These places, and those behind stars that match nothing more.
-    private func closure(of places: [Int]) -> [Int] {
+    /// These indices, and those behind stars that match nothing more.
+    private func closure(of indices: [Int]) -> [Int] {
         var all: [Int] = []
-        for var place in places {
-            all.append(place)
-            while place < pattern.count, pattern[place] == UInt8(ascii: "*") {
-                place += isDouble(place) ? 2 : 1
-                all.append(place)
+        for var index in indices {
+            all.append(index)
+            while index < pattern.count, pattern[index] == UInt8(ascii: "*") {
+                index += isDouble(index) ? 2 : 1
+                all.append(index)
             }
         }
         return all
     }
 
-    private func isDouble(_ place: Int) -> Bool {
-        place + 1 < pattern.count && pattern[place + 1] == UInt8(ascii: "*")
+    private func isDouble(_ index: Int) -> Bool {
+        index + 1 < pattern.count && pattern[index + 1] == UInt8(ascii: "*")
     }
 }

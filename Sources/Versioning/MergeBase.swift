@@ -19,8 +19,8 @@ package func mergeBases<Failure: Error>(
     func reach(_ id: CommitID, _ side: HistorySide) throws(Failure) {
         if sides[id] == nil {
             let commit = try load(id)
-            let place = queue.firstIndex { ($0.commit.generation, id) < (commit.generation, $0.id) } ?? queue.endIndex
-            queue.insert((id, commit), at: place)
+            let index = queue.firstIndex { ($0.commit.generation, id) < (commit.generation, $0.id) } ?? queue.endIndex
+            queue.insert((id, commit), at: index)
         }
         sides[id, default: []].formUnion(side)
     }

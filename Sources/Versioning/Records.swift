@@ -193,15 +193,16 @@ private struct Versioned: Decodable {
 /// One line that says what a JSON decoder disliked, and where.
 private func describe(_ error: any Error) -> String {
     guard let error = error as? DecodingError else { return "not valid JSON" }
-    func place(_ context: DecodingError.Context) -> String {
+    func codingPath(_ context: DecodingError.Context) -> String {
         context.codingPath.map(\.stringValue).joined(separator: ".")
     }
     return switch error {
     case .keyNotFound(let key, _): "the field '\(key.stringValue)' is missing"
     case .typeMismatch(_, let context), .valueNotFound(_, let context):
-        "the field '\(place(context))' has the wrong type"
+        "the field '\(codingPath(context))' has the wrong type"
     case .dataCorrupted(let context):
-        context.codingPath.isEmpty ? "not valid JSON" : "the field '\(place(context))': \(context.debugDescription)"
+        context.codingPath.isEmpty
+            ? "not valid JSON" : "the field '\(codingPath(context))': \(context.debugDescription)"
     @unknown default: "not valid JSON"
     }
 }

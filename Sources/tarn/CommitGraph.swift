@@ -9,27 +9,27 @@ struct CommitGraph {
 
     /// The text to the left of a commit's line, and the lines to draw below it before the next commit.
     mutating func next(_ id: CommitIdentifier, parents: [CommitIdentifier]) -> (head: String, after: [String]) {
-        let place = columns.firstIndex(of: id) ?? columns.count
-        if place == columns.count { columns.append(id) }
-        let head = columns.indices.map { $0 == place ? "*" : "|" }.joined(separator: " ")
+        let column = columns.firstIndex(of: id) ?? columns.count
+        if column == columns.count { columns.append(id) }
+        let head = columns.indices.map { $0 == column ? "*" : "|" }.joined(separator: " ")
         var after: [String] = []
         // Parents beyond the first open lines of their own, to the right of this one.
         for parent in parents.dropFirst() where !columns.contains(parent) {
-            after.append(columns.indices.map { $0 == place ? "|\\" : $0 > place ? " \\" : "| " }.joined())
-            columns.insert(parent, at: place + 1)
+            after.append(columns.indices.map { $0 == column ? "|\\" : $0 > column ? " \\" : "| " }.joined())
+            columns.insert(parent, at: column + 1)
         }
         if let first = parents.first,
-            !columns.enumerated().contains(where: { $0.offset != place && $0.element == first })
+            !columns.enumerated().contains(where: { $0.offset != column && $0.element == first })
         {
-            columns[place] = first
+            columns[column] = first
         } else {
             // The line ends, or goes on in one that is there already.
-            if !parents.isEmpty, place > 0 {
+            if !parents.isEmpty, column > 0 {
                 after.append(
-                    columns.indices.map { $0 == place ? "/" : $0 > place ? " /" : $0 == place - 1 ? "|" : "| " }
+                    columns.indices.map { $0 == column ? "/" : $0 > column ? " /" : $0 == column - 1 ? "|" : "| " }
                         .joined())
             }
-            columns.remove(at: place)
+            columns.remove(at: column)
         }
         return (head, after)
     }

@@ -1,9 +1,9 @@
 import Glibc
 import Synchronization
 
-/// An upload's parts, each written once, straight into the place it will have in the object.
+/// An upload's parts, each written once, straight into the slot it will have in the object.
 ///
-/// The place of a part follows from the part size, which is known as soon as part 1 or any two parts have arrived. A
+/// The slot of a part follows from the part size, which is known as soon as part 1 or any two parts have arrived. A
 /// part that comes first with another number may be the short last one; it waits in a file of its own and is the only
 /// part that is ever copied.
 final class StagedUpload: Sendable {
@@ -31,7 +31,7 @@ final class StagedUpload: Sendable {
     }
 
     func write(_ number: Int, _ body: [UInt8]) throws(StoreError) -> UploadedPart {
-        switch try place(number, size: body.count) {
+        switch try slot(number, size: body.count) {
         case .object(let staged, let offset):
             try staged.file.write(body, at: offset)
             staged.file.startWriting(offset..<offset + UInt64(body.count))
@@ -41,9 +41,9 @@ final class StagedUpload: Sendable {
         return Self.part(number, body.count)
     }
 
-    private func place(_ number: Int, size: Int) throws(StoreError) -> PartSlot {
+    private func slot(_ number: Int, size: Int) throws(StoreError) -> PartSlot {
         let spare = try needsSpare(number) ? StagedFile(in: store) : nil
-        let place: Result<PartSlot, StoreError> = state.withLock { state in
+        let slot: Result<PartSlot, StoreError> = state.withLock { state in
             guard let object = state.object else { return .failure(.notFound(key: key)) }
             if state.partSizeBytes == nil {
                 if number == 1 {
@@ -62,7 +62,7 @@ final class StagedUpload: Sendable {
             }
             return .success(.object(object, offset: UInt64(number - 1) * UInt64(partSize)))
         }
-        return try place.get()
+        return try slot.get()
     }
 
     private func needsSpare(_ number: Int) -> Bool {

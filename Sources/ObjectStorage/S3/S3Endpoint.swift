@@ -45,7 +45,7 @@ struct S3Endpoint: Hashable, Sendable {
     }
 }
 
-/// What an `S3Store` is told about its place.
+/// What an `S3Store` is told about its bucket.
 struct S3Configuration: Sendable {
     var bucket: String
     /// Empty, or without leading and trailing slash; put before every key.

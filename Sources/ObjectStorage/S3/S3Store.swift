@@ -33,7 +33,7 @@ package final class S3Store: ObjectStore {
             "s3://" + ([configuration.bucket, configuration.prefix].filter { !$0.isEmpty }.joined(separator: "/"))
     }
 
-    /// The same place, connections, pace and credentials with other quirks.
+    /// The same bucket, prefix, connections, pace and credentials with other quirks.
     package func with(quirks: S3Quirks) -> S3Store {
         var changed = configuration
         changed.quirks = quirks

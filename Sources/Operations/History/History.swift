@@ -12,10 +12,10 @@ extension Repository {
             if try !body(next.id, next.commit) { return }
             for id in next.commit.parents where seen.insert(id).inserted {
                 let parent = try database.commit(id)
-                let place = queue.firstIndex {
+                let index = queue.firstIndex {
                     ($0.commit.generation, $0.commit.time) < (parent.generation, parent.time)
                 }
-                queue.insert((id, parent), at: place ?? queue.endIndex)
+                queue.insert((id, parent), at: index ?? queue.endIndex)
             }
         }
     }

@@ -8,7 +8,7 @@ import Versioning
 extension Repository {
     package static let defaultBranch = "main"
 
-    /// Makes a repository in an empty place of `store`: `tarn.json`, an empty first commit and the branch `main`.
+    /// Makes a repository in an empty `store`: `tarn.json`, an empty first commit and the branch `main`.
     ///
     /// 1. Probe the store for compare-and-swap; refuse one without.
     /// 2. Write `tarn.json` on condition that there is none.

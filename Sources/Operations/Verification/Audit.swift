@@ -20,7 +20,7 @@ package struct AuditReport: Sendable {
     package var signed = 0
     package var unsigned = 0
     package var findings: [AuditFinding] = []
-    /// Movements that no chain holds: usually a compare-and-swap that lost a race.
+    /// Ref updates that no chain holds: usually a compare-and-swap that lost a race.
     package var unreferenced: [RefUpdateID] = []
 }
 

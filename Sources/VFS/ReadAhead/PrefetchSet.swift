@@ -143,11 +143,11 @@ package struct PrefetchSet: Sendable {
         try concurrently(slices, threads: database.ioThreads) { slice in
             for index in slice {
                 let (line, path, key) = all[index]
-                let place = try tree.find(key)
-                let located = try place.map { try LocatedEntry(item: $0.item) }
+                let item = try tree.find(key)
+                let located = try item.map { try LocatedEntry(item: $0.item) }
                 found.update { found in
-                    if let place, let located, located.entry.file != nil {
-                        found.files.append((line, File(located, rank: place.rank)))
+                    if let item, let located, located.entry.file != nil {
+                        found.files.append((line, File(located, rank: item.rank)))
                     } else if line < found.fault?.line ?? .max {
                         found.fault = (
                             line,

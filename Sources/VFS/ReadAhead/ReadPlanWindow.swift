@@ -24,8 +24,8 @@ package struct ReadPlanWindow: Sendable {
     private let files: [OrderedFile]
     /// `starts[i]` is where file i begins in the order; one more element than files, the last being the total.
     private let starts: [UInt64]
-    /// Places in the order, by rank and then by place.
-    private let placesByRank: [UInt32]
+    /// Places in the order, by rank and then by index.
+    private let indicesByRank: [UInt32]
     /// The end of the farthest read.
     package private(set) var position: UInt64 = 0
     /// What lies before was handed out by `next`.
@@ -35,7 +35,7 @@ package struct ReadPlanWindow: Sendable {
 
     /// The most files of an order. Each takes 28 bytes.
     package static let maximumFiles = 16 << 20
-    /// So many reads in one other place move the window there.
+    /// So many reads in one other index move the window there.
     package static let readsToMove = 4
     private static let firstStepShare: UInt64 = 32
     private static let largestStepShare: UInt64 = 4
@@ -52,7 +52,7 @@ package struct ReadPlanWindow: Sendable {
         for file in files { starts.append(starts[starts.count - 1].addingCapped(file.sizeBytes)) }
         self.starts = starts
         stepBytes = Self.firstStep(aheadBytes, of: starts[starts.count - 1])
-        placesByRank = (0..<UInt32(files.count)).sorted {
+        indicesByRank = (0..<UInt32(files.count)).sorted {
             (files[Int($0)].rank, $0) < (files[Int($1)].rank, $1)
         }
     }
@@ -90,18 +90,18 @@ package struct ReadPlanWindow: Sendable {
     /// The parts of files that these bytes of the order are.
     package func parts(of range: Range<UInt64>) -> [(file: OrderedFile, within: Range<UInt64>)] {
         var parts: [(OrderedFile, Range<UInt64>)] = []
-        var place = self.place(at: range.lowerBound)
-        while place < files.count, starts[place] < range.upperBound {
-            let from = max(range.lowerBound, starts[place]) - starts[place]
-            let to = min(range.upperBound, starts[place + 1]) - starts[place]
-            if from < to { parts.append((files[place], from..<to)) }
-            place += 1
+        var index = self.index(at: range.lowerBound)
+        while index < files.count, starts[index] < range.upperBound {
+            let from = max(range.lowerBound, starts[index]) - starts[index]
+            let to = min(range.upperBound, starts[index + 1]) - starts[index]
+            if from < to { parts.append((files[index], from..<to)) }
+            index += 1
         }
         return parts
     }
 
     /// The file that holds this byte of the order.
-    private func place(at byte: UInt64) -> Int {
+    private func index(at byte: UInt64) -> Int {
         max(0, starts.prefix(files.count).partitioningIndex { $0 > byte } - 1)
     }
 
@@ -109,9 +109,9 @@ package struct ReadPlanWindow: Sendable {
 
     /// A file was read. One that is not in the order says nothing.
     package mutating func noteRead(_ rank: UInt64, from offset: UInt64, count: UInt64) {
-        guard let place = placeRead(rank) else { return }
-        let at = starts[place].addingCapped(min(offset, files[place].sizeBytes))
-        let end = min(at.addingCapped(count), starts[place + 1])
+        guard let index = indexRead(rank) else { return }
+        let at = starts[index].addingCapped(min(offset, files[index].sizeBytes))
+        let end = min(at.addingCapped(count), starts[index + 1])
         if end > position, at <= fetchedTo {
             position = end
         } else if at > fetchedTo || position - at > min(aheadBytes, totalBytes) / 2 {
@@ -119,13 +119,13 @@ package struct ReadPlanWindow: Sendable {
         }
     }
 
-    /// The place of a rank: of several the first that the reader has not passed, or else the last.
-    private func placeRead(_ rank: UInt64) -> Int? {
-        var low = placesByRank.partitioningIndex { files[Int($0)].rank >= rank }
+    /// The index of the file with a rank: of several the first that the reader has not passed, or else the last.
+    private func indexRead(_ rank: UInt64) -> Int? {
+        var low = indicesByRank.partitioningIndex { files[Int($0)].rank >= rank }
         var found: Int?
         // A file that stands in the order many times costs so many steps.
-        while low < placesByRank.count, files[Int(placesByRank[low])].rank == rank {
-            found = Int(placesByRank[low])
+        while low < indicesByRank.count, files[Int(indicesByRank[low])].rank == rank {
+            found = Int(indicesByRank[low])
             if let found, starts[found + 1] > position { break }
             low += 1
         }

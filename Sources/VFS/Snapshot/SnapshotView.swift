@@ -27,7 +27,7 @@ final class SnapshotView: Sendable {
         neighbours = NeighbourReadAhead(tree: tree, fetcher: fetcher, commitBytes: commit.counts.bytes)
     }
 
-    /// An entry with its place.
+    /// An entry with its location.
     struct Found {
         let rank: UInt64
         let path: TreePath

@@ -44,10 +44,10 @@ struct InodeTable {
 
     subscript(_ inode: WorkspaceInode) -> WorkspaceInode.References {
         get {
-            guard let place = references[inode.number] else {
-                preconditionFailure("every inode of the table has a place")
+            guard let references = self.references[inode.number] else {
+                preconditionFailure("every inode of the table has references")
             }
-            return place
+            return references
         }
         set { references[inode.number] = newValue }
     }
@@ -139,15 +139,16 @@ struct InodeTable {
         var candidates = [inode]
         while let inode = candidates.popLast() {
             guard inode.number != .root, inodes[inode.number] != nil else { continue }
-            let place = self[inode]
-            guard place.lookups == 0, place.children == 0, inode.state.withLock({ $0.openCount == 0 && !$0.isDirty })
+            let references = self[inode]
+            guard references.lookups == 0, references.children == 0,
+                inode.state.withLock({ $0.openCount == 0 && !$0.isDirty })
             else { continue }
             detachAll(inode)
             inodes[inode.number] = nil
-            references[inode.number] = nil
+            self.references[inode.number] = nil
             stableNumbers.remove(inode.stableNumber)
             if let node = inode.backing.node, linked[node.id] === inode { linked[node.id] = nil }
-            candidates += place.names.map(\.parent)
+            candidates += references.names.map(\.parent)
         }
     }
 

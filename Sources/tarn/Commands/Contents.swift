@@ -56,7 +56,7 @@ private struct EntryJSON: Encodable {
 struct List: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "ls", abstract: "List a directory of a revision.")
 
-    @Argument(help: "REV[:PATH] (default: the mounted revision, else main).") var place: String?
+    @Argument(help: "REV[:PATH] (default: the mounted revision, else main).") var revisionPath: String?
     @Flag(name: .shortAndLong, help: "Mode, size and time too.") var long = false
     @Flag(name: .shortAndLong, help: "Everything below.") var recursive = false
     @OptionGroup var repository: RepositoryArguments
@@ -64,7 +64,7 @@ struct List: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let located = try Located(place ?? currentRevision(), repository)
+        let located = try Located(revisionPath ?? currentRevision(), repository)
         var entries: [EntryJSON] = []
         let tree = repository.database.tree(located.commit.tree)
         func add(_ path: TreePath, _ entry: LocatedEntry) -> Bool {
@@ -105,13 +105,13 @@ struct List: ParsableCommand {
 struct Cat: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Write a file of a revision to standard output.")
 
-    @Argument(help: "REV:PATH.") var place: String
+    @Argument(help: "REV:PATH.") var revisionPath: String
     @OptionGroup var repository: RepositoryArguments
 
     func run() throws {
         let repository = try repository.open()
         try repository.database.refreshCacheTrust()
-        let located = try Located(place, repository)
+        let located = try Located(revisionPath, repository)
         guard located.entry.entry.file != nil else { throw RepositoryError.isADirectory(path: located.path) }
         let map = try repository.database.lists.map(of: located.entry)
         try repository.forEachBlock(of: located.entry) { offset, bytes in
@@ -132,13 +132,13 @@ struct Cat: ParsableCommand {
 struct StatCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "stat", abstract: "Show what is recorded of a path.")
 
-    @Argument(help: "REV[:PATH].") var place: String
+    @Argument(help: "REV[:PATH].") var revisionPath: String
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var json: JSONArguments
 
     func run() throws {
         let repository = try repository.open()
-        let located = try Located(place, repository)
+        let located = try Located(revisionPath, repository)
         let entry = EntryJSON(located.path, located.entry.entry)
         struct Result: Encodable {
             let commit: String
@@ -166,16 +166,16 @@ struct Export: ParsableCommand {
         discussion:
             "DIR must not exist or be empty. Every byte is verified; modes, times, links and holes are restored.")
 
-    @Argument(help: "REV[:PATH].") var place: String
+    @Argument(help: "REV[:PATH].") var revisionPath: String
     @Argument(help: "The directory to make; of a single file, the file.") var directory: String
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var json: JSONArguments
 
     func run() throws {
         let repository = try repository.open()
-        let located = try Located(place, repository)
+        let located = try Located(revisionPath, repository)
         let done = Monitor((files: 0, bytes: UInt64(0), line: ProgressLine()))
-        try repository.export(located.commit, path: located.path, named: place, to: directory) { _, size in
+        try repository.export(located.commit, path: located.path, named: revisionPath, to: directory) { _, size in
             done.update { done in
                 done.files += 1
                 done.bytes += size

@@ -129,11 +129,11 @@ func words(_ fault: MirrorFault) -> ErrorMessage {
         ErrorMessage(
             message:
                 "\(location) is the repository \(found.uuidString.lowercased()), not a mirror of \(wanted.uuidString.lowercased())",
-            hint: "Choose an empty place", kind: .refused)
+            hint: "Choose an empty directory or prefix", kind: .refused)
     case .notAMirror(let location):
         ErrorMessage(
             message: "\(location) is a repository of its own, not a mirror",
-            hint: "It was made by 'tarn init' or promoted; choose another place", kind: .refused)
+            hint: "It was made by 'tarn init' or promoted; choose another location", kind: .refused)
     case .noRefMatches(let patterns):
         ErrorMessage(
             message: "no branch or tag is called \(patterns.joined(separator: ", "))",

@@ -30,7 +30,7 @@ struct PrefetchCommand: ParsableCommand {
               find /lake/train -type f | shuf | tarn prefetch --order - --at /lake
             """)
 
-    @Argument(help: "REV[:PATH] (default: the mounted revision, else main).") var place: String?
+    @Argument(help: "REV[:PATH] (default: the mounted revision, else main).") var revisionPath: String?
     @Option(
         name: .customLong("glob"), help: ArgumentHelp("Only files whose path below PATH matches.", valueName: "glob"))
     var globs: [String] = []
@@ -59,7 +59,7 @@ struct PrefetchCommand: ParsableCommand {
         let aheadBytes =
             try ahead.map { try parseSize($0, of: "look-ahead", atLeast: 1 << 20) } ?? Self.defaultAheadBytes
         if let at {
-            guard place == nil, cacheSize == nil else {
+            guard revisionPath == nil, cacheSize == nil else {
                 throw CommandFailure(
                     message: "--at DIR takes the mounted commit and its cache as they are", hint: "Leave the rest out",
                     kind: .usage)
@@ -119,7 +119,7 @@ struct PrefetchCommand: ParsableCommand {
         let paths = try order.map { _ in try readList() }
         let repository = try repository.open(cacheLimitBytes: limit)
         try repository.database.refreshCacheTrust()
-        let (revision, path) = try splitRevisionPath(place ?? currentRevision())
+        let (revision, path) = try splitRevisionPath(revisionPath ?? currentRevision())
         let found = try repository.database.resolve(revision)
         _ = try repository.database.entry(at: path, in: found.commit, named: revision)
         let room = repository.database.blockCacheRoomBytes ?? 0
