@@ -84,7 +84,8 @@ static CURLMcode race(CURLM *multi, CURL *first, int64_t late_ms, const struct t
     CURL *second = NULL;
     int running = 0;
     int unfinished = 1;
-    const int64_t late_at = late_ms < 0 ? -1 : milliseconds_now() + late_ms;
+    // The clock is cut to whole milliseconds. One more, so that no second one begins too early.
+    const int64_t late_at = late_ms < 0 ? -1 : milliseconds_now() + late_ms + 1;
     int is_late = 0;
     CURLMcode code = curl_multi_add_handle(multi, first);
     while (!code && unfinished > 0) {
