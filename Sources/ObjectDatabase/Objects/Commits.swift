@@ -15,11 +15,7 @@ extension ObjectDatabase {
 
     /// Uploads a commit and answers its id.
     package func saveCommit(_ commit: Commit) throws -> CommitID {
-        let bytes = encodeRecord(commit)
-        let id = CommitID(hashing: bytes)
-        _ = try store.put(ObjectKeys.commit(id), bytes, .none)
-        try signRecord(bytes, id: id.hex)
-        return id
+        try saveRecord(commit, key: ObjectKeys.commit)
     }
 
     package func refUpdate(_ id: RefUpdateID) throws -> RefUpdate {
@@ -30,9 +26,14 @@ extension ObjectDatabase {
     }
 
     package func saveRefUpdate(_ refUpdate: RefUpdate) throws -> RefUpdateID {
-        let bytes = encodeRecord(refUpdate)
-        let id = RefUpdateID(hashing: bytes)
-        _ = try store.put(ObjectKeys.refUpdate(id), bytes, .none)
+        try saveRecord(refUpdate, key: ObjectKeys.refUpdate)
+    }
+
+    /// Uploads a record below the key of its id, and its signature.
+    private func saveRecord<Kind>(_ record: some Encodable, key: (Identifier<Kind>) -> String) throws -> Identifier<Kind> {
+        let bytes = encodeRecord(record)
+        let id = Identifier<Kind>(hashing: bytes)
+        _ = try store.put(key(id), bytes, .none)
         try signRecord(bytes, id: id.hex)
         return id
     }
