@@ -15,6 +15,6 @@ func message(_ error: VersioningError) -> ErrorMessage {
     switch error {
     case .tree(let error): message(error)
     case .badEntry(let key, let reason):
-        ErrorMessage(message: "the tree's entry \(printableName(key)) does not dekind: \(reason)")
+        ErrorMessage(message: "the tree's entry \(printableName(key)) does not decode: \(reason)")
     }
 }

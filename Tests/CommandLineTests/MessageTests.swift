@@ -57,6 +57,11 @@ import Versioning
         }
     }
 
+    @Test func anEntryThatDoesNotDecodeIsNamed() {
+        let error = VersioningError.badEntry(key: Array("a".utf8), reason: "why")
+        #expect(describe(error)?.text == "the tree's entry a does not decode: why")
+    }
+
     /// The log of a mount says the same as the command line.
     @Test func logAndCommandLineShareTheirWords() throws {
         let error = ObjectDatabaseError.corrupt(object: "packs/aa/bb", reason: "it ends before byte 9")
