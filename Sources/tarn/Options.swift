@@ -46,6 +46,24 @@ struct JSONArguments: ParsableArguments {
     var output: Output { Output(json: json) }
 }
 
+struct MetadataArguments: ParsableArguments {
+    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
+    var metadata: [String] = []
+
+    /// The value of each key. Throws when an argument is not `key=value`.
+    func parsed() throws -> [String: String] {
+        var values: [String: String] = [:]
+        for pair in metadata {
+            guard let cut = pair.firstIndex(of: "="), cut != pair.startIndex else {
+                throw CommandFailure(
+                    message: "'\(pair)' is no metadata", hint: "Write --metadata key=value", kind: .usage)
+            }
+            values[String(pair[..<cut])] = String(pair[pair.index(after: cut)...])
+        }
+        return values
+    }
+}
+
 struct AuthorArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(

@@ -27,13 +27,17 @@ import Versioning
         #expect(whole.readData)
     }
 
+    private func metadata(_ pairs: String...) throws -> [String: String] {
+        try MetadataArguments.parse(pairs.flatMap { ["--metadata", $0] }).parsed()
+    }
+
     @Test func metadataIsPairs() throws {
-        #expect(try parseMetadata(["a=b", "c=d=e", "f="]) == ["a": "b", "c": "d=e", "f": ""])
-        #expect(throws: CommandFailure.self) { try parseMetadata(["nothing"]) }
-        #expect(throws: CommandFailure.self) { try parseMetadata(["=value"]) }
+        #expect(try metadata("a=b", "c=d=e", "f=") == ["a": "b", "c": "d=e", "f": ""])
+        #expect(throws: CommandFailure.self) { try metadata("nothing") }
+        #expect(throws: CommandFailure.self) { try metadata("=value") }
         let commit = try #require(
             Tarn.parseAsRoot(["commit", "-m", "x", "--metadata", "k=v"]) as? CommitCommand)
-        #expect(commit.metadata == ["k=v"])
+        #expect(commit.metadata.metadata == ["k=v"])
     }
 
     /// Of a merge "ours" is the destination's version, which is the current side.

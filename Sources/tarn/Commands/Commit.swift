@@ -16,14 +16,13 @@ struct CommitCommand: ParsableCommand {
             """)
 
     @Option(name: .shortAndLong, help: "What this is.") var message: String
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
-    var metadata: [String] = []
+    @OptionGroup var metadata: MetadataArguments
     @OptionGroup var arguments: WorkspaceArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments
 
     func run() throws {
-        let info = CommitInfo(author: try author.resolve(), message: message, metadata: try parseMetadata(metadata))
+        let info = CommitInfo(author: try author.resolve(), message: message, metadata: try metadata.parsed())
         let open = try OpenWorkspace(arguments)
         let lock = try CommitLock(open.workspace)
         let committed: StagedCommit

@@ -22,8 +22,7 @@ struct Import: ParsableCommand {
     @Option(name: .customLong("to"), help: ArgumentHelp("Where in the tree.", valueName: "path")) var destination:
         String = ""
     @Option(name: .shortAndLong, help: "What this is.") var message: String
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
-    var metadata: [String] = []
+    @OptionGroup var metadata: MetadataArguments
     @Flag(name: .customLong("delete"), help: "Remove what is below --to but not in SRC.") var removesOthers = false
     @Flag(name: .customLong("owners"), help: "Record user and group ids.") var keepsOwners = false
     @OptionGroup var repository: RepositoryArguments
@@ -32,7 +31,7 @@ struct Import: ParsableCommand {
 
     func run() throws {
         let info = CommitInfo(
-            author: try author.resolve(), message: message, metadata: try parseMetadata(metadata))
+            author: try author.resolve(), message: message, metadata: try metadata.parsed())
         tarn_return_large_memory()
         let repository = try repository.open()
         var options = ImportOptions()
@@ -73,17 +72,6 @@ struct Import: ParsableCommand {
             """
         }
     }
-}
-
-func parseMetadata(_ pairs: [String]) throws -> [String: String] {
-    var metadata: [String: String] = [:]
-    for pair in pairs {
-        guard let cut = pair.firstIndex(of: "="), cut != pair.startIndex else {
-            throw CommandFailure(message: "'\(pair)' is no metadata", hint: "Write --metadata key=value", kind: .usage)
-        }
-        metadata[String(pair[..<cut])] = String(pair[pair.index(after: cut)...])
-    }
-    return metadata
 }
 
 extension ImportProgress.Counts {

@@ -19,8 +19,7 @@ struct Merge: ParsableCommand {
     @Option(name: .customLong("into"), help: ArgumentHelp("The branch to change.", valueName: "branch"))
     var destination: String = Repository.defaultBranch
     @Option(name: .shortAndLong, help: "What this is.") var message: String?
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
-    var metadata: [String] = []
+    @OptionGroup var metadata: MetadataArguments
     @OptionGroup var strategy: StrategyArguments
     @Flag(name: .customLong("ff-only"), help: "Only move the branch, if it has no commit of its own.")
     var fastForwardOnly = false
@@ -37,7 +36,7 @@ struct Merge: ParsableCommand {
         let repository = try repository.open()
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? "Merge \(source) into \(destination)",
-            metadata: try parseMetadata(metadata))
+            metadata: try metadata.parsed())
         if dryRun { return try preview(repository) }
         var options = MergeOptions()
         options.strategy = try strategy.strategy()

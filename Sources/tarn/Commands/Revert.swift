@@ -68,8 +68,7 @@ struct Revert: ParsableCommand {
         help: ArgumentHelp("The branch (default: the mounted one, else main).", valueName: "branch"))
     var branch: String?
     @Option(name: .shortAndLong, help: "Why.") var message: String?
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
-    var metadata: [String] = []
+    @OptionGroup var metadata: MetadataArguments
     @OptionGroup var strategy: StrategyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
@@ -81,7 +80,7 @@ struct Revert: ParsableCommand {
         let found = try repository.database.resolve(revision)
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? "Revert \"\(found.commit.subject)\"",
-            metadata: try parseMetadata(metadata))
+            metadata: try metadata.parsed())
         let published = try repository.revert(found, on: branch, info, strategy: strategy.strategy())
         try json.output.show(PublishedJSON(published, branch.name)) { published.commitID.hex }
     }
@@ -96,8 +95,7 @@ struct CherryPick: ParsableCommand {
         help: ArgumentHelp("The branch (default: the mounted one, else main).", valueName: "branch"))
     var branch: String?
     @Option(name: .shortAndLong, help: "What this is (default: the commit's own message).") var message: String?
-    @Option(name: .customLong("metadata"), help: ArgumentHelp("Metadata to record.", valueName: "key=value"))
-    var metadata: [String] = []
+    @OptionGroup var metadata: MetadataArguments
     @OptionGroup var strategy: StrategyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
@@ -109,7 +107,7 @@ struct CherryPick: ParsableCommand {
         let found = try repository.database.resolve(revision)
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? found.commit.message,
-            metadata: try parseMetadata(metadata))
+            metadata: try metadata.parsed())
         let published = try repository.cherryPick(found, on: branch, info, strategy: strategy.strategy())
         try json.output.show(PublishedJSON(published, branch.name)) { published.commitID.hex }
     }
