@@ -1,6 +1,6 @@
 import BlockingIO
 import ObjectStorage
-import ProllyTree
+package import ProllyTree
 import Synchronization
 package import Versioning
 
@@ -8,7 +8,7 @@ extension ObjectDatabase {
     /// The commit with this id, checked against it. Throws `.missingObject`, `.corrupt`, `.newerFormat`.
     package func commit(_ id: CommitID) throws -> Commit {
         if let known = history.withLock({ $0.commit(id) }) { return known }
-        let commit: Commit = try record(ObjectKeys.commit(id), id: id)
+        let commit: Commit = try record(ObjectKeys.commit(id), id: id, neededBy: "the history")
         history.withLock { $0.note(commit, id) }
         return commit
     }
@@ -20,7 +20,7 @@ extension ObjectDatabase {
 
     package func refUpdate(_ id: RefUpdateID) throws -> RefUpdate {
         if let known = history.withLock({ $0.refUpdate(id) }) { return known }
-        let refUpdate: RefUpdate = try record(ObjectKeys.refUpdate(id), id: id)
+        let refUpdate: RefUpdate = try record(ObjectKeys.refUpdate(id), id: id, neededBy: "the history")
         history.withLock { $0.note(refUpdate, id) }
         return refUpdate
     }
@@ -30,7 +30,9 @@ extension ObjectDatabase {
     }
 
     /// Uploads a record below the key of its id, and its signature.
-    private func saveRecord<Kind>(_ record: some Encodable, key: (Identifier<Kind>) -> String) throws -> Identifier<Kind> {
+    private func saveRecord<Kind>(_ record: some Encodable, key: (Identifier<Kind>) -> String) throws -> Identifier<
+        Kind
+    > {
         let bytes = encodeRecord(record)
         let id = Identifier<Kind>(hashing: bytes)
         _ = try store.put(key(id), bytes, .none)
@@ -38,17 +40,23 @@ extension ObjectDatabase {
         return id
     }
 
-    private func record<Record: Decodable, Kind>(_ key: String, id: Identifier<Kind>) throws -> Record {
-        let bytes: [UInt8]
-        do {
-            bytes = try store.get(key, range: nil, ifMatch: nil).bytes
-        } catch .notFound {
-            throw ObjectDatabaseError.missingObject(object: key, neededBy: "the history")
+    /// A JSON object whose id is the SHA-256 of its bytes, checked against it. Throws `.missingObject`, `.corrupt`,
+    /// `.newerFormat`. Blocks.
+    package func record<Record: Decodable, Kind>(
+        _ key: String, id: Identifier<Kind>, neededBy user: String
+    ) throws -> Record {
+        try decodeObject(recordBytes(key, id: id, neededBy: user), key: key)
+    }
+
+    /// The bytes of such an object, likewise.
+    package func recordBytes<Kind>(_ key: String, id: Identifier<Kind>, neededBy user: String) throws -> [UInt8] {
+        guard let bytes = try storedBytes(key) else {
+            throw ObjectDatabaseError.missingObject(object: key, neededBy: user)
         }
         guard Identifier<Kind>(hashing: bytes) == id else {
             throw ObjectDatabaseError.corrupt(object: key, reason: "its bytes do not have the SHA-256 that is its name")
         }
-        return try decodeObject(bytes, key: key)
+        return bytes
     }
 
     /// Bytes of every pack in the bucket.

@@ -23,6 +23,14 @@ protocol StoredContent: Sendable {
     var memoryBytes: Int { get }
 }
 
+extension StoredContent {
+    /// Decodes a whole object as the bucket has it, and checks it against its id.
+    static func decode(_ id: Identifier<Kind>, object bytes: [UInt8]) throws(DecodingFault) -> Self {
+        let object = try TwoPartObject(decoding: bytes, kind: objectKind, id: id)
+        return try decode(id, logical: object.logical, location: object.location)
+    }
+}
+
 /// Why an object cannot be had.
 enum ContentFailure: Error {
     case missing
@@ -126,8 +134,7 @@ final class ContentAddressedStore<Content: StoredContent>: Sendable {
         let id = content.id
         let stored = try LocationRewriter(store: store).put(Content.key(id), content.extents()) { bytes in
             // A damaged object is replaced.
-            guard let object = try? TwoPartObject(decoding: bytes, kind: Content.objectKind, id: id) else { return nil }
-            return try? Content.decode(id, logical: object.logical, location: object.location).extents()
+            try? Content.decode(id, object: bytes).extents()
         } encode: { extents in
             let (logical, location) = try content.encoded(at: extents)
             return TwoPartObject.encode(kind: Content.objectKind, logical: logical, location: location)
@@ -172,8 +179,7 @@ final class ContentAddressedStore<Content: StoredContent>: Sendable {
 
     private func decode(_ id: ID, _ bytes: [UInt8]) throws(ContentFailure) -> Content {
         do throws(DecodingFault) {
-            let object = try TwoPartObject(decoding: bytes, kind: Content.objectKind, id: id)
-            return try Content.decode(id, logical: object.logical, location: object.location)
+            return try Content.decode(id, object: bytes)
         } catch {
             throw .corrupt(reason: error.reason)
         }

@@ -71,16 +71,7 @@ extension Repository {
     }
 
     private func hookRecord(_ key: String, _ id: HookRecordID) throws -> HookRecord {
-        let bytes: [UInt8]
-        do {
-            bytes = try database.store.get(key, range: nil, ifMatch: nil).bytes
-        } catch .notFound {
-            throw ObjectDatabaseError.missingObject(object: key, neededBy: "the audit trail")
-        }
-        guard HookRecordID(hashing: bytes) == id else {
-            throw ObjectDatabaseError.corrupt(object: key, reason: "its bytes do not have the SHA-256 that is its name")
-        }
-        return try decodeObject(bytes, key: key)
+        try database.record(key, id: id, neededBy: "the audit trail")
     }
 
     /// What hooks said about a commit, or (without one) about all, oldest first.

@@ -133,13 +133,12 @@ struct MirrorData {
             let copy = try list.moved { try location(of: $0.extent) }
             let isPut = try isPut(isLast) { try target.database.lists.put(copy) }
             found.withLock { found in
-                found.blocks += copy.blocks
+                found.blocks += copy.blocks.stored
                 if !isPut { found.late.append(id) }
             }
         }
         if !isLast { lists += ids.count }
-        let (blocks, late) = found.withLock { $0 }
-        return (blocks.filter { $0.extent.codec != .zeros }, late)
+        return found.withLock { $0 }
     }
 
     /// Where the source has a block: where its node says, or where repacking has put it.

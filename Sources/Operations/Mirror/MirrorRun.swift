@@ -119,12 +119,7 @@ struct MirrorRun {
 
     /// Copies a JSON object whose id is the SHA-256 of its bytes.
     private func copyRecord<Kind>(_ key: String, id: Identifier<Kind>) throws {
-        guard let bytes = try source.database.storedBytes(key) else {
-            throw ObjectDatabaseError.missingObject(object: key, neededBy: "the mirror")
-        }
-        guard Identifier<Kind>(hashing: bytes) == id else {
-            throw ObjectDatabaseError.corrupt(object: key, reason: "its bytes do not have the SHA-256 that is its name")
-        }
+        let bytes = try source.database.recordBytes(key, id: id, neededBy: "the mirror")
         _ = try target.database.store.put(key, bytes, .none)
     }
 
