@@ -68,7 +68,7 @@ package final class ObjectDatabase: Sendable {
             try makeDirectories(path)
             return try BlockCache(directory: path, limitBytes: options.cacheLimitBytes, logger: logger)
         }
-        // A mirror has the same id, and the same nodes with other places.
+        // A mirror has the same id, and the same nodes with other locations.
         let identity = "\(store.location) \(config.mirror.map { "\($0.source) \($0.since.rfc3339)" } ?? "")"
         let salt = NodeID(hashing: Array(identity.utf8)).prefixWord
         nodes = TreeNodeStore(

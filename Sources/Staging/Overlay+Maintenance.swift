@@ -19,11 +19,11 @@ extension Overlay {
                 SELECT node.origin, name.name FROM \(prefix)name AS name JOIN \(prefix)node AS node ON node.id = name.parent
                 WHERE node.origin IS NOT NULL
                 """)
-        var places: [TreePath] = []
+        var paths: [TreePath] = []
         while let row = try rows.next() {
-            places.append(try TreePath(parsing: bytes(row[0])).appending(entryName(row[1])))
+            paths.append(try TreePath(parsing: bytes(row[0])).appending(entryName(row[1])))
         }
-        return places
+        return paths
     }
 
     func namelessNodes() throws -> [OverlayEntryID] {

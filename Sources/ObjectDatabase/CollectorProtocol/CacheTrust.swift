@@ -50,8 +50,8 @@ extension ObjectDatabase {
     }
 
     @discardableResult
-    func refreshCacheTrust(_ notices: SweepJournal?) -> Bool {
-        guard let from = notices?.copiesTrustedFrom(present: now().seconds) else { return false }
+    func refreshCacheTrust(_ journal: SweepJournal?) -> Bool {
+        guard let from = journal?.copiesTrustedFrom(present: now().seconds) else { return false }
         return cacheTrust.withLock { trust in
             // An older answer may come later; only the end of a sweep that was under way lowers it.
             if let known = trust.from, known == from || (from < known && known != .max) { return false }

@@ -6,7 +6,7 @@ import Versioning
 /// Makes sure that nodes and lists which were just uploaded are not deleted by a sweep that had found their older
 /// selves unused.
 ///
-/// The uploads come first, then the look at the notices. A sweep that is announced later finds the uploads younger
+/// The uploads come first, then the look at the journal. A sweep that is announced later finds the uploads younger
 /// than their lease and spares them; one that was announced before is waited for, and what it may have deleted is
 /// uploaded again (docs/explanation/design/011-garbage-collection.md).
 final class UploadConfirmation: Sendable {
@@ -14,7 +14,7 @@ final class UploadConfirmation: Sendable {
         var isBusy = false
         var lastConfirmed: Timestamp?
         /// What each run deletes.
-        var deletionPlan = BoundedCache<String, Set<NodeID>>(limit: 4)
+        var deletionPlans = BoundedCache<String, Set<NodeID>>(limit: 4)
     }
 
     private let state = Monitor(State())
@@ -49,9 +49,9 @@ final class UploadConfirmation: Sendable {
     ) throws {
         var handled: Set<String> = []
         while true {
-            let notices = try SweepJournal.load(from: database.store)
-            database.refreshCacheTrust(notices)
-            let unhandled = (notices?.runs ?? []).filter { run in
+            let journal = try SweepJournal.load(from: database.store)
+            database.refreshCacheTrust(journal)
+            let unhandled = (journal?.runs ?? []).filter { run in
                 guard !handled.contains(run.id) else { return false }
                 guard let ended = run.ended, let last else { return true }
                 return ended.seconds + SweepJournal.clockDifference.wholeSeconds > last.seconds
@@ -71,7 +71,7 @@ final class UploadConfirmation: Sendable {
     }
 
     private func deletionPlan(by run: SweepJournal.Run, _ database: ObjectDatabase) throws -> Set<NodeID> {
-        if let known = state.update({ $0.deletionPlan.value(for: run.id) }) { return known }
+        if let known = state.update({ $0.deletionPlans.value(for: run.id) }) { return known }
         var ids: Set<NodeID> = []
         for page in 0..<run.pages {
             // Pages go only long after their run has ended.
@@ -84,7 +84,7 @@ final class UploadConfirmation: Sendable {
                 }
             }
         }
-        state.update { $0.deletionPlan.insert(ids, for: run.id) }
+        state.update { $0.deletionPlans.insert(ids, for: run.id) }
         return ids
     }
 }

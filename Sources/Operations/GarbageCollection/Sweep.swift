@@ -21,17 +21,17 @@ extension GarbageCollectionRun {
             if count.isMultiple(of: 100) { progress("deleted \(count) of \(total) objects") }
         }
         guard total > 0 else { return }
-        let notice = try SweepAnnouncement(
+        let announcement = try SweepAnnouncement(
             announcing: Array(deletionPlan.roots) + Array(deletionPlan.nodes) + Array(deletionPlan.lists),
             in: repository)
-        defer { notice.end() }
+        defer { announcement.end() }
         // Either it sees our announcement and waits, or we see it.
         try refuseBesideMirror()
         let store = repository.database.store
         // Listed again after the announcement: what a writer has uploaded anew is younger now and stays.
         @Sendable func remove(_ ids: Set<NodeID>, _ info: ObjectInfo, _ name: Substring) throws {
             guard info.modifiedSeconds < cutoff, let id = NodeID(hex: name), ids.contains(id) else { return }
-            try notice.check()
+            try announcement.check()
             try store.delete(info.key)
             count(info.sizeBytes)
         }
@@ -50,7 +50,7 @@ extension GarbageCollectionRun {
         // A pack's name is random and never written again.
         try concurrently(deletionPlan.packs, threads: repository.database.ioThreads) { id in
             guard let info = try store.findInfo(ObjectKeys.pack(id)) else { return }
-            try notice.check()
+            try announcement.check()
             try store.delete(info.key)
             count(info.sizeBytes)
         }
@@ -69,8 +69,8 @@ extension GarbageCollectionRun {
             ($0.ended ?? $0.began).seconds < limit
         }
         guard let old, !old.isEmpty else { return }
-        try SweepJournal.update(in: repository.database.store) { notices in
-            notices.removeRuns { run in old.contains { $0.id == run.id } }
+        try SweepJournal.update(in: repository.database.store) { journal in
+            journal.removeRuns { run in old.contains { $0.id == run.id } }
         }
         for run in old {
             for page in 0..<run.pages {
@@ -126,10 +126,10 @@ final class SweepAnnouncement: Sendable {
     private func pulse() {
         let start = ContinuousClock.now
         do {
-            try SweepJournal.update(in: repository.database.store) { [id] notices in
-                guard let index = notices.runs.firstIndex(where: { $0.id == id }) else { return }
-                notices.runs[index].pulse += 1
-                notices.runs[index].alive = now()
+            try SweepJournal.update(in: repository.database.store) { [id] journal in
+                guard let index = journal.runs.firstIndex(where: { $0.id == id }) else { return }
+                journal.runs[index].pulse += 1
+                journal.runs[index].alive = now()
             }
             state.withLock { $0.pulsed = start }
         } catch {
@@ -147,9 +147,9 @@ final class SweepAnnouncement: Sendable {
     func end() {
         state.withLock { $0.isEnded = true }
         do {
-            try SweepJournal.update(in: repository.database.store) { [id] notices in
-                guard let index = notices.runs.firstIndex(where: { $0.id == id }) else { return }
-                notices.runs[index].ended = now()
+            try SweepJournal.update(in: repository.database.store) { [id] journal in
+                guard let index = journal.runs.firstIndex(where: { $0.id == id }) else { return }
+                journal.runs[index].ended = now()
             }
         } catch {
             repository.database.logger.warning("the end of the sweep could not be noted: \(error)")
