@@ -62,7 +62,10 @@ extension CacheDisk {
 
     private func lockedFree(slot number: Int, _ body: () -> Void) {
         let charged = index[number].bytesOnDisk
-        index[number].free(after: body)
+        index[number].free {
+            body()
+            if let id = index[number].id, id.kind == .pack { tables.remove(id) }
+        }
         index.usedBytes -= min(charged, index.usedBytes)
         evictions.add(1, ordering: .relaxed)
     }
@@ -129,6 +132,7 @@ extension CacheDisk {
         for number in 0..<index.slotCount where index[number].isInUse { index[number].hide() }
         try packs.removeAll()
         try objects.removeAll()
+        try tables.removeAll()
         files.forgetAll()
         for number in 0..<index.slotCount where index[number].isInUse { index[number].free {} }
         index.usedBytes = 0

@@ -21,6 +21,7 @@ final class OpenMark: Sendable {
 /// index          CacheIndex
 /// data/xx/…      packs, sparse, plain bytes at plain offsets
 /// objects/xx/…   whole objects
+/// tables/xx/…    which blocks were written into a segment (BlockTables)
 /// ```
 ///
 /// Who is alone with the directory recovers it, or wipes it if the index is unreadable. There is never a second index
@@ -41,8 +42,9 @@ extension CacheDisk {
                 let isAlone = flock(mark.descriptor, LOCK_EX | LOCK_NB) == 0
                 // Nobody comes between: every opener holds `lock` all through.
                 defer { flock(mark.descriptor, LOCK_SH) }
-                let packs = try KeyedDirectory(parent: root, name: "data")
-                let objects = try KeyedDirectory(parent: root, name: "objects")
+                let packs = try KeyedDirectory<CacheKey>(parent: root, name: "data")
+                let objects = try KeyedDirectory<CacheKey>(parent: root, name: "objects")
+                let tables = BlockTables(directory: try KeyedDirectory(parent: root, name: "tables"))
                 var index = try mapIndex(root)
                 if isAlone && index?.isPlausible != true {
                     if faccessat(root, "index", F_OK, 0) == 0 {
@@ -50,13 +52,15 @@ extension CacheDisk {
                     }
                     try packs.removeAll()
                     try objects.removeAll()
+                    try tables.removeAll()
                     index = try createIndex(root, slotCapacity: slotCapacity)
                     index?.limitBytes = BlockCache.defaultLimitBytes
                 }
                 guard let index else { return .failure(.inUseWithUnreadableIndex(path: path)) }
                 let disk = CacheDisk(
                     path: path, logger: logger, index: index, packs: packs, objects: objects,
-                    files: OpenFiles(directory: packs, limit: openFileLimit), lock: lock, openMark: mark)
+                    tables: tables, files: OpenFiles(directory: packs, limit: openFileLimit), lock: lock, openMark: mark
+                )
                 if let limitBytes { index.limitBytes = limitBytes }
                 if isAlone { try disk.lockedRecover() }
                 _ = disk.lockedMakeRoom(for: 0)
@@ -85,7 +89,7 @@ extension CacheDisk {
     /// True if the directory is a cache, or was empty and is one now. Somebody may have named a directory of theirs
     /// that has a `data` in it.
     private static func claim(_ root: Int32) throws(DiskFailure) -> Bool {
-        let names = try KeyedDirectory.names(in: root, ".")
+        let names = try DirectoryNames.names(in: root, ".")
         let isEmpty = names.allSatisfy { $0 == "lost+found" }
         // Asked after listing: another process may be creating the cache at this moment, and it begins with the tag.
         if faccessat(root, "CACHEDIR.TAG", F_OK, 0) == 0 { return true }

@@ -31,10 +31,12 @@ extension CacheDisk {
         }
         guard !bytes.isEmpty else { return nil }
         let isRight = bytes.withUnsafeBytes(verify)
+        // Bytes of another block, whose claim was not kept, may be right by chance.
+        let isNoted = tables.holds(block, reference)
         guard index.isCurrent(reference) else { return nil }
-        if isRight { return (bytes, reference) }
+        if isRight { return isNoted ? (bytes, reference) : nil }
         // Somebody writing at this moment explains it, and so does a hole that shares its pages with other blocks.
-        if sequence & 1 == 0 && index.fillSequence == sequence && bytes.contains(where: { $0 != 0 }) {
+        if isNoted, sequence & 1 == 0 && index.fillSequence == sequence && bytes.contains(where: { $0 != 0 }) {
             corruptBlocks.add(1, ordering: .relaxed)
             logger.warning(
                 "block cache \(path): pack \(block.key.fileName) at \(block.offset), \(block.length) bytes: does not verify; fetching again"

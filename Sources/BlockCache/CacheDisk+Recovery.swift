@@ -30,6 +30,7 @@ extension CacheDisk {
         lockedEvictHidden()
         let packSlots = try reconcile(packs, .pack)
         let objectSlots = try reconcile(objects, .object)
+        try reconcileTables()
         var used: UInt64 = 0
         var latest: UInt64 = 0
         for number in packSlots + objectSlots {
@@ -52,7 +53,7 @@ extension CacheDisk {
 
     /// Drops files without slots and slots without files, and charges the slots with what the files take.
     /// - Returns: the slots in use.
-    private func reconcile(_ directory: KeyedDirectory, _ kind: SegmentID.Kind) throws(DiskFailure) -> [Int] {
+    private func reconcile(_ directory: KeyedDirectory<CacheKey>, _ kind: SegmentID.Kind) throws(DiskFailure) -> [Int] {
         var slots: [CacheKey: [Int]] = [:]
         for number in 0..<index.slotCount {
             guard let id = index[number].id, id.kind == kind else { continue }
@@ -69,6 +70,17 @@ extension CacheDisk {
         }
         for number in slots.values.joined() { index[number].free {} }
         return kept
+    }
+
+    /// Drops tables without slots, and charges the slots with what their tables take.
+    private func reconcileTables() throws(DiskFailure) {
+        for entry in try tables.list() {
+            if let id = entry.key, let reference = index.find(id) {
+                index[reference.slot].bytesOnDisk += entry.bytesOnDisk
+            } else {
+                tables.removeEntry(entry.path)
+            }
+        }
     }
 
     /// Makes the slots' charges add up to `bytes`: a surplus goes to the first, a lack is taken from one after another.

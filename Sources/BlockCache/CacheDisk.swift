@@ -7,8 +7,9 @@ final class CacheDisk: Sendable {
     let path: String
     let logger: Logger
     let index: CacheIndex
-    let packs: KeyedDirectory
-    let objects: KeyedDirectory
+    let packs: KeyedDirectory<CacheKey>
+    let objects: KeyedDirectory<CacheKey>
+    let tables: BlockTables
     let files: OpenFiles
     let lock: ExclusiveLock
     let evictions = Atomic<UInt64>(0)
@@ -18,14 +19,16 @@ final class CacheDisk: Sendable {
     private let lastComplaint = Mutex<UInt64?>(nil)
 
     init(
-        path: String, logger: Logger, index: CacheIndex, packs: KeyedDirectory, objects: KeyedDirectory,
-        files: OpenFiles, lock: ExclusiveLock, openMark: OpenMark
+        path: String, logger: Logger, index: CacheIndex, packs: KeyedDirectory<CacheKey>,
+        objects: KeyedDirectory<CacheKey>, tables: BlockTables, files: OpenFiles, lock: ExclusiveLock,
+        openMark: OpenMark
     ) {
         self.path = path
         self.logger = logger
         self.index = index
         self.packs = packs
         self.objects = objects
+        self.tables = tables
         self.files = files
         self.lock = lock
         self.openMark = openMark
@@ -36,7 +39,8 @@ final class CacheDisk: Sendable {
     /// Writes a verified block, making room first. nil if it could not be kept, which is not an error: it is logged
     /// at most once a minute, and the caller has the bytes.
     func fill(_ block: BlockAddress, _ bytes: UnsafeRawBufferPointer) -> CacheIndex.Reference? {
-        let need = DiskIO.pageSpan(block.offset..<block.end)
+        // A page more: its table may need one.
+        let need = DiskIO.pageSpan(block.offset..<block.end) + DiskIO.pageBytes
         let filled = lock.tryWithLock { () -> CacheIndex.Reference? in
             lockedWithRoom(for: need, keeping: block.segment) { () throws(DiskFailure) in
                 try lockedWrite(block, bytes, need: need)
@@ -72,6 +76,7 @@ final class CacheDisk: Sendable {
     private func lockedWrite(
         _ block: BlockAddress, _ bytes: UnsafeRawBufferPointer, need: UInt64
     ) throws(DiskFailure) -> CacheIndex.Reference {
+        try lockedEvictConflicts(with: block)
         // The slot comes first: to get one may evict the last segment of this very pack, and its file with it.
         guard let reference = lockedSlot(block.segment, extent: block.offset..<block.end) else { throw .held }
         let slot = index[reference.slot]
@@ -91,10 +96,16 @@ final class CacheDisk: Sendable {
         let before = DiskIO.bytesOnDisk(file.descriptor)
         charge(slot, need)
         var failure: DiskFailure?
-        index.duringFill { failure = Self.write(block, bytes, to: file) }
+        var tableBytes: UInt64 = 0
+        do throws(DiskFailure) {
+            tableBytes = try tables.append(block, reference)
+            index.duringFill { failure = Self.write(block, bytes, to: file) }
+        } catch {
+            failure = error
+        }
         let after = DiskIO.bytesOnDisk(file.descriptor)
         discharge(slot, need)
-        charge(slot, after > before ? after - before : 0)
+        charge(slot, (after > before ? after - before : 0) + tableBytes)
 
         if let failure {
             // What was written stays and does not verify; a segment that was begun for this block goes again.
@@ -102,6 +113,20 @@ final class CacheDisk: Sendable {
             throw failure
         }
         return reference
+    }
+
+    /// Evicts the segments in which another block claims bytes of this one: one of the two claims is wrong, and the
+    /// cache cannot tell which. Throws `.held` when a reader holds the pack's file as a whole.
+    private func lockedEvictConflicts(with block: BlockAddress) throws(DiskFailure) {
+        for segment in block.segment.neighbours(upTo: block.end) {
+            guard let reference = index.find(segment),
+                try tables.conflict(with: block, in: segment, reference)
+            else { continue }
+            complain(
+                "two blocks claim byte \(block.offset) of pack \(block.key.fileName); run 'tarn fsck' to find the wrong one"
+            )
+            guard lockedEvict(slot: reference.slot) else { throw .held }
+        }
     }
 
     /// Whoever holds the file reads to its end, so it must not grow meanwhile.
@@ -125,6 +150,8 @@ final class CacheDisk: Sendable {
         guard let number = bucket.first(where: { !index[$0].isInUse }) ?? byAge().first(where: lockedEvict) else {
             return nil
         }
+        // What a process that was killed has left of it.
+        if id.kind == .pack { tables.remove(id) }
         index[number].assign(id, extent: extent, now: index.now)
         return CacheIndex.Reference(slot: number, generation: index[number].generation)
     }

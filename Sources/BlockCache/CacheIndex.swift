@@ -24,7 +24,7 @@ final class CacheIndex: @unchecked Sendable {
     // SAFETY: `words` stays mapped until deinit and every access goes through an atomic load or store.
 
     static let magic: UInt64 = 0x5441_524E_2D42_4C4B
-    static let version: UInt64 = 1
+    static let version: UInt64 = 2
     static let headerBytes = 4096
     static let slotsPerBucket = 64
     static let bucketBytes = slotsPerBucket * Slot.sizeBytes

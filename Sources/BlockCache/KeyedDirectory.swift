@@ -1,10 +1,10 @@
 import Glibc
 
-/// A directory of files `<2 hex>/<32 hex>`, one per key.
+/// A directory of files `<2 hex>/<name>`, one per key.
 ///
 /// Everything is relative to a descriptor held since opening: when somebody removes or replaces the cache under a
 /// running mount, this directory is gone for us (creating fails with ENOENT) and never becomes another's.
-final class KeyedDirectory: Sendable {
+final class KeyedDirectory<Key: FileKey>: Sendable {
     private let descriptor: Int32
 
     /// Opens `name` in `parent`, creating it with mode 0700.
@@ -21,7 +21,7 @@ final class KeyedDirectory: Sendable {
     }
 
     /// A descriptor that the caller closes; nil if there is no such file.
-    func open(_ key: CacheKey, _ flags: Int32) throws(DiskFailure) -> Int32? {
+    func open(_ key: Key, _ flags: Int32) throws(DiskFailure) -> Int32? {
         let path = key.path
         var opened = openat(descriptor, path, flags | O_CLOEXEC | O_NOFOLLOW, 0o600)
         if opened < 0 && errno == ENOENT && flags & O_CREAT != 0 {
@@ -37,7 +37,7 @@ final class KeyedDirectory: Sendable {
     /// Puts a complete file in the place of `key`, for all readers at once: they see the old file or the new.
     /// One at a time (the exclusive lock), because the temporary name is always the same.
     /// - Returns: the new file's size on disk in bytes.
-    func replace(_ key: CacheKey, with bytes: [UInt8]) throws(DiskFailure) -> UInt64 {
+    func replace(_ key: Key, with bytes: [UInt8]) throws(DiskFailure) -> UInt64 {
         let file = openat(descriptor, Self.temporaryName, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         if file < 0 { throw DiskFailure(operation: "create", errno: errno) }
         defer { close(file) }
@@ -56,7 +56,7 @@ final class KeyedDirectory: Sendable {
         return DiskIO.bytesOnDisk(file)
     }
 
-    func remove(_ key: CacheKey) { unlinkat(descriptor, key.path, 0) }
+    func remove(_ key: Key) { unlinkat(descriptor, key.path, 0) }
 
     /// Empties and removes every file, whatever its name, and what remains of an interrupted `replace`.
     func removeAll() throws(DiskFailure) {
@@ -77,21 +77,21 @@ final class KeyedDirectory: Sendable {
     struct Entry {
         let path: String
         /// nil: no name of ours.
-        let key: CacheKey?
+        let key: Key?
         let bytesOnDisk: UInt64
     }
 
     /// All files two levels down. Takes as long as one `stat` per file.
     func list() throws(DiskFailure) -> [Entry] {
         var entries: [Entry] = []
-        for shard in try Self.names(in: descriptor, ".") {
+        for shard in try DirectoryNames.names(in: descriptor, ".") {
             if shard == Self.temporaryName {
                 entries.append(Entry(path: shard, key: nil, bytesOnDisk: 0))
                 continue
             }
             let names: [String]
             do throws(DiskFailure) {
-                names = try Self.names(in: descriptor, shard)
+                names = try DirectoryNames.names(in: descriptor, shard)
             } catch  where error.errno == ENOTDIR {
                 entries.append(Entry(path: shard, key: nil, bytesOnDisk: 0))
                 continue
@@ -100,15 +100,18 @@ final class KeyedDirectory: Sendable {
                 let path = "\(shard)/\(name)"
                 var information = stat()
                 guard fstatat(descriptor, path, &information, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
-                let key = CacheKey(fileName: name).flatMap { $0.shardName == shard ? $0 : nil }
+                let key = Key(fileName: name).flatMap { $0.shardName == shard ? $0 : nil }
                 entries.append(Entry(path: path, key: key, bytesOnDisk: UInt64(information.st_blocks) * 512))
             }
         }
         return entries
     }
 
-    private static let temporaryName = "new"
+    private static var temporaryName: String { "new" }
+}
 
+/// Reading directories.
+enum DirectoryNames {
     static func names(in parent: Int32, _ name: String) throws(DiskFailure) -> [String] {
         let opened = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
         guard opened >= 0, let stream = fdopendir(opened) else {
@@ -126,8 +129,8 @@ final class KeyedDirectory: Sendable {
     }
 }
 
-extension CacheKey {
-    /// `<2 hex>/<32 hex>`.
+extension FileKey {
+    /// `<2 hex>/<name>`.
     fileprivate var path: String {
         let name = fileName
         return "\(name.prefix(2))/\(name)"

@@ -67,11 +67,11 @@ final class OpenFiles: Sendable {
         let state = Mutex(State())
     }
 
-    private let directory: KeyedDirectory
+    private let directory: KeyedDirectory<CacheKey>
     private let filesPerShard: Int
     private let shards = (0..<shardCount).map { _ in Shard() }
 
-    init(directory: KeyedDirectory, limit: Int) {
+    init(directory: KeyedDirectory<CacheKey>, limit: Int) {
         self.directory = directory
         filesPerShard = max(1, limit / Self.shardCount)
     }

@@ -14,6 +14,7 @@
 //
 // ## Files
 // - `CacheDisk+….swift`: opening, reading, evicting, recovering after a kill, whole files.
+// - `BlockTables.swift`, `SegmentTable.swift`: which blocks were written into which segment.
 // - `VerifiedBlocks.swift`: what this process has hashed. `SingleFlight.swift`: one load at a time.
 // - `DeferredWrites.swift`: writes that no reader waits for. `OpenFiles.swift`: descriptors.
 // - `KeyedDirectory.swift`, `ObjectFile.swift`, `DiskIO.swift`: the files themselves.
@@ -28,7 +29,8 @@
 // 4. For a miss, `fetchVerified` calls the caller's `fetch` and then the caller's `verify`. **The
 //    fetch goes on in step 4 of the overview of ObjectDatabase, and in that of ObjectStorage.**
 // 5. Whoever waited gets the bytes. Then `CacheDisk.fill` keeps them, at once or by
-//    `DeferredWrites`: under the exclusive lock it makes room, writes, and adjusts the index.
+//    `DeferredWrites`: under the exclusive lock it makes room, evicts what claims the same bytes,
+//    notes the block in `BlockTables`, writes, and adjusts the index.
 //
 // ## Locks
 // `ExclusiveLock` is a mutex, then a flock(2) that all processes share; then comes a shard of
@@ -43,5 +45,6 @@
 // - Only bytes that were verified are stored. Each process verifies what it finds before it serves
 //   it.
 // - `fetch` may store other blocks, but must not read the same one: it would wait for itself.
+// - A range of a pack is written once: where a block lies is a claim, and two may claim one place.
 // - Change the generation before the bytes go.
 // - A process that forks opens the cache afterwards.

@@ -43,7 +43,9 @@ enum Lake {
     }
 
     static func block(_ pack: UInt64, _ offset: UInt64, _ length: Int) -> BlockAddress {
-        BlockAddress(key: key(pack), offset: offset, length: length, proof: mixed(pack ^ offset << 20) ^ UInt64(length))
+        BlockAddress(
+            key: key(pack), offset: offset, length: length,
+            proof: BlockProof(high: mixed(pack ^ offset << 20) ^ UInt64(length), low: 0))
     }
 
     static func key(_ number: UInt64) -> CacheKey {
@@ -169,10 +171,10 @@ final class Scratch: Sendable {
         return "\(cache)/\(kind)/\(name.prefix(2))/\(name)"
     }
 
-    /// What the files of packs and objects really take.
+    /// What the files of packs, objects and tables really take.
     func bytesOnDisk() -> UInt64 {
         var sum: UInt64 = 0
-        for kind in ["data", "objects"] {
+        for kind in ["data", "objects", "tables"] {
             for name in FileManager.default.enumerator(atPath: "\(cache)/\(kind)") ?? .init() {
                 var information = stat()
                 guard let name = name as? String, lstat("\(cache)/\(kind)/\(name)", &information) == 0,

@@ -61,7 +61,7 @@ import Testing
     @Test func anUnreadableIndexThatIsInUseIsLeftAlone() throws {
         let first = try scratch.open()
         first.storeLake(Lake.block(1, 0, 1_000))
-        scratch.overwrite(scratch.cache + "/index", at: 8, with: [2])
+        scratch.overwrite(scratch.cache + "/index", at: 8, with: [0xFF])
         #expect(throws: BlockCacheError.inUseWithUnreadableIndex(path: scratch.cache)) { try scratch.open() }
         #expect(first.isCached(Lake.block(1, 0, 1_000)))
     }

@@ -160,4 +160,27 @@ import Testing
         try store.abortUpload(upload)
         #expect(try LocalFile.entries(of: store.reserved).filter { $0.kind == .file }.isEmpty)
     }
+
+    /// Only ENOENT and ENOTDIR say that nothing is there. Here a parent directory cannot be followed (ELOOP).
+    @Test func whatCannotBeLookedAtIsNotAbsent() throws {
+        let parent = directory.path + "/refs"
+        try FileManager.default.createSymbolicLink(atPath: parent, withDestinationPath: "refs")
+        let failure = StoreError.localIO(path: parent + "/main", errno: ELOOP)
+        #expect(throws: failure) { try store.head("refs/main") }
+        #expect(throws: failure) { try store.get("refs/main", range: nil, ifMatch: nil) }
+        #expect(throws: failure) { try store.put("refs/main", [1], .absent) }
+        #expect(throws: failure) { try store.delete("refs/main") }
+        #expect(throws: StoreError.localIO(path: parent + "/", errno: ELOOP)) {
+            try store.list(prefix: "refs/", after: nil, limit: 10)
+        }
+    }
+
+    @Test func whatIsNoFileIsNoObject() throws {
+        try FileManager.default.createSymbolicLink(atPath: directory.path + "/link", withDestinationPath: "link")
+        #expect(mkfifo(directory.path + "/pipe", 0o600) == 0)
+        for key in ["link", "pipe", "nothing", "nothing/below"] {
+            #expect(throws: StoreError.notFound(key: key)) { try store.head(key) }
+            #expect(throws: StoreError.notFound(key: key)) { try store.get(key, range: nil, ifMatch: nil) }
+        }
+    }
 }

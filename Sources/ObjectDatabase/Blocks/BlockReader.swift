@@ -222,6 +222,6 @@ package final class BlockReader: Sendable {
         let (block, extent) = (placed.block, placed.extent)
         return BlockAddress(
             key: CacheKey(high: extent.pack.high, low: extent.pack.low), offset: extent.plainOffset,
-            length: Int(block.length), proof: block.id.prefixWord)
+            length: Int(block.length), proof: BlockProof(high: block.id.prefixWord, low: block.id.secondWord))
     }
 }

@@ -11,7 +11,7 @@ extension DirectoryStore {
         }
         var walk = ListingWalk(store: self, prefix: prefix, after: after, limit: limit)
         try walk.visit(start.isEmpty ? "" : start + "/")
-        if walk.found.isEmpty, case .containerMissing = missing(prefix) { throw .containerMissing(location: root) }
+        if walk.found.isEmpty, case .containerMissing = try missing(prefix) { throw .containerMissing(location: root) }
         return ObjectPage(objects: Array(walk.found.prefix(limit)), isTruncated: walk.found.count > limit)
     }
 
@@ -50,7 +50,7 @@ private struct ListingWalk {
             if isFull { return }
             if name.isDirectory {
                 try visit(name.key)
-            } else if let info = store.info(name.key) {
+            } else if let info = try store.info(name.key) {
                 found.append(info)
             }
         }

@@ -42,11 +42,10 @@ extension DirectoryStore {
 
         let lock = try lock(key)
         defer { withExtendedLifetime(lock) {} }
-        var current = stat()
-        let exists = lstat(path, &current) == 0 && current.isRegularFile
-        guard condition.holds(for: exists ? ETag(current) : nil) else { throw .preconditionFailed(key: key) }
+        let current = try LocalFile.status(of: path).flatMap { $0.isRegularFile ? $0 : nil }
+        guard condition.holds(for: current.map { ETag($0) }) else { throw .preconditionFailed(key: key) }
         var modified = stamped
-        if exists, current.modifiedNanoseconds >= stamped {
+        if let current, current.modifiedNanoseconds >= stamped {
             // Another writer stamped later than this one, or the clock went back.
             modified = current.modifiedNanoseconds + Self.clockStepNanoseconds
             try staged.file.setModified(modified)
@@ -96,7 +95,7 @@ extension DirectoryStore {
 
     /// Creates a directory of the store's own. A root that has gone (unmounted, removed) is not made again.
     func prepare(_ directory: String) throws(StoreError) {
-        guard access(root, F_OK) == 0 else { throw .containerMissing(location: root) }
+        guard try LocalFile.status(of: root) != nil else { throw .containerMissing(location: root) }
         try Self.createDirectories(directory)
     }
 

@@ -68,13 +68,13 @@ package final class DirectoryStore: ObjectStore {
 
     package func head(_ key: String) throws(StoreError) -> ObjectInfo {
         try check(key)
-        guard let info = info(key) else { throw missing(key) }
+        guard let info = try info(key) else { throw try missing(key) }
         return info
     }
 
     /// Nothing at `key`: because it is not there, or because nothing is.
-    func missing(_ key: String) -> StoreError {
-        access(root, F_OK) == 0 ? .notFound(key: key) : .containerMissing(location: root)
+    func missing(_ key: String) throws(StoreError) -> StoreError {
+        try LocalFile.status(of: root) == nil ? .containerMissing(location: root) : .notFound(key: key)
     }
 
     package func put(_ key: String, _ body: [UInt8], _ condition: WriteCondition) throws(StoreError) -> ETag {
@@ -90,9 +90,10 @@ package final class DirectoryStore: ObjectStore {
         let lock = try lock(key)
         defer { withExtendedLifetime(lock) {} }
         guard unlink(path) == 0 else {
+            let code = errno
             // A directory is no object; EPERM is how POSIX lets unlink say so.
-            if [ENOENT, ENOTDIR, EISDIR, EPERM].contains(errno), info(key) == nil { return }
-            throw .localIO(path: path, errno: errno)
+            if [ENOENT, ENOTDIR, EISDIR, EPERM].contains(code), try info(key) == nil { return }
+            throw .localIO(path: path, errno: code)
         }
         do throws(StoreError) {
             try LocalFile.synchronizeDirectory(Self.parent(of: path))
@@ -110,15 +111,17 @@ package final class DirectoryStore: ObjectStore {
             let status = try file.status()
             guard status.isRegularFile else { throw StoreError.notFound(key: key) }
             return (file, status)
-        } catch .localIO(_, let code) where [ENOENT, ENOTDIR, ELOOP, ENXIO].contains(code) {
-            throw missing(key)
+        } catch .localIO(let path, let code) where [ENOENT, ENOTDIR, ELOOP, ENXIO].contains(code) {
+            // ELOOP and ENXIO mean a symbolic link and a socket, which are no objects, but also other things.
+            guard try info(key) == nil else { throw .localIO(path: path, errno: code) }
+            throw try missing(key)
         }
     }
 
-    /// `nil` when there is no such object.
-    func info(_ key: String) -> ObjectInfo? {
-        var status = stat()
-        guard lstat(path(of: key), &status) == 0, status.isRegularFile else { return nil }
+    /// `nil` when there is no such object. What cannot be looked at is an error: to take it for absent would let a
+    /// sweep delete what it refers to.
+    func info(_ key: String) throws(StoreError) -> ObjectInfo? {
+        guard let status = try LocalFile.status(of: path(of: key)), status.isRegularFile else { return nil }
         return ObjectInfo(
             key: key, sizeBytes: UInt64(status.st_size), etag: ETag(status),
             modifiedSeconds: Int64(status.st_mtim.tv_sec))

@@ -27,6 +27,15 @@ final class LocalFile: Sendable {
         try open(path, O_RDONLY | O_DIRECTORY)
     }
 
+    /// What is at `path`, a symbolic link itself; `nil` only where the system says that nothing is (ENOENT, ENOTDIR:
+    /// path_resolution(7)). Every other failure is an error.
+    static func status(of path: String) throws(StoreError) -> stat? {
+        var status = stat()
+        if lstat(path, &status) == 0 { return status }
+        if errno == ENOENT || errno == ENOTDIR { return nil }
+        throw .localIO(path: path, errno: errno)
+    }
+
     func status() throws(StoreError) -> stat {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .localIO(path: path, errno: errno) }
@@ -100,7 +109,9 @@ final class LocalFile: Sendable {
                 tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(validatingCString: $0) }
             }
             if let name, name != ".", name != ".." {
-                entries.append(DirectoryEntry(name: name, kind: kind(type, path: path, name: name)))
+                if let kind = try kind(type, path: "\(path)/\(name)") {
+                    entries.append(DirectoryEntry(name: name, kind: kind))
+                }
             }
             errno = 0
         }
@@ -108,13 +119,13 @@ final class LocalFile: Sendable {
         return entries
     }
 
-    private static func kind(_ type: Int32, path: String, name: String) -> DirectoryEntry.Kind {
+    /// `nil` for what has gone meanwhile.
+    private static func kind(_ type: Int32, path: String) throws(StoreError) -> DirectoryEntry.Kind? {
         switch type {
         case Int32(DT_REG): return .file
         case Int32(DT_DIR): return .directory
         case Int32(DT_UNKNOWN):
-            var status = stat()
-            guard lstat("\(path)/\(name)", &status) == 0 else { return .other }
+            guard let status = try status(of: path) else { return nil }
             switch status.st_mode & S_IFMT {
             case S_IFREG: return .file
             case S_IFDIR: return .directory
