@@ -1,3 +1,4 @@
+import BlockingIO
 import Glibc
 package import Logging
 import Synchronization
@@ -33,9 +34,10 @@ package final class BlockCache: Sendable {
     /// - Parameters:
     ///   - slotCapacity: how many segments and objects the index has room for, if it is created now; by default
     ///     one for 256 KiB of the limit, 65,536 to 4 Mi.
-    ///   - openFileLimit: descriptors kept open, about.
+    ///   - openFileLimit: descriptors of packs kept open, about, and as many of tables.
     package init(
-        directory: String, limitBytes: UInt64?, logger: Logger, slotCapacity: Int? = nil, openFileLimit: Int = 256
+        directory: String, limitBytes: UInt64?, logger: Logger, slotCapacity: Int? = nil,
+        openFileLimit: Int = min(256, descriptorLimit() / 8)
     ) throws(BlockCacheError) {
         disk = try CacheDisk.open(
             path: directory, limitBytes: limitBytes,

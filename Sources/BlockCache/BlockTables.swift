@@ -14,8 +14,6 @@ import Synchronization
 /// is evicted).
 final class BlockTables: Sendable {
     private static let shardCount = 16
-    /// Tables that a shard keeps in memory, each with an open file.
-    private static let tablesPerShard = 16
 
     /// A table as far as it was read.
     fileprivate struct Entry {
@@ -38,10 +36,13 @@ final class BlockTables: Sendable {
     }
 
     private let directory: KeyedDirectory<SegmentID>
+    private let tablesPerShard: Int
     private let shards = (0..<shardCount).map { _ in Shard() }
 
-    init(directory: KeyedDirectory<SegmentID>) {
+    /// - Parameter limit: how many tables are kept in memory, about, each with an open file.
+    init(directory: KeyedDirectory<SegmentID>, limit: Int) {
         self.directory = directory
+        tablesPerShard = max(1, limit / Self.shardCount)
     }
 
     /// Whether the block was written into the segment as `reference` saw it. Who got true must look whether the reference
@@ -112,7 +113,7 @@ final class BlockTables: Sendable {
                 guard let descriptor = try directory.open(segment, create ? O_RDWR | O_CREAT : O_RDWR) else {
                     return nil
                 }
-                if state.entries.count >= Self.tablesPerShard,
+                if state.entries.count >= tablesPerShard,
                     let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })
                 {
                     state.entries[oldest.key] = nil

@@ -12,6 +12,19 @@ final class OpenMark: Sendable {
     deinit {
         close(descriptor)
     }
+
+    /// Holds it shared from now on; others must be able to open the cache too.
+    func share() throws(DiskFailure) {
+        for _ in 0..<Self.attempts {
+            if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return }
+            guard errno == EINTR || errno == EWOULDBLOCK else { break }
+            usleep(Self.pauseMicroseconds)
+        }
+        throw DiskFailure(operation: "share the lock of", errno: errno)
+    }
+
+    private static let attempts = 100
+    private static let pauseMicroseconds: UInt32 = 10_000
 }
 
 /// ```
@@ -39,12 +52,12 @@ extension CacheDisk {
             let lock = ExclusiveLock(descriptor: try openFile(root, "lock"))
             let mark = OpenMark(descriptor: try openFile(root, "open"))
             result = try lock.tryWithLock(waitMilliseconds: 10_000) { () throws(DiskFailure) in
-                let isAlone = flock(mark.descriptor, LOCK_EX | LOCK_NB) == 0
                 // Nobody comes between: every opener holds `lock` all through.
-                defer { flock(mark.descriptor, LOCK_SH) }
+                let isAlone = flock(mark.descriptor, LOCK_EX | LOCK_NB) == 0
                 let packs = try KeyedDirectory<CacheKey>(parent: root, name: "data")
                 let objects = try KeyedDirectory<CacheKey>(parent: root, name: "objects")
-                let tables = BlockTables(directory: try KeyedDirectory(parent: root, name: "tables"))
+                let tables = BlockTables(
+                    directory: try KeyedDirectory(parent: root, name: "tables"), limit: openFileLimit)
                 var index = try mapIndex(root)
                 if isAlone && index?.isPlausible != true {
                     if faccessat(root, "index", F_OK, 0) == 0 {
@@ -64,6 +77,8 @@ extension CacheDisk {
                 if let limitBytes { index.limitBytes = limitBytes }
                 if isAlone { try disk.lockedRecover() }
                 _ = disk.lockedMakeRoom(for: 0)
+                // Last: who fails before closes the mark, and with it what it holds.
+                try mark.share()
                 return .success(disk)
             }
         } catch {

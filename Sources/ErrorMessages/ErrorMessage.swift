@@ -36,13 +36,16 @@ package func message(of error: any Error) -> ErrorMessage? {
     case let error as WorkspaceError: message(error)
     case let error as VersioningError: message(error)
     case let error as SystemFailure: message(path: error.path, error.errno)
-    case let error as BlockCacheError:
-        ErrorMessage(message: "the block cache cannot be used: \(error)", hint: "Choose another with --cache-dir")
+    case let error as BlockCacheError: message(error)
     case let fault as RefNameFault:
         ErrorMessage(message: "'\(fault.name)' cannot be a branch or tag: \(fault.reason)", kind: .usage)
     case let fault as PathFault:
         ErrorMessage(message: "'\(printableName(fault.path))' cannot be a path: \(fault.reason)", kind: .usage)
     case let fault as DecodingFault: ErrorMessage(message: "corrupt data: \(fault.reason)")
+    case is NoThreadLeft:
+        ErrorMessage(
+            message: "the system has no thread left for this process",
+            hint: "Raise its limits: ulimit -u, ulimit -v, or the number of tasks of the container")
     case is CancellationError: ErrorMessage(message: "interrupted")
     default: nil
     }

@@ -1,3 +1,4 @@
+import Glibc
 import Staging
 
 func message(_ error: WorkspaceError) -> ErrorMessage {
@@ -15,6 +16,11 @@ func message(_ error: WorkspaceError) -> ErrorMessage {
     case .database(let path, let reason): ErrorMessage(message: "\(path): \(reason)")
     case .corrupt(let path, let reason): ErrorMessage(message: "\(path) is damaged: \(reason)")
     case .localIO(let path, let number): message(path: path, number)
+    case .syncFailed(let path, let number), .readOnly(let path, let number):
+        ErrorMessage(
+            message: "the disk failed to keep what was written to \(path): \(String(cString: strerror(number)))",
+            hint: "Copy what you need, unmount, check the disk, and mount again; then write the files in doubt anew or "
+                + "discard them")
     case .notThere(let directory):
         ErrorMessage(message: "there is no workspace at \(directory)", kind: .notFound)
     case .alreadySealed: ErrorMessage(message: "another commit of this workspace is under way", kind: .refused)

@@ -31,10 +31,14 @@ package final class ObjectDatabase: Sendable {
     /// limit decides. A directory, which has no such limit, is asked by as many as `ioThreads`.
     package let readThreads: Int
     let signer: (any RecordSigner)?
+    /// Why there is no cache though one was asked for: a `BlockCacheError`.
+    package let cacheFailure: (any Error)?
 
     package struct Options: Sendable {
         /// Where the host's block cache lies; `nil` for none.
         package var cacheDirectory: String?
+        /// A cache that cannot be opened is an error. Otherwise the database goes on without one (`cacheFailure`).
+        package var needsCache = false
         /// `nil` keeps the limit that the cache has.
         package var cacheLimitBytes: UInt64?
         package var nodeCacheLimitBytes = 96 << 20
@@ -63,10 +67,14 @@ package final class ObjectDatabase: Sendable {
         self.ioThreads = ioThreads
         readThreads = store.traffic == nil ? ioThreads : PacerMetrics.maximumLimit
         signer = options.signer
-        let cache = try options.cacheDirectory.map { directory in
-            let path = directory + "/" + config.id.uuidString.lowercased()
-            try makeDirectories(path)
-            return try BlockCache(directory: path, limitBytes: options.cacheLimitBytes, logger: logger)
+        let cache: BlockCache?
+        do {
+            cache = try Self.openCache(config, options, logger)
+            cacheFailure = nil
+        } catch {
+            if options.needsCache { throw error }
+            cache = nil
+            cacheFailure = error
         }
         // A mirror has the same id, and the same nodes with other locations.
         let identity = "\(store.location) \(config.mirror.map { "\($0.source) \($0.since.rfc3339)" } ?? "")"
@@ -76,6 +84,19 @@ package final class ObjectDatabase: Sendable {
             uploadThreads: ioThreads)
         lists = BlockListStore(store: store, diskCache: cache, cacheSalt: salt)
         blocks = BlockReader(store: store, cache: cache)
+    }
+
+    private static func openCache(_ config: RepositoryConfig, _ options: Options, _ logger: Logger) throws
+        -> BlockCache?
+    {
+        guard let directory = options.cacheDirectory else { return nil }
+        let path = directory + "/" + config.id.uuidString.lowercased()
+        do throws(SystemFailure) {
+            try makeDirectories(path)
+        } catch {
+            throw BlockCacheError.system(operation: "mkdir", path: error.path, errno: error.errno)
+        }
+        return try BlockCache(directory: path, limitBytes: options.cacheLimitBytes, logger: logger)
     }
 
     package var cache: BlockCache? { blocks.cache }

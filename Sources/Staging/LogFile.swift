@@ -1,3 +1,4 @@
+import BlockingIO
 import CLinux
 import Glibc
 import Synchronization
@@ -40,10 +41,10 @@ final class LogFile: Sendable {
         if let descriptor = opened() { _ = tarn_start_writing(descriptor, 0, 0) }
     }
 
-    /// Blocks until everything in it is on the disk (fdatasync). Throws `.localIO`.
-    func sync() throws(WorkspaceError) {
-        guard let descriptor = opened(), fdatasync(descriptor) != 0 else { return }
-        throw .localIO(path: path, errno: errno)
+    /// Blocks until everything in it is on the disk (fdatasync).
+    func sync() throws(SystemFailure) {
+        guard let descriptor = opened() else { return }
+        try syncData(descriptor, path: path)
     }
 
     /// How much room it takes, with what was taken ahead.

@@ -133,21 +133,28 @@ package struct Overlay {
     /// One of a node's names is gone: deletes the node if it was the last, with everything below a directory.
     package func dropName(of id: OverlayEntryID) throws {
         guard try hasName(id) else { return try remove(id) }
-        let statement = try database.cachedStatement(
-            sql: "UPDATE \(prefix)node SET links = (SELECT count(*) FROM \(prefix)name WHERE node = ?) WHERE id = ?")
-        try statement.execute(arguments: [id.value, id.value])
+        try countNames(of: id)
     }
 
     /// Deletes a node with its ranges and, for a directory, with everything below it that has no name elsewhere.
     package func remove(_ id: OverlayEntryID) throws {
-        let children = try names(in: id)
-        for (table, column) in [("name", "parent"), ("range", "node"), ("node", "id")] {
-            let statement = try database.cachedStatement(sql: "DELETE FROM \(prefix)\(table) WHERE \(column) = ?")
-            try statement.execute(arguments: [id.value])
+        var doomed = [id]
+        while let id = doomed.popLast() {
+            let children = try names(in: id)
+            for (table, column) in [("name", "parent"), ("range", "node"), ("node", "id")] {
+                let statement = try database.cachedStatement(sql: "DELETE FROM \(prefix)\(table) WHERE \(column) = ?")
+                try statement.execute(arguments: [id.value])
+            }
+            for case let child? in children.map(\.node) {
+                if try hasName(child) { try countNames(of: child) } else { doomed.append(child) }
+            }
         }
-        for child in children {
-            if let node = child.node { try dropName(of: node) }
-        }
+    }
+
+    private func countNames(of id: OverlayEntryID) throws {
+        let statement = try database.cachedStatement(
+            sql: "UPDATE \(prefix)node SET links = (SELECT count(*) FROM \(prefix)name WHERE node = ?) WHERE id = ?")
+        try statement.execute(arguments: [id.value, id.value])
     }
 
     /// The next change number.

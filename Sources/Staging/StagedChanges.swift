@@ -29,8 +29,8 @@ package func forEachStagedChange<Store: NodeStore>(
     guard let root = try overlay.node(.root) else { return }
     try withoutActuallyEscaping(body) { body in
         if root.change > 0 { try body(.put(.root, root)) }
-        let walk = OverlayWalk(overlay: overlay, base: base, emit: body)
-        try walk.directory(root, at: .root, staysInPlace: true)
+        var walk = OverlayWalk(overlay: overlay, base: base, emit: body)
+        try walk.run(from: root)
     }
 }
 
@@ -83,11 +83,26 @@ private struct OverlayWalk<Store: NodeStore> {
     let overlay: Overlay
     let base: Tree<Store>
     let emit: (StagedChange) throws -> Void
+    /// Directories that are still to be walked: trees are deeper than a stack.
+    private var waiting: [(node: OverlayEntry, path: TreePath, staysInPlace: Bool)] = []
+
+    init(overlay: Overlay, base: Tree<Store>, emit: @escaping (StagedChange) throws -> Void) {
+        self.overlay = overlay
+        self.base = base
+        self.emit = emit
+    }
+
+    mutating func run(from root: OverlayEntry) throws {
+        waiting = [(root, .root, true)]
+        while let next = waiting.popLast() {
+            try directory(next.node, at: next.path, staysInPlace: next.staysInPlace)
+        }
+    }
 
     /// - Parameter staysInPlace: the base's directory of this path is this one, and so is every directory above.
     ///   Otherwise what the base has below the path was noted as removed, and all that is here now is put there anew,
     ///   also what comes from that very path.
-    func directory(_ node: OverlayEntry, at path: TreePath, staysInPlace: Bool) throws {
+    private mutating func directory(_ node: OverlayEntry, at path: TreePath, staysInPlace: Bool) throws {
         let names = try overlay.names(in: node.id)
         if !staysInPlace, let origin = node.origin {
             let decided = Set(names.map(\.name))
@@ -98,6 +113,7 @@ private struct OverlayWalk<Store: NodeStore> {
         }
         for (name, childID) in names {
             let childPath = path.appending(name)
+            guard childPath.bytes.count <= TreePath.maximumBytes else { throw PathFault.tooLong(name.bytes) }
             let replaced = staysInPlace ? try base.entry(at: childPath) : nil
             guard let childID, let child = try overlay.node(childID), !child.isSpecial else {
                 if let replaced { try remove(childPath, replaced) }
@@ -108,7 +124,7 @@ private struct OverlayWalk<Store: NodeStore> {
             if child.change > 0 || !childStaysInPlace, !child.isSame(as: replaced) {
                 try emit(.put(childPath, child))
             }
-            if child.isDirectory { try directory(child, at: childPath, staysInPlace: childStaysInPlace) }
+            if child.isDirectory { waiting.append((child, childPath, childStaysInPlace)) }
         }
     }
 

@@ -56,51 +56,11 @@ extension Workspace {
 extension Overlay {
     fileprivate func rebase(_ move: BaseMove, _ sealed: SealedCopy) throws -> [TreePath] {
         var rebase = Rebase(overlay: self, sealed: sealed, move: move)
-        _ = try rebase.directory(.root, at: .root, target: .root, adopted: nil)
+        try rebase.run()
         for path in move.others where try move.newEntry(path) != nil {
             if let hidden = try hidingDirectory(of: path) { rebase.note(hidden) }
         }
         return rebase.conflicts
-    }
-}
-
-/// The sealed overlay's nodes by id, and where each is (its first name, when it has several).
-private struct SealedCopy {
-    var nodes: [OverlayEntryID: (node: OverlayEntry, path: TreePath)] = [:]
-    var names: [OverlayEntryID: [EntryName: OverlayEntryID?]] = [:]
-    /// Sealed directories by the path in the old base that they stand for.
-    var directoriesByOrigin: [TreePath: TreePath] = [:]
-
-    /// Nothing was sealed.
-    init() {}
-
-    init(_ overlay: Overlay) throws {
-        try visit(overlay, .root, .root)
-    }
-
-    private mutating func visit(_ overlay: Overlay, _ id: OverlayEntryID, _ path: TreePath) throws {
-        guard nodes[id] == nil, let node = try overlay.node(id) else { return }
-        nodes[id] = (node, path)
-        guard node.isDirectory else { return }
-        if let origin = node.origin { directoriesByOrigin[origin] = path }
-        var children: [EntryName: OverlayEntryID?] = [:]
-        for (name, child) in try overlay.names(in: id) {
-            children[name] = .some(child)
-            if let child { try visit(overlay, child, path.appending(name)) }
-        }
-        names[id] = children
-    }
-
-    /// Where what was at `path` in the old base is in the commit made from the seal.
-    func translate(_ path: TreePath) -> TreePath {
-        var ancestor: TreePath? = path
-        while let directory = ancestor {
-            if let moved = directoriesByOrigin[directory], let rest = path.relative(to: directory) {
-                return moved.appending(path: rest)
-            }
-            ancestor = directory.parent
-        }
-        return path
     }
 }
 
@@ -123,27 +83,83 @@ private struct Rebase {
         if !conflicts.contains(path) { conflicts.append(path) }
     }
 
-    /// Answers whether nothing of this directory needs to stay staged (its name and parent aside).
-    ///
+    /// A directory whose names are being put on the new base: they are before it is.
+    private struct Frame {
+        let id: OverlayEntryID
+        let node: OverlayEntry
+        let path: TreePath
+        /// The directory of the new base that it stands for.
+        let origin: TreePath?
+        let names: [(name: EntryName, node: OverlayEntryID?)]
+        /// The next of `names`.
+        var index = 0
+        /// Nothing of it needs to stay staged so far (its name and parent aside).
+        var isClean: Bool
+    }
+
+    /// A name of a directory, and what was decided for it.
+    private struct StagedName {
+        let name: EntryName
+        let child: OverlayEntryID
+        let isSealed: Bool
+        /// What the new base has there.
+        let now: LocatedEntry?
+    }
+
+    /// What became of a name.
+    private enum Outcome {
+        case stays(Bool)
+        /// Its directory comes first; then the name is decided.
+        case waits(StagedName, Frame)
+    }
+
+    /// Puts everything on the new base, from the deepest directories up. Trees are deeper than a stack, so the directories
+    /// under way are kept in an array.
+    mutating func run() throws {
+        guard let root = try enter(.root, at: .root, target: .root, adopted: nil) else { return }
+        var frames = [root]
+        var waiting: [StagedName] = []
+        while var frame = frames.popLast() {
+            if frame.index < frame.names.count {
+                let (name, child) = frame.names[frame.index]
+                frame.index += 1
+                switch try self.name(name, child, in: frame) {
+                case .stays(let stays):
+                    if stays { frame.isClean = false }
+                    frames.append(frame)
+                case .waits(let name, let below):
+                    waiting.append(name)
+                    frames += [frame, below]
+                }
+                continue
+            }
+            let isClean = try leave(frame)
+            guard let name = waiting.popLast(), let above = frames.indices.last else { return }
+            if try stays(name, isClean: isClean, in: frames[above].id) { frames[above].isClean = false }
+        }
+    }
+
     /// - Parameter target: the path that its name has in the new base, if there is one.
     /// - Parameter adopted: the directory of the new base that this one, made since the seal, is to stand for.
-    mutating func directory(
+    private func enter(
         _ id: OverlayEntryID, at path: TreePath, target: TreePath?, adopted: TreePath?
-    ) throws -> Bool {
-        guard var node = try overlay.node(id) else { return true }
+    ) throws -> Frame? {
+        guard let node = try overlay.node(id) else { return nil }
         let counterpart = sealed.nodes[id]
         let origin = adopted ?? counterpart?.path ?? node.origin.map(sealed.translate)
-        let before = sealed.names[id] ?? [:]
-        var isClean = counterpart.map { $0.node.change == node.change } ?? (node.change == 0 && origin == target)
-        let names = try overlay.names(in: id)
-        for (name, child) in names {
-            let stays = try self.name(
-                name, child, in: id, at: path.appending(name), sealedAs: before[name], from: node.origin, to: origin)
-            if stays { isClean = false }
-        }
+        return Frame(
+            id: id, node: node, path: path, origin: origin, names: try overlay.names(in: id),
+            isClean: counterpart.map { $0.node.change == node.change } ?? (node.change == 0 && origin == target))
+    }
+
+    /// Answers whether nothing of the directory needs to stay staged (its name and parent aside).
+    private mutating func leave(_ frame: Frame) throws -> Bool {
+        let (id, path, origin) = (frame.id, frame.path, frame.origin)
+        var (node, isClean) = (frame.node, frame.isClean)
+        let counterpart = sealed.nodes[id]
         // A name that was sealed and is gone since is in the commit: hide it.
-        let present = Set(names.map(\.name))
-        for (name, child) in before where child != nil && !present.contains(name) {
+        let present = Set(frame.names.map(\.name))
+        for (name, child) in sealed.names[id] ?? [:] where child != nil && !present.contains(name) {
             guard let origin, try move.newEntry(origin.appending(name)) != nil else { continue }
             try overlay.setName(id, name, nil)
             isClean = false
@@ -159,23 +175,21 @@ private struct Rebase {
         return isClean
     }
 
-    /// One name in a directory that stands for `origin`. Answers whether it stays staged.
-    ///
-    /// - Parameter sealedAs: what the sealed overlay decided for the name, if it did.
-    private mutating func name(
-        _ name: EntryName, _ child: OverlayEntryID?, in parent: OverlayEntryID, at path: TreePath,
-        sealedAs: OverlayEntryID??, from oldOrigin: TreePath?, to origin: TreePath?
-    ) throws -> Bool {
+    /// One name in a directory.
+    private mutating func name(_ name: EntryName, _ child: OverlayEntryID?, in frame: Frame) throws -> Outcome {
+        let (path, oldOrigin) = (frame.path.appending(name), frame.node.origin)
+        // What the sealed overlay decided for the name, if it did.
+        let sealedAs = sealed.names[frame.id]?[name]
         let isSealed = sealedAs.map { $0 == child } ?? false
-        let target = origin?.appending(name)
+        let target = frame.origin?.appending(name)
         let now = try target.flatMap(move.newEntry)
         guard let child else {
             if isSealed || now == nil {
-                try overlay.forgetName(parent, name)
-                return false
+                try overlay.forgetName(frame.id, name)
+                return .stays(false)
             }
             if sealedAs == nil, try isChangedByOthers(name, from: oldOrigin, now) { note(path) }
-            return true
+            return .stays(true)
         }
         var adopted: TreePath?
         if sealedAs == nil, try !standsFor(child, oldOrigin?.appending(name)),
@@ -184,13 +198,29 @@ private struct Rebase {
             adopted = try adoptable(child, now) ? target : nil
             if adopted == nil { note(path) }
         }
-        let isChildClean = try node(child, at: path, target: target, adopted: adopted)
-        if try (isChildClean && (isSealed || sealed.nodes[child] == nil)) || isSevered(child, isSealed, now) {
-            try overlay.forgetName(parent, name)
-            try overlay.dropName(of: child)
-            return false
+        let staged = StagedName(name: name, child: child, isSealed: isSealed, now: now)
+        let found = try overlay.node(child)
+        if found?.isDirectory == true,
+            let below = try enter(child, at: path, target: target, adopted: adopted)
+        {
+            return .waits(staged, below)
         }
-        return true
+        // A name without a node has nothing to keep.
+        let isClean = try found.map { try node($0, at: path, target: target) } ?? true
+        return .stays(try stays(staged, isClean: isClean, in: frame.id))
+    }
+
+    /// Whether a name stays staged; forgets it otherwise.
+    ///
+    /// - Parameter isClean: nothing of what it names needs to stay staged.
+    private func stays(_ name: StagedName, isClean: Bool, in parent: OverlayEntryID) throws -> Bool {
+        let child = name.child
+        guard
+            try (isClean && (name.isSealed || sealed.nodes[child] == nil)) || isSevered(child, name.isSealed, name.now)
+        else { return true }
+        try overlay.forgetName(parent, name.name)
+        try overlay.dropName(of: child)
+        return false
     }
 
     /// Whether others changed a file, committed under several names, under this one of them: from here on it is a file
@@ -227,12 +257,10 @@ private struct Rebase {
         return node.isDirectory && node.origin == nil
     }
 
-    /// Answers whether nothing of this node needs to stay staged.
-    private mutating func node(
-        _ id: OverlayEntryID, at path: TreePath, target: TreePath?, adopted: TreePath?
-    ) throws -> Bool {
-        guard var node = try overlay.node(id) else { return true }
-        if node.isDirectory { return try directory(id, at: path, target: target, adopted: adopted) }
+    /// Answers whether nothing of this node, which is no directory, needs to stay staged.
+    private mutating func node(_ found: OverlayEntry, at path: TreePath, target: TreePath?) throws -> Bool {
+        var node = found
+        let id = node.id
         if node.isSpecial { return false }
         let counterpart = sealed.nodes[id]
         if visited.insert(id).inserted {

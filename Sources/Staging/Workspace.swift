@@ -18,6 +18,7 @@ package final class Workspace: Sendable {
     private let database: DatabaseQueue
     private let counters = Counters()
     private let log: LogFile
+    private let failures: SyncFailures
     let logger: Logger
 
     /// Opens the workspace in `directory`; makes it when there is none and `base` says what it begins at.
@@ -32,6 +33,7 @@ package final class Workspace: Sendable {
         if !readOnly, Self.freeBytes(directory) < UInt64(Self.reserveBytes) { unlink(directory + "/reserve") }
         let path = directory + "/overlay.sqlite"
         log = LogFile(database: path)
+        failures = try SyncFailures(directory: directory)
         do {
             var configuration = Configuration()
             configuration.busyMode = .timeout(30)
@@ -43,7 +45,10 @@ package final class Workspace: Sendable {
                 try database.execute(sql: "PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768")
             }
             database = try DatabaseQueue(path: path, configuration: configuration)
-            if !readOnly { try prepare(base) }
+            if !readOnly {
+                try prepare(base)
+                try settleFailures()
+            }
         } catch let error as DatabaseError {
             throw WorkspaceError.database(path: path, reason: error.message ?? error.description)
         }
@@ -58,15 +63,20 @@ package final class Workspace: Sendable {
     /// What `workspace.json` says; `nil` when there is none.
     private static func storedInfo(_ directory: String) throws -> WorkspaceInfo? {
         let path = directory + "/workspace.json"
-        guard let data = FileManager.default.contents(atPath: path) else { return nil }
         do {
-            return try decodeRecord(WorkspaceInfo.self, from: [UInt8](data))
-        } catch .newerFormat(let format) {
-            throw WorkspaceError.newerFormat(directory: directory, found: format)
-        } catch .unreadable(let reason) {
-            throw WorkspaceError.corrupt(path: path, reason: reason)
+            guard let bytes = try readSmallFile(path, limitBytes: maximumInfoBytes) else { return nil }
+            return try decodeRecord(WorkspaceInfo.self, from: bytes)
+        } catch let failure as SystemFailure {
+            throw WorkspaceError.localIO(path: failure.path, errno: failure.errno)
+        } catch let fault as RecordFault {
+            switch fault {
+            case .newerFormat(let format): throw WorkspaceError.newerFormat(directory: directory, found: format)
+            case .unreadable(let reason): throw WorkspaceError.corrupt(path: path, reason: reason)
+            }
         }
     }
+
+    private static let maximumInfoBytes = 1 << 20
 
     private static func openInfo(_ directory: String, _ wanted: WorkspaceInfo, create: Bool) throws -> WorkspaceInfo {
         if let found = try storedInfo(directory) {
@@ -78,12 +88,11 @@ package final class Workspace: Sendable {
             return found
         }
         guard create else { throw WorkspaceError.notThere(directory: directory) }
-        do {
-            try FileManager.default.createDirectory(
-                atPath: directory + "/data", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-            try Data(encodeRecord(wanted)).write(to: URL(filePath: directory + "/workspace.json"), options: .atomic)
+        do throws(SystemFailure) {
+            try makeDirectories(directory + "/data")
+            try replaceFile(directory + "/workspace.json", with: encodeRecord(wanted))
         } catch {
-            throw WorkspaceError.localIO(path: directory, errno: errno)
+            throw WorkspaceError.localIO(path: error.path, errno: error.errno)
         }
         return wanted
     }
@@ -106,13 +115,14 @@ package final class Workspace: Sendable {
     ///
     /// - Parameters:
     ///   - isStaging: the change may need more room than it makes: on a full disk it is refused (`.localIO`, `ENOSPC`) while
-    ///     there is still some for changes that make room.
+    ///     there is still some for changes that make room. After a failed sync it is refused too (`.readOnly`).
     ///   - undo: called when the transaction was undone, also when keeping it failed, before another can begin.
     package func write<Result>(
         isStaging: Bool = false, _ body: (Overlay) throws -> Result, undo: () -> Void = {}
     ) throws -> Result {
         try mappingErrors {
-            try database.writeWithoutTransaction { database in
+            if isStaging { try failures.checkWritable() }
+            return try database.writeWithoutTransaction { database in
                 if isStaging { try log.takeRoom() }
                 var result: Result?
                 do {
@@ -148,6 +158,9 @@ package final class Workspace: Sendable {
             if error.resultCode == .SQLITE_FULL {
                 throw WorkspaceError.localIO(path: directory, errno: ENOSPC)
             }
+            if [.SQLITE_IOERR_FSYNC, .SQLITE_IOERR_DIR_FSYNC].contains(error.extendedResultCode) {
+                throw failures.note(directory + "/overlay.sqlite", errno: EIO, data: nil)
+            }
             throw WorkspaceError.database(
                 path: directory + "/overlay.sqlite", reason: error.message ?? error.description)
         }
@@ -155,10 +168,52 @@ package final class Workspace: Sendable {
 
     /// All transactions so far, and the data files that `body` syncs, are on the disk when this returns. The log's writing
     /// begins before the data's sync, so that most times one commit of the file system's journal serves both.
+    ///
+    /// Throws `.syncFailed`, and from the first failure on always: see `SyncFailures`.
     package func makeDurable(with body: () throws -> Void = {}) throws {
+        try failures.check()
         log.startWriting()
         try body()
-        try log.sync()
+        do throws(SystemFailure) {
+            try log.sync()
+        } catch {
+            throw failures.note(error.path, errno: error.errno, data: nil)
+        }
+    }
+
+    /// Blocks until what was written to an open data file is on the disk. Throws `.syncFailed`, and from the first failure
+    /// on always.
+    package func syncData(_ id: DataFileID, _ descriptor: Int32) throws(WorkspaceError) {
+        try failures.check()
+        let path = dataPath(id)
+        do throws(SystemFailure) {
+            try BlockingIO.syncData(descriptor, path: path)
+        } catch {
+            throw failures.note(path, errno: error.errno, data: id)
+        }
+    }
+
+    /// Throws `.syncFailed` once a sync has failed in this process: nothing that is written now could be kept.
+    package func checkSynced() throws(WorkspaceError) { try failures.check() }
+
+    package var isReadOnly: Bool { failures.hasFailed }
+
+    /// Throws `.readOnly` likewise.
+    package func checkWritable() throws(WorkspaceError) { try failures.checkWritable() }
+
+    /// After a process whose sync failed: writes the log back to the database and to the disk, and tells which files are
+    /// in doubt.
+    private func settleFailures() throws {
+        guard let record = failures.record else { return }
+        try mappingErrors { try database.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } }
+        let (used, names) = try read { overlay in (try overlay.usedData(), try overlay.names(showing: Set(record.data)))
+        }
+        try failures.settle(used: Set(used.map { DataFileID($0) }))
+        if names.isEmpty { return }
+        let first = names.prefix(10).map { String(decoding: $0, as: UTF8.self) }.joined(separator: ", ")
+        logger.error(
+            "files are in doubt because the disk failed to keep them; write them anew or discard them",
+            metadata: ["files": "\(names.count)", "first": "\(first)"])
     }
 
     // MARK: State
@@ -183,13 +238,18 @@ package final class Workspace: Sendable {
         "\(directory)/data/\(hexEncoded([UInt8(truncatingIfNeeded: id.value)]))/\(id.value)"
     }
 
-    /// Opens a data file; makes it and its directory when `create`.
+    /// Opens a data file; makes it and its directory when `create`. Throws `.localIO`, and `.syncFailed` for one whose bytes
+    /// are in doubt.
     package func openData(_ id: DataFileID, create: Bool) throws -> Int32 {
+        try failures.checkData(id)
         let path = dataPath(id)
         let flags = O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0)
         var descriptor = open(path, flags, 0o600)
         if descriptor < 0, errno == ENOENT, create {
-            mkdir(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]), 0o700)
+            let parent = String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)])
+            guard mkdir(parent, 0o700) == 0 || errno == EEXIST else {
+                throw WorkspaceError.localIO(path: parent, errno: errno)
+            }
             descriptor = open(path, flags, 0o600)
         }
         guard descriptor >= 0 else { throw WorkspaceError.localIO(path: path, errno: errno) }

@@ -10,6 +10,10 @@ package enum WorkspaceError: Error, Hashable, Sendable {
     /// A stored record does not decode.
     case corrupt(path: String, reason: String)
     case localIO(path: String, errno: Int32)
+    /// What was written to the file may not be on the disk, and never will be: its sync failed (see `SyncFailures`).
+    case syncFailed(path: String, errno: Int32)
+    /// The workspace takes no more changes because the sync of that file failed.
+    case readOnly(path: String, errno: Int32)
     case notThere(directory: String)
     /// A commit is under way (or broke off) on what is sealed.
     case alreadySealed

@@ -13,6 +13,9 @@ func reportingFailures<Result>(
         throw error
     } catch WorkspaceError.localIO(_, errno: ENOSPC) {
         throw .noSpace
+    } catch WorkspaceError.readOnly {
+        // The sync that failed was logged when it did.
+        throw .readOnly
     } catch {
         logger.error("\(operation()): \(logLine(of: error))")
         throw .inputOutput

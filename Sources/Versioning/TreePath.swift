@@ -7,6 +7,8 @@ package struct TreePath: Hashable, Sendable {
     package let bytes: [UInt8]
 
     package static let root = TreePath(unchecked: [])
+    /// The longest path of a tree. Longer ones are no keys, are not created on a mount, and are not committed.
+    package static let maximumBytes = 64 << 10
     private static let slash = UInt8(ascii: "/")
 
     private init(unchecked bytes: [UInt8]) {
@@ -16,11 +18,14 @@ package struct TreePath: Hashable, Sendable {
     /// Takes a path as a person writes it: leading, trailing and doubled `/` and `.` components are dropped.
     /// Throws on `..`, NUL and names over 255 bytes.
     package init(parsing text: some Collection<UInt8>) throws(PathFault) {
-        var path = TreePath.root
+        guard text.count <= Self.maximumBytes else { throw .tooLong(Array(text.suffix(EntryName.maximumBytes))) }
+        var bytes: [UInt8] = []
         for component in text.split(separator: Self.slash) where !component.elementsEqual(".".utf8) {
-            path = try path.appending(checking: Array(component))
+            if let reason = EntryName.fault(in: Array(component)) { throw PathFault(path: Array(text), reason: reason) }
+            if !bytes.isEmpty { bytes.append(Self.slash) }
+            bytes += component
         }
-        self = path
+        self = TreePath(unchecked: bytes)
     }
 
     /// The same from a text in which `escapedText` may have put bytes that are not UTF-8.
@@ -83,6 +88,11 @@ package struct TreePath: Hashable, Sendable {
 package struct PathFault: Error, Hashable, Sendable {
     package let path: [UInt8]
     package let reason: String
+
+    /// - Parameter end: the last bytes of the path.
+    package static func tooLong(_ end: [UInt8]) -> PathFault {
+        PathFault(path: end, reason: "its path is longer than \(TreePath.maximumBytes) bytes")
+    }
 }
 
 /// Keys of the tree: the parent's path, NUL, the name. The root's own entry has the empty key.
@@ -100,6 +110,7 @@ extension TreePath {
             self = .root
             return
         }
+        guard key.count <= Self.maximumBytes else { throw .tooLong(Array(key.suffix(EntryName.maximumBytes))) }
         guard let cut = key.firstIndex(of: 0) else { throw PathFault(path: key, reason: "a key without NUL") }
         let name: EntryName
         do throws(PathFault) {

@@ -77,8 +77,8 @@ final class ControlServer: Sendable {
         return descriptor
     }
 
-    func start() {
-        startThread { [self] in
+    func start() throws {
+        try startThread { [self] in
             while true {
                 let connection = accept(descriptor, nil, nil)
                 if connection < 0 {

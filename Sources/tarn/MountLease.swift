@@ -31,13 +31,13 @@ final class MountLease {
         let lease = TreeLease(
             database, purpose: .mount, subject: mountPoint, lasting: Self.mountDuration,
             trees: fileSystem.shownTrees())
-        self.init(lease, nil, mountPoint, database, logger) { lease.show(fileSystem.shownTrees()) }
+        try self.init(lease, nil, mountPoint, database, logger) { lease.show(fileSystem.shownTrees()) }
         if let resolved { try database.refuseIfCollected(resolved.commitID, tree: resolved.commit.tree) }
     }
 
     /// For a writable mount: protects every base since the workspace was last empty, because staged files may show
     /// bytes of any of them.
-    convenience init(of workspace: Workspace, _ database: ObjectDatabase, _ logger: Logger) {
+    convenience init(of workspace: Workspace, _ database: ObjectDatabase, _ logger: Logger) throws {
         let subject = "workspace \(workspace.directory)"
         let lease = Self.workspaceLease(workspace, subject, Self.mountDuration, database)
         var trees: [NodeID] = []
@@ -47,7 +47,7 @@ final class MountLease {
             logger.notice("the lease of this workspace cannot be read: \(logLine(of: error))")
         }
         let known = Monitor(trees)
-        self.init(lease, workspace, subject, database, logger) {
+        try self.init(lease, workspace, subject, database, logger) {
             let tree = try database.commit(workspace.base()).tree
             let isEmpty = try workspace.isEmpty()
             lease.show(
@@ -70,7 +70,7 @@ final class MountLease {
     private init(
         _ lease: TreeLease, _ workspace: Workspace?, _ subject: String, _ database: ObjectDatabase, _ logger: Logger,
         look: @escaping @Sendable () throws -> Void
-    ) {
+    ) throws {
         self.lease = lease
         self.workspace = workspace
         self.subject = subject
@@ -92,7 +92,7 @@ final class MountLease {
             }
         }
         renew()
-        renewal = PeriodicTask(everySeconds: Self.lookSeconds) { _ in renew() }
+        renewal = try PeriodicTask(everySeconds: Self.lookSeconds) { _ in renew() }
     }
 
     /// Removes the lease; a workspace with staged changes leaves a longer one.

@@ -44,6 +44,9 @@ struct OpenWorkspace {
                 repository.database.config.id, arguments.workspace ?? Repository.defaultBranch)
         }
         guard access(directory, F_OK) == 0 else {
+            guard errno == ENOENT || errno == ENOTDIR else {
+                throw WorkspaceError.localIO(path: directory, errno: errno)
+            }
             throw CommandFailure(
                 message: "there is no workspace at \(directory)",
                 hint: "Go into the writable mount, or name its workspace with --workspace", kind: .notFound)

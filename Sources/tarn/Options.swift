@@ -153,9 +153,13 @@ extension StoreArguments {
     }
 
     /// Opens the repository at `location`, with the store's quirks that `init` found.
-    func openRepository(_ location: String, cacheLimitBytes: UInt64? = nil, usesCache: Bool = true) throws -> Repository
-    {
+    ///
+    /// - Parameter needsCache: a block cache that cannot be opened is an error; otherwise it is a warning.
+    func openRepository(
+        _ location: String, cacheLimitBytes: UInt64? = nil, usesCache: Bool = true, needsCache: Bool = false
+    ) throws -> Repository {
         var options = databaseOptions()
+        options.needsCache = needsCache
         options.cacheDirectory = usesCache ? (cacheDirectory ?? HostDirectories.cache()) : nil
         options.cacheLimitBytes = cacheLimitBytes
         let parsed = try StoreLocation.parse(location)
@@ -164,6 +168,9 @@ extension StoreArguments {
         let store = config.store.quoteIfMatch ? try openStore(parsed, options: storeOptions(quoteIfMatch: true)) : first
         let database = try ObjectDatabase(
             store: MeteredStore(store), config: config, options: options, logger: logger())
+        if let failure = database.cacheFailure {
+            database.logger.warning("\(logLine(of: failure)); reading on without one")
+        }
         return Repository(database, hookRunner: CommandHookRunner(store: self))
     }
 }
@@ -171,23 +178,28 @@ extension StoreArguments {
 extension RepositoryArguments {
     /// The repository that the arguments, the environment or the current directory name.
     ///
-    /// - Parameter cacheLimitBytes: what the block cache may take from now on; `nil` leaves its limit.
-    func open(cacheLimitBytes: UInt64? = nil) throws -> Repository {
+    /// - Parameters:
+    ///   - cacheLimitBytes: what the block cache may take from now on; `nil` leaves its limit.
+    ///   - needsCache: see `openRepository`.
+    func open(cacheLimitBytes: UInt64? = nil, needsCache: Bool = false) throws -> Repository {
         if let location = repo ?? environment("TARN_REPO") {
-            return try store.openRepository(location, cacheLimitBytes: cacheLimitBytes)
+            return try store.openRepository(location, cacheLimitBytes: cacheLimitBytes, needsCache: needsCache)
         }
         if let mount = MountDescription.ofCurrentDirectory() {
-            return try open(mount, cacheLimitBytes: cacheLimitBytes)
+            return try open(mount, cacheLimitBytes: cacheLimitBytes, needsCache: needsCache)
         }
         throw CommandFailure(
             message: "which repository?", hint: "Give --repo, set TARN_REPO, or go into a mounted tree", kind: .usage)
     }
 
     /// The mounted repository, reached as the mount reaches it.
-    func open(_ mount: MountDescription, cacheLimitBytes: UInt64? = nil) throws -> Repository {
+    func open(
+        _ mount: MountDescription, cacheLimitBytes: UInt64? = nil, needsCache: Bool = false
+    ) throws -> Repository {
         var arguments = store
         arguments.endpoint = arguments.endpoint ?? mount.endpoint
         arguments.region = arguments.region ?? mount.region
-        return try arguments.openRepository(mount.repository, cacheLimitBytes: cacheLimitBytes)
+        return try arguments.openRepository(
+            mount.repository, cacheLimitBytes: cacheLimitBytes, needsCache: needsCache)
     }
 }

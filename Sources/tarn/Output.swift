@@ -120,7 +120,7 @@ func showingProgress<Result>(
     let start = ContinuousClock.now
     guard ProgressLine.isShown else { return (try work(), (ContinuousClock.now - start).inSeconds) }
     let finished = Monitor(false)
-    startThread {
+    let show: @Sendable () -> Void = {
         let line = ProgressLine()
         while !finished.look({ $0 }) {
             line.show(text((ContinuousClock.now - start).inSeconds))
@@ -129,6 +129,8 @@ func showingProgress<Result>(
         line.clear()
         finished.update { $0 = false }
     }
+    // Without a thread for it nothing is shown.
+    guard (try? startThread(show)) != nil else { return (try work(), (ContinuousClock.now - start).inSeconds) }
     defer {
         finished.update { $0 = true }
         finished.waitUntil { !$0 }

@@ -7,12 +7,14 @@ final class PeriodicTask: Sendable {
     private let isStopped = Monitor(false)
     private let hasEnded = Monitor(false)
 
+    /// Throws when the system has no thread for it.
+    ///
     /// - Parameter seconds: the pause between the end of one run and the next.
     /// - Parameter body: may ask whether it is to stop.
     init(
         everySeconds seconds: Double, _ body: @escaping @Sendable (_ isStopped: @escaping @Sendable () -> Bool) -> Void
-    ) {
-        startThread { [isStopped, hasEnded] in
+    ) throws {
+        try startThread { [isStopped, hasEnded] in
             while Self.pause(seconds, isStopped) { body { isStopped.look { $0 } } }
             hasEnded.update { $0 = true }
         }

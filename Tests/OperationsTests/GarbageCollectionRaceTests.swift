@@ -27,7 +27,7 @@ import Versioning
         let totals = Mutex<(commits: Int, deleted: Int)>((0, 0))
         let running = Monitor(3)
         for writer in 0..<2 {
-            startThread {
+            try startThread {
                 defer { running.update { $0 -= 1 } }
                 var number = 0
                 do {
@@ -50,7 +50,7 @@ import Versioning
                 }
             }
         }
-        startThread {
+        try startThread {
             defer { running.update { $0 -= 1 } }
             do {
                 var options = GarbageOptions()
@@ -91,7 +91,8 @@ import Versioning
                     return !done
                 }
             guard isFirst else { return .pass }
-            startThread {
+            // A test that gets no thread has failed anyway.
+            try? startThread {
                 do { try reopen(memory).importing("a", "again") } catch { Issue.record("\(error)") }
                 writer.update { $0 = true }
             }

@@ -23,7 +23,7 @@ import Versioning
     ) throws -> [String] {
         let state = Monitor(Lookout())
         let ended = Monitor(false)
-        startThread { [mount = Looking(mount: mount)] in
+        try startThread { [mount = Looking(mount: mount)] in
             while !state.update({ $0.isOver }) {
                 let found = Result { try what(mount.mount) }
                 state.update { state in

@@ -51,7 +51,7 @@ package final class WriteLease: Sendable {
             release(database)
             throw error
         }
-        startRenewing(database)
+        try startRenewing(database)
     }
 
     /// The last writer removes the lease; one that stays because the store is away expires by itself.
@@ -103,18 +103,23 @@ package final class WriteLease: Sendable {
         }
     }
 
-    private func startRenewing(_ database: ObjectDatabase) {
+    private func startRenewing(_ database: ObjectDatabase) throws {
         let isFirst = state.update { state in
             defer { state.hasRenewer = true }
             return !state.hasRenewer
         }
         guard isFirst else { return }
-        startThread { [weak self, weak database] in
-            while true {
-                sleepMilliseconds(1000)
-                guard let self, let database else { return }
-                self.renewIfDue(database)
+        do {
+            try startThread { [weak self, weak database] in
+                while true {
+                    sleepMilliseconds(1000)
+                    guard let self, let database else { return }
+                    self.renewIfDue(database)
+                }
             }
+        } catch {
+            state.update { $0.hasRenewer = false }
+            throw error
         }
     }
 

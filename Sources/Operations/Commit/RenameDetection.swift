@@ -100,16 +100,22 @@ private struct RenameDetection {
 
     /// Where a directory's files came from, as far as it is known of it or of one above.
     private func source(ofDirectory path: TreePath) -> TreePath? {
-        if let known = sources[path] { return known }
-        guard let parent = path.parent, !path.isRoot else { return nil }
-        return source(ofDirectory: parent)?.appending(path.name)
+        var next: TreePath? = path
+        while let directory = next {
+            if let known = sources[directory] { return path.relative(to: directory).map(known.appending(path:)) }
+            next = directory.parent
+        }
+        return nil
     }
 
     /// Notes where a directory's files came from, and by their names the directories above.
     private mutating func learn(_ from: TreePath?, _ to: TreePath?) {
-        guard let from, let to, sources[to] == nil else { return }
-        sources[to] = from
-        if from.name == to.name, !to.isRoot { learn(from.parent, to.parent) }
+        var pair = (from, to)
+        while case (let from?, let to?) = pair, sources[to] == nil {
+            sources[to] = from
+            guard from.name == to.name, !to.isRoot else { return }
+            pair = (from.parent, to.parent)
+        }
     }
 
     /// Directories that came, by the ones that went of which they hold the files.

@@ -112,7 +112,7 @@ final class SweepAnnouncement: Sendable {
         let run = SweepJournal.Run(id: id, began: now(), pages: pages)
         try SweepJournal.update(in: repository.database.store) { $0.runs.append(run) }
         state.withLock { $0.pulsed = .now }
-        startThread { [self] in
+        try startThread { [self] in
             while true {
                 for _ in 0..<Self.pulseMilliseconds / 100 {
                     if state.withLock({ $0.isEnded }) { return }

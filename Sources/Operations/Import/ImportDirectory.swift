@@ -342,7 +342,8 @@ private final class ImportSession: Sendable {
 
     /// Counts files and bytes on a thread of its own, for the time that is left.
     private func countAhead() {
-        startThread { [progress, source] in
+        // Without a thread for it the time that is left is not shown.
+        try? startThread { [progress, source] in
             var scanner = DirectoryScanner(root: source)
             // An unreadable directory is the import's to report.
             while let children = try? scanner.nextDirectory() {

@@ -88,7 +88,7 @@ extension TreeLease {
         try renew()
         let isDone = Monitor(false)
         let hasEnded = Monitor(false)
-        startThread { [self] in
+        try startThread { [self] in
             while !isDone.update({ $0 }) {
                 do { try renew() } catch { logger.warning("a lease was not renewed: \(error)") }
                 for _ in 0..<20 where !isDone.update({ $0 }) { sleepMilliseconds(100) }

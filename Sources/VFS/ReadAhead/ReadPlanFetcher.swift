@@ -77,7 +77,13 @@ final class ReadPlanFetcher: Sendable {
             defer { signals.hasThread = true }
             return !signals.hasThread
         }
-        if needsThread { startThread { [self] in run() } }
+        guard needsThread else { return }
+        do {
+            try startThread { [self] in run() }
+        } catch {
+            // Readers fetch for themselves; the next order tries again.
+            signals.update { $0.hasThread = false }
+        }
     }
 
     /// Ends the thread, soon.

@@ -21,6 +21,8 @@ extension WorkspaceFileSystem {
 
     /// Persists what is dirty without keeping writers out; called every few seconds.
     package func persistPeriodically() {
+        // It was logged when it began.
+        guard !workspace.isReadOnly else { return }
         for inode in allInodes where inode.state.withLock({ $0.isDirty }) {
             do {
                 try persist(inode)
@@ -46,6 +48,7 @@ extension WorkspaceFileSystem {
     /// Seals what is staged: all writes that returned before are in it, and later ones go to new data files.
     package func seal() throws -> SealState {
         try barrier.alone {
+            try workspace.checkSynced()
             try persistAll()
             let state = try makingRoom(true) { try workspace.seal() }
             beginNewDataFiles()

@@ -17,6 +17,7 @@ extension WorkspaceFileSystem {
 
     func flushFile(_ inode: InodeNumber) throws(VFSError) {
         try reportingFailures(logger, "flushing inode \(inode.value)") {
+            try workspace.checkSynced()
             guard let file = table.withLock({ $0.inodes[inode] }) else { return }
             try persist(file)
         }
@@ -51,7 +52,14 @@ extension WorkspaceFileSystem {
     /// A range that reached the disk before its bytes would hide, after power loss, what was there before.
     private func syncOverOlderBytes(_ state: WorkspaceInode.State) throws {
         guard state.isDirty, let content = state.backing.node?.content else { return }
-        if content.mayCoverOlderBytes(saved: state.savedRanges) { try syncData(state.descriptors) }
+        guard content.mayCoverOlderBytes(saved: state.savedRanges) else { return }
+        for data in state.dataInUse {
+            do {
+                try workspace.syncData(data, dataFiles.descriptor(data, create: false).number)
+            } catch WorkspaceError.localIO(_, errno: ENOENT) {
+                // Deleted: nothing shows its bytes any more.
+            }
+        }
     }
 
     /// Changes the node of an inode that is staged, in the overlay and in memory, and saves what was written so far. Bytes
@@ -79,6 +87,7 @@ extension WorkspaceFileSystem {
     package func sync(_ inode: InodeNumber) throws(VFSError) {
         try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "fsync of inode \(inode.value)") {
+                try workspace.checkSynced()
                 let file = try table.withLock { try current(&$0, inode) }
                 let descriptors = try openData(of: file)
                 try persist(file)
@@ -98,11 +107,7 @@ extension WorkspaceFileSystem {
     }
 
     func syncData(_ descriptors: [DataFileID: Descriptor]) throws {
-        for (data, descriptor) in descriptors {
-            guard fdatasync(descriptor.number) == 0 else {
-                throw WorkspaceError.localIO(path: workspace.dataPath(data), errno: errno)
-            }
-        }
+        for (data, descriptor) in descriptors { try workspace.syncData(data, descriptor.number) }
     }
 
     /// Runs `body` as one transaction of the workspace. When it fails, the inodes it changed are as they were.

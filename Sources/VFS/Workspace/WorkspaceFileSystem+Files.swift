@@ -39,7 +39,10 @@ extension WorkspaceFileSystem {
                 let isLast = file.state.withLock { state in
                     state.openCount = max(0, state.openCount - 1)
                     // What could not be saved is synced when it is.
-                    if state.openCount == 0, !state.isDirty { state.descriptors = [:] }
+                    if state.openCount == 0, !state.isDirty {
+                        dataFiles.forget(state.dataInUse)
+                        state.dataInUse = []
+                    }
                     return state.openCount == 0
                 }
                 guard isLast else { return }
@@ -135,12 +138,13 @@ extension WorkspaceFileSystem {
     }
 
     func descriptor(_ file: WorkspaceInode, _ data: DataFileID, create: Bool) throws -> Descriptor {
-        try file.state.withLock { state in
-            if let open = state.descriptors[data] { return open }
-            let open = Descriptor(try workspace.openData(data, create: create))
-            if state.openCount > 0 { state.descriptors[data] = open }
-            return open
+        let open = try dataFiles.descriptor(data, create: create)
+        let isInUse = file.state.withLock { state in
+            if state.openCount > 0 { state.dataInUse.insert(data) }
+            return state.openCount > 0
         }
+        if !isInUse { dataFiles.forget([data]) }
+        return open
     }
 
     package func write(
@@ -150,6 +154,7 @@ extension WorkspaceFileSystem {
             try reportingFailures(logger, "writing inode \(inode.value)") {
                 let end = offset.addingReportingOverflow(UInt64(bytes.count))
                 guard !end.overflow, end.partialValue <= UInt64(Int64.max) else { throw VFSError.fileTooLarge }
+                try workspace.checkWritable()
                 // Rarely does a truncation or a copy take the data file away meanwhile: then the bytes go to the next.
                 for _ in 0..<Self.maximumWriteAttempts {
                     let (file, data) = try writable(inode)

@@ -53,7 +53,7 @@ extension WorkspaceFileSystem {
     ) throws(VFSError) -> FileAttributes {
         return try changing("creating \(name)", parent, name) { table, change in
             let directory = try self.current(&table, parent)
-            if self.isRemoved(table, directory) { throw VFSError.notFound }
+            try self.checkRoom(table, in: directory, for: name)
             if try self.find(table, in: directory.backing, name) != nil { throw VFSError.exists }
             let parentNode = try self.stage(table, change, directory)
             var node = self.node(new, in: directory)
@@ -108,7 +108,7 @@ extension WorkspaceFileSystem {
             let file = try self.current(&table, inode)
             let directory = try self.current(&table, parent)
             if file.backing.isDirectory { throw VFSError.notPermitted }
-            if self.isRemoved(table, directory) { throw VFSError.notFound }
+            try self.checkRoom(table, in: directory, for: name)
             if try self.find(table, in: directory.backing, name) != nil { throw VFSError.exists }
             let node = try self.stage(table, change, file)
             if node.links >= Self.maximumLinks { throw VFSError.tooManyLinks }
@@ -156,7 +156,7 @@ extension WorkspaceFileSystem {
         try changing(operation, parent, name) { table, change in
             let inode = try self.child(&table, of: parent, name)
             let (source, target) = (try self.current(&table, parent), try self.current(&table, newParent))
-            if self.isRemoved(table, target) { throw VFSError.notFound }
+            try self.checkRoom(table, in: target, for: newName)
             if parent == newParent, name == newName { return { _ in } }
             guard try self.find(table, in: target.backing, newName) != nil else {
                 if mode == .exchanging { throw VFSError.notFound }
@@ -252,25 +252,51 @@ extension WorkspaceFileSystem {
         }
     }
 
-    /// Whether a directory that is still open was removed: nothing can be put into it.
-    private func isRemoved(_ table: InodeTable, _ directory: WorkspaceInode) -> Bool {
-        directory.number != .root && table[directory].names.isEmpty
+    /// Throws where nothing of that name can be put: into a directory that was removed and is still open (`.notFound`), and
+    /// where the path would be longer than a tree holds (`.nameTooLong`).
+    private func checkRoom(_ table: InodeTable, in directory: WorkspaceInode, for name: EntryName) throws {
+        var bytes = name.bytes.count
+        var next = directory
+        while next.number != .root {
+            guard let name = table[next].names.first else {
+                if next === directory { throw VFSError.notFound }
+                return
+            }
+            bytes += 1 + name.name.bytes.count
+            guard bytes <= TreePath.maximumBytes else { throw VFSError.nameTooLong }
+            next = name.parent
+        }
     }
 
     /// The staged node of an inode, made from the base's entry (with those of the directories above) if it has none.
     func stage(_ table: InodeTable, _ change: InodeTransaction, _ inode: WorkspaceInode) throws -> OverlayEntry {
-        guard case .base(let located, let origin) = inode.backing else {
-            guard let node = inode.backing.node else { preconditionFailure("a backing is base or staged") }
-            return node
+        // From the inode up to the first that is staged: there may be more directories than a stack holds calls.
+        var unstaged: [(inode: WorkspaceInode, name: WorkspaceInode.Name?)] = []
+        var next: WorkspaceInode? = inode
+        while let inode = next, inode.backing.node == nil {
+            let name = table[inode].names.first
+            unstaged.append((inode, name))
+            next = name?.parent
         }
-        let name = table[inode].names.first
+        var staged = next?.backing.node
+        for (inode, name) in unstaged.reversed() {
+            staged = try stage(change, inode, as: name?.name, in: staged)
+        }
+        guard let staged else { preconditionFailure("a backing is base or staged") }
+        return staged
+    }
+
+    /// The same below a directory that is staged; without a name for a file that is only open any more.
+    private func stage(
+        _ change: InodeTransaction, _ inode: WorkspaceInode, as name: EntryName?, in parent: OverlayEntry?
+    ) throws -> OverlayEntry {
+        guard case .base(let located, let origin) = inode.backing else {
+            preconditionFailure("the inode is not staged")
+        }
         var node = OverlayEntry(copying: located, at: origin)
         if name == nil { node.links = 0 }
         node = try change.overlay.insert(node)
-        if let name {
-            let parentNode = try stage(table, change, name.parent)
-            try change.overlay.setName(parentNode.id, name.name, node.id)
-        }
+        if let name, let parent { try change.overlay.setName(parent.id, name, node.id) }
         change.willChange(inode)
         inode.state.withLock { state in
             state.backing = .staged(node)

@@ -24,6 +24,7 @@ package final class WorkspaceFileSystem: FileSystem {
     private let mountDescription: [UInt8]
     /// Everything belongs to whoever mounted, and stays so.
     let squashesOwners: Bool
+    let dataFiles: DataFiles
     let reclaimer: DataFileReclaimer
     let kernel = Mutex<(any KernelCache)?>(nil)
     let listings = Mutex(DirectoryListings())
@@ -42,6 +43,7 @@ package final class WorkspaceFileSystem: FileSystem {
         self.logger = logger
         self.mountDescription = Array(mountDescription.utf8)
         self.squashesOwners = squashesOwners
+        dataFiles = DataFiles(workspace)
         reclaimer = DataFileReclaimer(workspace)
         fetcher = BlockFetcher(blocks: database.blocks, threads: readThreads, logger: logger)
         try workspace.removeOrphans()
@@ -100,9 +102,28 @@ package final class WorkspaceFileSystem: FileSystem {
         return inode
     }
 
+    /// With the directories above it first, which may be more than a stack holds.
     private func refresh(_ table: inout InodeTable, _ inode: WorkspaceInode) throws {
+        var waiting = [inode]
+        while let next = waiting.last {
+            let stale =
+                table[next].epoch == table.epoch
+                ? []
+                : table[next].names.map(\.parent).filter {
+                    table[$0].epoch != table.epoch
+                }
+            if stale.isEmpty {
+                waiting.removeLast()
+                try refreshAlone(&table, next)
+            } else {
+                waiting += stale
+            }
+        }
+    }
+
+    /// The directories above it were read again.
+    private func refreshAlone(_ table: inout InodeTable, _ inode: WorkspaceInode) throws {
         guard table[inode].epoch != table.epoch else { return }
-        for name in table[inode].names { try refresh(&table, name.parent) }
         let found = try foundAgain(&table, inode)
         table[inode].epoch = table.epoch
         guard let found else {

@@ -146,8 +146,8 @@ final class WorkspaceInode: Sendable {
         /// The ranges that the database has, when that is known.
         var savedRanges: StagedRanges?
         var openCount = 0
-        /// Descriptors of data files in use.
-        var descriptors: [DataFileID: Descriptor] = [:]
+        /// Data files that were read or written through the inode since it was opened.
+        var dataInUse: Set<DataFileID> = []
         /// The base content and that of cloned ranges, opened when they are first read.
         var baseFile: (content: FileContent, open: OpenFile)?
         var clonedFiles: [ClonedEntryID: OpenFile] = [:]

@@ -130,6 +130,7 @@ struct Mount: ParsableCommand {
 
     private func serve(_ mountPoint: String, _ options: MountOptions) throws {
         tarn_return_large_memory()
+        raiseDescriptorLimit()
         let logger = store.logger()
         let limit = try parseSize(cacheSize)
         let repository = try store.openRepository(repo, cacheLimitBytes: limit)
@@ -187,7 +188,7 @@ struct Mount: ParsableCommand {
         guard let branch = resolved?.ref, branch.kind == .branch else {
             throw CommandFailure(message: "'\(revision ?? "")' is no branch, so it cannot be followed", kind: .usage)
         }
-        let follower = PeriodicTask(everySeconds: options.pollSeconds) { _ in
+        let follower = try PeriodicTask(everySeconds: options.pollSeconds) { _ in
             do {
                 // A branch that was deleted has no head to move to: the mount stays.
                 if let head = try repository.database.head(of: branch) { try fileSystem.move(to: head) }
@@ -205,7 +206,7 @@ struct Mount: ParsableCommand {
     private func takingOrders(_ fileSystem: SnapshotFileSystem, _ socket: String, _ logger: Logger) -> ControlServer? {
         do {
             let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
-            control.start()
+            try control.start()
             return control
         } catch {
             logger.warning("'tarn prefetch --at' will not work: \(tarn.describe(error)?.text ?? "\(error)")")
@@ -232,7 +233,7 @@ struct Mount: ParsableCommand {
             branch: branch.name)
         let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
         try workspace.beginUse()
-        let lease = MountLease(of: workspace, repository.database, logger)
+        let lease = try MountLease(of: workspace, repository.database, logger)
         // What is staged takes locations of blocks from the base, which the lease protects from now on.
         try repository.database.refreshCacheTrust()
         try prepare(workspace, repository, head: resolved)
@@ -241,9 +242,9 @@ struct Mount: ParsableCommand {
             planMove: { try repository.planMove(of: $0, to: $1) }, mountDescription: description.json,
             squashesOwners: options.squashesOwners, readThreads: repository.database.readThreads, logger: logger)
         let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
-        control.start()
-        let saver = PeriodicTask(everySeconds: Self.saveSeconds) { _ in fileSystem.persistPeriodically() }
-        let uploader = options.uploadsInBackground ? backgroundUploads(fileSystem, repository, logger) : nil
+        try control.start()
+        let saver = try PeriodicTask(everySeconds: Self.saveSeconds) { _ in fileSystem.persistPeriodically() }
+        let uploader = options.uploadsInBackground ? try backgroundUploads(fileSystem, repository, logger) : nil
         return Served(fileSystem: fileSystem) {
             uploader?.stop()
             saver.stop()
@@ -284,8 +285,8 @@ struct Mount: ParsableCommand {
 
     private func backgroundUploads(
         _ fileSystem: WorkspaceFileSystem, _ repository: Repository, _ logger: Logger
-    ) -> PeriodicTask {
-        PeriodicTask(everySeconds: Self.uploadSeconds) { isStopped in
+    ) throws -> PeriodicTask {
+        try PeriodicTask(everySeconds: Self.uploadSeconds) { isStopped in
             do {
                 // Until nothing is left that has come to rest.
                 while !isStopped(),

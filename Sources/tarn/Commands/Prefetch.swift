@@ -117,7 +117,7 @@ struct PrefetchCommand: ParsableCommand {
     private func fetch(partBytes: UInt64) throws {
         let limit = try cacheSize.map { try parseSize($0) }
         let paths = try order.map { _ in try readList() }
-        let repository = try repository.open(cacheLimitBytes: limit)
+        let repository = try repository.open(cacheLimitBytes: limit, needsCache: true)
         try repository.database.refreshCacheTrust()
         let (revision, path) = try splitRevisionPath(revisionPath ?? currentRevision())
         let found = try repository.database.resolve(revision)

@@ -17,7 +17,7 @@ struct CacheCommand: ParsableCommand {
         @OptionGroup var json: JSONArguments
 
         func run() throws {
-            let repository = try repository.open()
+            let repository = try repository.open(needsCache: true)
             struct Result: Encodable {
                 let usedBytes: UInt64
                 let limitBytes: UInt64
@@ -37,6 +37,6 @@ struct CacheCommand: ParsableCommand {
             commandName: "clear", abstract: "Empty it; live mounts go on and fetch again.")
         @OptionGroup var repository: RepositoryArguments
 
-        func run() throws { try repository.open().database.cache?.clear() }
+        func run() throws { try repository.open(needsCache: true).database.cache?.clear() }
     }
 }

@@ -1,0 +1,14 @@
+import BlockCache
+import Glibc
+
+func message(_ error: BlockCacheError) -> ErrorMessage {
+    let reason =
+        switch error {
+        case .system(let operation, let path, let number):
+            "\(path): \(operation): \(String(cString: strerror(number)))"
+        case .notACacheDirectory(let path): "\(path) holds files of somebody else"
+        case .inUseWithUnreadableIndex(let path): "\(path) is in use by another version of tarn"
+        case .lockTimedOut(let path): "another process has locked \(path) for too long"
+        }
+    return ErrorMessage(message: "the block cache cannot be used: \(reason)", hint: "Choose another with --cache-dir")
+}
