@@ -7,6 +7,8 @@
 Each fault is a line `file:line: what is wrong`; the exit code is 1 when there is one. The rules:
 - A file has at most 400 lines: Swift, Python, shell, C, Markdown, YAML, SVG, makefiles.
 - A line of Swift, Python or shell has no tab, and no blank at its end.
+- Swift in Sources/ writes to standard output and standard error through WRITER alone, which escapes
+  what is foreign and tells when a write failed.
 - A line of Markdown has at most 100 columns, unless it is a row of a table, in a fence, or between
   the marks of the tables that bench/run.py writes.
 
@@ -35,6 +37,16 @@ KINDS = {
 }
 # The kinds in which no line has a tab or ends in a blank.
 CLEAN_KINDS = ("Swift", "Python", "shell")
+# The one door to standard output and standard error, and who leads the streams of a child there.
+WRITER = "Sources/tarn/StandardStreams.swift"
+STREAMS = (WRITER, "Sources/BlockingIO/ChildProcess.swift")
+# What else would write there: functions of Swift, Foundation and C, the streams by name or number, and a log's own.
+WRITES = re.compile(
+    r"(?<![\w.])(?:print|debugPrint|dump|puts|putchar|printf|vprintf|perror)\(|\bFileHandle\b|\bSTD(?:OUT|ERR)_FILENO\b"
+    r"|(?<![\w.\"])std(?:out|err)\b|\bStreamLogHandler\b|(?<![\w.])(?:write|writeFully|dprintf)\([12],"
+    r"|/dev/(?:stdout|stderr|tty)|/proc/self/fd/[12]\b")
+# What is no code: comments, and the words of a string that is no path of a device.
+NO_CODE = re.compile(r'"""(?s:.*?)"""|"(?!/dev/|/proc/)(?:[^"\\\n]|\\.)*"|//[^\n]*')
 HIDDEN_BUT_READ = (".ci",)
 SHELL = re.compile(rb"#!\S*(?:/| )(?:env )?(?:ba|da)?sh\b")
 # What bench/run.py writes stands between these.
@@ -82,8 +94,18 @@ def wide_lines(lines):
             yield number, width(line)
 
 
-def file_faults(text, kind):
+def stray_writes(text):
+    """The numbers of the lines of Swift that write past the one door."""
+    code = NO_CODE.sub(lambda match: '""' + "\n" * match[0].count("\n"), text)
+    for number, line in enumerate(code.split("\n"), 1):
+        if match := WRITES.search(line):
+            yield number, f"'{match[0]}': write through {WRITER}"
+
+
+def file_faults(name, text, kind):
     """What is wrong with a file: the line and the fault."""
+    if kind == "Swift" and name.startswith("Sources/") and name not in STREAMS:
+        yield from stray_writes(text)
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -115,7 +137,7 @@ def check(root, generated):
         except UnicodeDecodeError:
             faults.append(f"{name}:1: not UTF-8")
             continue
-        faults += [f"{name}:{number}: {fault}" for number, fault in file_faults(text, kind)]
+        faults += [f"{name}:{number}: {fault}" for number, fault in file_faults(name, text, kind)]
     faults += [f"{pattern}: in GENERATED, but there is no such file" for pattern in sorted(unused)]
     return count, faults
 
@@ -143,6 +165,13 @@ CASES = [
     ({"a.md": "| " + LONG + "  | " + LONG + "a | " + LONG}, ["a.md:3: 105 columns"]),
     ({"a.md": f"{WRITTEN[0]} -->\n{LONG}{WRITTEN[1]} -->\n{LONG}"}, ["a.md:4: 101 columns"]),
     ({"a.py": b"\xff\n"}, ["a.py:1: not UTF-8"]),
+    ({"Sources/a.swift": 'x\nprint("x")\n', "Tests/a.swift": "print(1)\n", WRITER: "print(1)\n"},
+     ["Sources/a.swift:2: 'print('"]),
+    ({"Sources/a.swift": '// print(1)\nx.print(1)\n"print(1)"\nfingerprint(1)\nerror.stderr\n'}, []),
+    ({"Sources/a.swift": "fputs(x, stderr)\n_ = write(1, x)\nlet x = FileHandle.standardError\n"},
+     ["Sources/a.swift:1: 'stderr'", "Sources/a.swift:2: 'write(1,'", "Sources/a.swift:3: 'FileHandle'"]),
+    ({"Sources/a.swift": 'open("/dev/tty", 1)\nStreamLogHandler.x\ndup2(x, STDOUT_FILENO)\n'},
+     ["Sources/a.swift:1: '/dev/tty'", "Sources/a.swift:2: 'Stream", "Sources/a.swift:3: 'STDOUT"]),
 ]
 MADE = {"made.md": "", "drawn/*.svg": ""}
 

@@ -11,6 +11,8 @@ package struct ChildProcess: Sendable {
         case null
         case file(String)
         case descriptor(Int32)
+        /// Where standard error of this process leads.
+        case standardError
     }
 
     package struct Options: Sendable {
@@ -131,6 +133,7 @@ package struct ChildProcess: Sendable {
         case .null: posix_spawn_file_actions_addopen(&actions, number, "/dev/null", flags, 0)
         case .file(let path): posix_spawn_file_actions_addopen(&actions, number, path, flags, 0)
         case .descriptor(let descriptor): posix_spawn_file_actions_adddup2(&actions, descriptor, number)
+        case .standardError: posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, number)
         }
     }
 

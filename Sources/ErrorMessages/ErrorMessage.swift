@@ -4,7 +4,7 @@ import ObjectDatabase
 import ObjectStorage
 import ProllyTree
 import Staging
-import Versioning
+package import Versioning
 
 /// What to tell a person about an error.
 package struct ErrorMessage: Sendable {
@@ -14,12 +14,12 @@ package struct ErrorMessage: Sendable {
     }
 
     /// What failed, on what.
-    package let text: String
+    package let text: TerminalText
     /// What to do next.
-    package var hint: String?
+    package var hint: TerminalText?
     package var kind: Kind
 
-    package init(message text: String, hint: String? = nil, kind: Kind = .failed) {
+    package init(message text: TerminalText, hint: TerminalText? = nil, kind: Kind = .failed) {
         self.text = text
         self.hint = hint
         self.kind = kind
@@ -52,6 +52,6 @@ package func message(of error: any Error) -> ErrorMessage? {
 }
 
 /// One line for a log: what failed, on what.
-package func logLine(of error: any Error) -> String {
+package func logLine(of error: any Error) -> TerminalText {
     message(of: error)?.text ?? "\(error)"
 }

@@ -1,5 +1,6 @@
 import Glibc
 import ObjectStorage
+import Versioning
 
 func message(_ error: StoreError) -> ErrorMessage {
     switch error {

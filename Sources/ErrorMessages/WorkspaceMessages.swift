@@ -1,5 +1,6 @@
 import Glibc
 import Staging
+import Versioning
 
 func message(_ error: WorkspaceError) -> ErrorMessage {
     switch error {

@@ -20,13 +20,18 @@ package func escapedText(_ bytes: some Sequence<UInt8>) -> String {
 package func unescapedBytes(_ text: String) -> [UInt8] {
     var bytes: [UInt8] = []
     for scalar in text.unicodeScalars {
-        if scalar.value >= escapeBase + 0x80, scalar.value <= escapeBase + 0xff {
+        if isEscapedByte(scalar) {
             bytes.append(UInt8(scalar.value - escapeBase))
         } else {
             bytes += UTF8.encode(scalar).map(Array.init) ?? []
         }
     }
     return bytes
+}
+
+/// Whether it stands for a byte that was not UTF-8.
+func isEscapedByte(_ scalar: Unicode.Scalar) -> Bool {
+    (escapeBase + 0x80...escapeBase + 0xff).contains(scalar.value)
 }
 
 private let escapeBase: UInt32 = 0x10ff00

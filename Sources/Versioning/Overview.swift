@@ -22,6 +22,7 @@
 // - `PathChange.swift`: trees as paths: `entry(at:)`, `pathChanges`, `forEachChild`.
 // - `Merge.swift`, `MergeBase.swift`: three-way merge, common ancestors.
 // - `ProtectionRule.swift`, `Glob.swift`, `CalendarTime.swift`, `EscapedText.swift`.
+// - `TerminalText.swift`: text that is safe to print; what is put into it is escaped.
 //
 // ## Life of a merge
 // 1. `mergeBase` walks the parents of two commits, by generation, to their newest common ancestor.
@@ -40,7 +41,8 @@
 // - Records are canonical JSON, and their id is the SHA-256 of exactly these bytes. `encodeRecord`
 //   is the only encoder. A newer format is refused, never guessed at.
 // - The sides of a merge are current and incoming. A `ConflictReason` is told from a side.
-// - Names are bytes, not text. `escapedText` makes text of them for people and JSON.
+// - Names are bytes, not text. `escapedText` keeps them in a text,
+//   `printableName` shows them.
 // - Equal bytes have equal `ContentID`s, whatever the history of the file.
 //
 // There is no lock: everything is a value.

@@ -165,41 +165,6 @@ extension TreePath: Comparable {
 }
 
 extension TreePath: CustomStringConvertible {
-    /// For people: valid UTF-8 as it is, control characters and invalid bytes as `\xNN`.
+    /// For people: see `printableName`.
     package var description: String { isRoot ? "." : printableName(bytes) }
-}
-
-/// `bytes` as text that a terminal can show: control characters, backslashes and invalid UTF-8 become `\xNN`.
-package func printableName(_ bytes: [UInt8]) -> String {
-    if let text = String(validating: bytes, as: UTF8.self), !text.unicodeScalars.contains(where: isControl) {
-        return text
-    }
-    var result = ""
-    var decoder = UTF8()
-    var iterator = bytes.makeIterator()
-    var consumed = 0
-    decoding: while true {
-        switch decoder.decode(&iterator) {
-        case .scalarValue(let scalar):
-            let width = UTF8.width(scalar)
-            if isControl(scalar) {
-                result += bytes[consumed..<consumed + width].map { "\\x" + hexEncoded([$0]) }.joined()
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-            consumed += width
-        case .error:
-            result += "\\x" + hexEncoded([bytes[consumed]])
-            consumed += 1
-            decoder = UTF8()
-            iterator = Array(bytes[consumed...]).makeIterator()
-        case .emptyInput:
-            break decoding
-        }
-    }
-    return result
-}
-
-private func isControl(_ scalar: Unicode.Scalar) -> Bool {
-    scalar.value < 0x20 || scalar.value == 0x7f || (0x80..<0xa0).contains(scalar.value)
 }

@@ -2,6 +2,7 @@ import BlockingIO
 import Dispatch
 import Foundation
 import Glibc
+import Versioning
 
 /// Runs a program with this terminal and waits for it; answers its exit code, 128 + number for a signal.
 ///

@@ -107,7 +107,7 @@ final class ControlServer: Sendable {
             guard let line = reader.line(limit: Self.maximumRequestBytes) else { return }
             answer = try handler(JSONDecoder().decode(ControlRequest.self, from: Data(line)), reader)
         } catch {
-            answer.error = describe(error)?.text ?? "\(error)"
+            answer.error = describe(error)?.text.shown ?? "\(error)"
             logger.error("control request: \(answer.error ?? "")")
         }
         writeLine(connection, encodeRecord(answer))

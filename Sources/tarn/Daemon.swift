@@ -2,6 +2,7 @@ import BlockingIO
 import Glibc
 import ObjectDatabase
 import Operations
+import Versioning
 
 /// A mount in the background: this program started again in a session of its own, which reports when the mount is up.
 enum Daemon {
@@ -21,10 +22,9 @@ enum Daemon {
             let child = try ChildProcess.start(ChildProcess.thisProgram, words, options)
             close(ends.writing)
             if try !readNext(ends.reading).isEmpty { return }
-            fflush(nil)
             switch child.wait() {
-            case .exited(let code): exit(code)
-            case .signalled: exit(Code.failed.rawValue)
+            case .exited(let code): StandardStreams.end(code)
+            case .signalled: StandardStreams.end(Code.failed.rawValue)
             }
         } catch {
             throw CommandFailure(message: "cannot start the mount: \(error.text)")
@@ -45,9 +45,7 @@ enum Daemon {
         try? makeDirectories(directory)
         var log = open("\(directory)/\(getpid()).log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         if log < 0 { log = open("/dev/null", O_WRONLY | O_CLOEXEC) }
-        dup2(log, STDOUT_FILENO)
-        dup2(log, STDERR_FILENO)
-        close(log)
+        StandardStreams.lead(to: log)
         // Nobody may listen any more.
         try? writeFully(descriptor, [1])
         close(descriptor)

@@ -20,8 +20,8 @@ enum Code: Int32 {
 
 /// A failure of a command itself, in words.
 struct CommandFailure: Error {
-    let message: String
-    var hint: String?
+    let message: TerminalText
+    var hint: TerminalText?
     var kind = ErrorMessage.Kind.failed
 }
 
@@ -37,21 +37,15 @@ extension ErrorMessage.Kind {
     }
 }
 
-/// Writes to standard error as it is.
-func printError(_ text: String) {
-    let bytes = Array(text.utf8)
-    _ = write(STDERR_FILENO, bytes, bytes.count)
-}
-
-func writeError(_ text: String) {
-    printError(text + "\n")
+func writeError(_ text: TerminalText) {
+    StandardStreams.writeError(text + "\n")
 }
 
 /// Prints what failed and what to do, then ends the process.
-func fail(_ message: String, hint: String? = nil, code: Code) -> Never {
+func fail(_ message: TerminalText, hint: TerminalText? = nil, code: Code) -> Never {
     // A message that is a list ends with a line break, and one that asks or tells has its own end.
-    let link = message.hasSuffix("\n") ? "" : message.hasSuffix("?") || message.hasSuffix(".") ? " " : ". "
+    let end = message.shown.last
+    let link: TerminalText = end == "\n" ? "" : end == "?" || end == "." ? " " : ". "
     writeError("tarn: \(message)\(hint.map { link + $0 } ?? "")")
-    fflush(nil)
-    exit(code.rawValue)
+    StandardStreams.end(code.rawValue)
 }

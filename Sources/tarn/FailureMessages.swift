@@ -13,7 +13,7 @@ func describe(_ error: any Error) -> ErrorMessage? {
     case let failure as CommandFailure:
         ErrorMessage(message: failure.message, hint: failure.hint, kind: failure.kind)
     case let error as RepositoryError: words(error)
-    case let error as ReceiptFile.Unreadable: ErrorMessage(message: error.reason)
+    case let error as ReceiptFile.Unreadable: ErrorMessage(message: "\(error.reason)")
     case WorkspaceError.inUse(let directory, let holder):
         message(of: WorkspaceError.inUse(directory: directory, holder: describeHolder(holder)))
     case let error as FUSEServerError: words(error)
@@ -81,7 +81,7 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
             kind: .refused)
     case .hooksRefused(let event, let records):
         ErrorMessage(
-            message: "\(event) was refused:\n" + records.map { hookText($0) + "\n" }.joined(),
+            message: "\(event) was refused:\n\(records.map { hookText($0) + "\n" }.joined())",
             hint: "Nothing was published. 'tarn hooks log' has all that they said", kind: .refused)
     case .retentionNotFound(let glob):
         ErrorMessage(
@@ -93,14 +93,15 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
 }
 
 /// What a hook did, and the last lines it printed.
-private func hookText(_ record: HookRecord) -> String {
-    let code = record.code.map { " (code \($0))" } ?? ""
-    let said = record.output.split(separator: "\n").suffix(10).map { "      \($0)" }
+private func hookText(_ record: HookRecord) -> TerminalText {
+    let code: TerminalText = record.code.map { " (code \($0))" } ?? ""
+    let said = TerminalText.lines(of: record.output).filter { !$0.isEmpty }.suffix(10).map { "      " + $0 }
     return (["  \(record.hook): \(record.verdict.rawValue)\(code)"] + said).joined(separator: "\n")
 }
 
-private func conflictText(_ conflicts: [Conflict], _ head: CommitID, _ side: MergeSide) -> String {
-    let lines = conflicts.map { "  \($0.path)  (\($0.reason.words(from: side)))" }.joined(separator: "\n")
+private func conflictText(_ conflicts: [Conflict], _ head: CommitID, _ side: MergeSide) -> TerminalText {
+    let lines = conflicts.map { "  \($0.path)  (\($0.reason.words(from: side)))" as TerminalText }
+        .joined(separator: "\n")
     let count = conflicts.count == 1 ? "one path was" : "\(conflicts.count) paths were"
     return "\(count) changed on both sides, also in \(head.hex.prefix(12)):\n\(lines)\n"
 }

@@ -73,6 +73,16 @@ struct AuthorArguments: ParsableArguments {
 
     /// Throws when nobody can be found: an audit trail needs a name.
     func resolve() throws -> String {
+        let found = try find()
+        guard !found.unicodeScalars.contains(where: isUnprintable) else {
+            throw CommandFailure(
+                message: "'\(found)' cannot be an author: it has characters that are not for printing",
+                hint: "Write 'Name <email>' on one line", kind: .usage)
+        }
+        return found
+    }
+
+    private func find() throws -> String {
         if let author = author ?? environment("TARN_AUTHOR") { return author }
         let name = environment("GIT_AUTHOR_NAME") ?? gitConfig("user.name")
         let email = environment("GIT_AUTHOR_EMAIL") ?? gitConfig("user.email")
@@ -123,9 +133,7 @@ enum HostDirectories {
 }
 
 func makeLogger(verbose: Bool) -> Logger {
-    var logger = Logger(label: "tarn", factory: { StreamLogHandler.standardError(label: $0) })
-    logger.logLevel = verbose ? .debug : .notice
-    return logger
+    Logger(label: "tarn", factory: { _ in StandardErrorLog(logLevel: verbose ? .debug : .notice) })
 }
 
 extension StoreArguments {

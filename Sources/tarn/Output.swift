@@ -13,18 +13,16 @@ struct Output {
 
     init(json: Bool) {
         isJSON = json
-        isColoured = !json && isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil
+        isColoured = !json && StandardStreams.outputIsTerminal && getenv("NO_COLOR") == nil
     }
 
     /// Prints `value` as JSON, or what `text` says.
-    func show(_ value: some Encodable, text: () -> String) throws {
+    func show(_ value: some Encodable, text: () -> TerminalText) throws {
         if isJSON {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(value), as: UTF8.self))
+            try StandardStreams.write(json: value)
         } else {
             let text = text()
-            if !text.isEmpty { print(text) }
+            if !text.isEmpty { try StandardStreams.write(line: text) }
         }
     }
 
@@ -35,7 +33,7 @@ struct Output {
         case blue = "34"
     }
 
-    func paint(_ text: String, _ colour: Colour) -> String {
+    func paint(_ text: TerminalText, _ colour: Colour) -> TerminalText {
         isColoured ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
     }
 }
@@ -63,20 +61,20 @@ func count(_ number: Int, _ noun: String) -> String {
 }
 
 /// Columns aligned by padding all but the last.
-func table(_ rows: [[String]]) -> String {
+func table(_ rows: [[TerminalText]]) -> TerminalText {
     var widths: [Int] = []
     for row in rows {
         for (index, cell) in row.enumerated() {
             if index == widths.count { widths.append(0) }
-            widths[index] = max(widths[index], cell.count)
+            widths[index] = max(widths[index], cell.width)
         }
     }
     return rows.map { row in
         let line = row.enumerated().map { index, cell in
-            index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count + 2)
+            index == row.count - 1 ? cell : cell.padded(to: widths[index] + 2)
         }.joined()
         // The last columns may be empty.
-        return String(line.reversed().drop { $0 == " " }.reversed())
+        return line.withoutTrailingBlanks()
     }.joined(separator: "\n")
 }
 
@@ -95,19 +93,18 @@ struct JSONPath: Encodable {
 
 /// One line on the terminal that is rewritten while work goes on; nothing when stderr is no terminal.
 final class ProgressLine {
-    static let isShown = isatty(STDERR_FILENO) == 1
+    static let isShown = StandardStreams.errorIsTerminal
     private var lastWidth = 0
 
-    func show(_ text: String) {
+    func show(_ text: TerminalText) {
         guard Self.isShown else { return }
-        let padding = String(repeating: " ", count: max(0, lastWidth - text.count))
-        printError("\r\(text)\(padding)")
-        lastWidth = text.count
+        StandardStreams.writeError("\r\(text.padded(to: lastWidth))")
+        lastWidth = text.width
     }
 
     func clear() {
         guard Self.isShown, lastWidth > 0 else { return }
-        printError("\r\(String(repeating: " ", count: lastWidth))\r")
+        StandardStreams.writeError("\r\(TerminalText("").padded(to: lastWidth))\r")
         lastWidth = 0
     }
 }
@@ -115,7 +112,7 @@ final class ProgressLine {
 /// Runs `work` and shows what `text` answers (given the seconds so far) meanwhile, on a terminal. Answers how long it took,
 /// too.
 func showingProgress<Result>(
-    _ text: @escaping @Sendable (_ seconds: Double) -> String, _ work: () throws -> Result
+    _ text: @escaping @Sendable (_ seconds: Double) -> TerminalText, _ work: () throws -> Result
 ) rethrows -> (result: Result, seconds: Double) {
     let start = ContinuousClock.now
     guard ProgressLine.isShown else { return (try work(), (ContinuousClock.now - start).inSeconds) }

@@ -17,7 +17,8 @@
 // - `Options.swift`: arguments that many commands take, and how a repository is opened.
 // - `FailureMessages.swift`: `describe`, the words for errors that only commands see. All others
 //   are in ErrorMessages. `Failure.swift` has the exit codes.
-// - `Output.swift`: text for people, JSON for programs, progress.
+// - `StandardStreams.swift` is the only door to standard output and standard error;
+//   `Output.swift`: text for people, JSON for programs, progress.
 // - `ControlSocket.swift` has both sides of the control socket; `OpenWorkspace.swift` and
 //   `CommitLock.swift` say who holds a workspace.
 // - `Daemon.swift`, `MountLease.swift`, `PeriodicTask.swift`: a mount in the background.
@@ -55,3 +56,5 @@
 // - A commit is a process of its own, because a mount must never read itself.
 // - Untrusted hooks refuse the operation. They are never skipped.
 // - Errors, hints and progress go to standard error; standard output has only the result.
+// - What is printed is a `TerminalText` of Versioning, in which foreign text is escaped. Output
+//   that cannot be written is a failure.

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import ObjectDatabase
 import Operations
+import Versioning
 
 /// Signatures as `ssh-keygen -Y` makes and checks them (PROTOCOL.sshsig of OpenSSH), in the namespace `tarn`. Anybody can
 /// check them without Tarn.

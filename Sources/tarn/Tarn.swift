@@ -58,6 +58,7 @@ struct Tarn: ParsableCommand {
         ])
 
     static func main() {
+        StandardStreams.open()
         signal(SIGPIPE, SIG_IGN)
         var arguments = Self.arguments()
         while arguments.first == "-C" {
@@ -70,8 +71,9 @@ struct Tarn: ParsableCommand {
         do {
             var command = try parseAsRoot(arguments)
             try command.run()
+            StandardStreams.end(Code.done.rawValue)
         } catch {
-            finish(error)
+            finish(error, arguments)
         }
     }
 
@@ -85,24 +87,32 @@ struct Tarn: ParsableCommand {
     }
 
     /// Ends the process as `error` asks: usage errors as 2, our own by `describe`.
-    private static func finish(_ error: any Error) -> Never {
+    private static func finish(_ error: any Error, _ arguments: [String]) -> Never {
+        // The end of the process tells it.
+        if error is OutputFailure { StandardStreams.end(Code.done.rawValue) }
         if let description = describe(error) {
             fail(description.text, hint: description.hint, code: description.kind.exitCode)
         }
         let code = Tarn.exitCode(for: error)
-        let text = Tarn.fullMessage(for: error)
+        let text = TerminalText.lines(of: message(of: error, arguments)).joined(separator: "\n")
         if code == .success {
-            print(text)
-            endProcess(0)
+            // A failure is kept, and told at the end.
+            try? StandardStreams.write(line: text)
+            StandardStreams.end(Code.done.rawValue)
         }
         if !text.isEmpty { writeError(text) }
-        endProcess(code == .validationFailure ? Code.usage.rawValue : code.rawValue)
+        StandardStreams.end(code == .validationFailure ? Code.usage.rawValue : code.rawValue)
+    }
+
+    /// What the argument parser says: text of ours, of several lines, with arguments in it as they were written. Those are
+    /// made one line each.
+    private static func message(of error: any Error, _ arguments: [String]) -> String {
+        var text = fullMessage(for: error)
+        for argument in arguments where argument.unicodeScalars.contains(where: isUnprintable) {
+            text = text.replacing(argument, with: printableText(argument))
+        }
+        return text
     }
 }
 
 let tarnVersion = "0.1.0"
-
-private func endProcess(_ code: Int32) -> Never {
-    fflush(nil)
-    exit(code)
-}

@@ -52,7 +52,8 @@ import Versioning
             let message = try #require(describe(error), "\(error)")
             #expect(!message.text.isEmpty)
             for raw in ["Optional(", "(Versioning", "RefName(", "Swift.", "Error.", "__C"] {
-                #expect(!message.text.contains(raw) && message.hint?.contains(raw) != true, "\(message.text)")
+                #expect(
+                    !message.text.shown.contains(raw) && message.hint?.shown.contains(raw) != true, "\(message.text)")
             }
         }
     }
@@ -66,16 +67,16 @@ import Versioning
     @Test func logAndCommandLineShareTheirWords() throws {
         let error = ObjectDatabaseError.corrupt(object: "packs/aa/bb", reason: "it ends before byte 9")
         #expect(logLine(of: error) == describe(error)?.text)
-        #expect(logLine(of: error).contains("packs/aa/bb"))
+        #expect(logLine(of: error).shown.contains("packs/aa/bb"))
     }
 
     @Test func conflictIsToldFromTheSideOfWhoReads() throws {
         let conflict = Conflict(
             path: try TreePath(parsing: "a"), base: nil, incoming: nil, current: nil, reason: .deletedByCurrent)
         let merge = describe(RepositoryError.conflicts([conflict], head: Self.commit, seenFrom: .current))
-        #expect(merge?.text.contains("a  (deleted here, changed there)") == true)
+        #expect(merge?.text.shown.contains("a  (deleted here, changed there)") == true)
         let commit = describe(RepositoryError.conflicts([conflict], head: Self.commit, seenFrom: .incoming))
-        #expect(commit?.text.contains("a  (changed here, deleted there)") == true)
+        #expect(commit?.text.shown.contains("a  (changed here, deleted there)") == true)
     }
 
     @Test func sizesAndCountsAreForPeople() {

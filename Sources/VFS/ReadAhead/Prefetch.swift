@@ -125,7 +125,7 @@ package final class Prefetch: Sendable {
                 guard let rank = owners[block], state.failedRanks.insert(rank).inserted else { return }
                 state.failedFiles += 1
                 guard state.failures.count < Self.namedFailures else { return }
-                state.failures.append(Failure(path: path, reason: logLine(of: error)))
+                state.failures.append(Failure(path: path, reason: logLine(of: error).shown))
             }
         }
     }

@@ -39,7 +39,7 @@ struct Audit: ParsableCommand {
                     && (operation.map { update.operation.rawValue == $0 } ?? true)
                     && (earliest.map { update.when >= $0 } ?? true) && (latest.map { update.when <= $0 } ?? true)
             }
-            if csv { return printCSV(log) }
+            if csv { return try printCSV(log) }
             struct RefUpdateJSON: Encodable {
                 let id: String
                 let movement: RefUpdate
@@ -49,31 +49,27 @@ struct Audit: ParsableCommand {
                 table(
                     log.map { _, update in
                         [
-                            update.when.rfc3339.prefix(19) + "Z", shortRef(update.ref),
-                            output.paint(update.operation.rawValue, .yellow),
-                            "\(short(update.old)) → \(short(update.new))", update.who,
-                            update.why.split(separator: "\n").first.map(String.init) ?? "",
+                            "\(update.when.rfc3339.prefix(19))Z", "\(shortRef(update.ref))",
+                            output.paint("\(update.operation.rawValue)", .yellow),
+                            "\(short(update.old)) → \(short(update.new))", "\(update.who)",
+                            .firstLine(of: update.why),
                         ]
                     })
             }
         }
 
-        private func printCSV(_ log: [(id: RefUpdateID, refUpdate: RefUpdate)]) {
-            print("when,ref,operation,old,new,who,why,gates,approvals,movement", terminator: "\r\n")
+        private func printCSV(_ log: [(id: RefUpdateID, refUpdate: RefUpdate)]) throws {
+            try StandardStreams.write(csv: [
+                "when", "ref", "operation", "old", "new", "who", "why", "gates", "approvals", "movement",
+            ])
             for (id, update) in log {
-                let cells = [
+                try StandardStreams.write(csv: [
                     update.when.rfc3339, update.ref, update.operation.rawValue, update.old?.hex ?? "",
                     update.new?.hex ?? "", update.who, update.why,
                     (update.gates ?? []).map(\.hex).joined(separator: " "),
                     (update.approvals ?? []).map(\.hex).joined(separator: " "), id.hex,
-                ]
-                print(cells.map(quoted).joined(separator: ","), terminator: "\r\n")
+                ])
             }
-        }
-
-        private func quoted(_ cell: String) -> String {
-            guard cell.contains(where: { ",\"\r\n".contains($0) }) else { return cell }
-            return "\"" + cell.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
         }
 
         private func date(_ text: String) throws -> Timestamp {
@@ -175,7 +171,7 @@ struct Audit: ParsableCommand {
                 findings: report.findings.map { FindingJSON(ref: $0.ref, object: $0.object, reason: $0.reason) })
             let output = json.output
             try output.show(result) {
-                var text = [
+                var text: [TerminalText] = [
                     "Verified \(count(result.movements, "ref update")) of \(count(result.refs, "ref")), \(count(result.commits, "commit")) and \(count(result.hookRecords, "hook record"))."
                 ]
                 if allowedSigners != nil { text.append("\(result.signed) are signed, \(result.unsigned) are not.") }

@@ -47,7 +47,8 @@ struct Bisect: ParsableCommand {
             let commits = try found.map { CommitJSON(id: $0.hex, commit: try opened.database.commit($0)) }
             let output = json.output
             try output.show(commits) {
-                let head = commits.count == 1 ? "The first bad commit:" : "The first bad commit is one of these:"
+                let head: TerminalText =
+                    commits.count == 1 ? "The first bad commit:" : "The first bad commit is one of these:"
                 return ([head] + commits.map { commitText($0, output) }).joined(separator: "\n\n")
             }
         }

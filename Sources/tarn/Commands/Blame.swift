@@ -44,8 +44,8 @@ struct Blame: ParsableCommand {
             table(
                 lines.map { path, id, commit in
                     [
-                        output.paint(String(id.hex.prefix(12)), .yellow), String(commit.time.rfc3339.prefix(10)),
-                        commit.author, path.isRoot ? "." : "\(path)",
+                        output.paint("\(id.hex.prefix(12))", .yellow), "\(commit.time.rfc3339.prefix(10))",
+                        "\(commit.author)", path.isRoot ? "." : "\(path)",
                     ]
                 })
         }

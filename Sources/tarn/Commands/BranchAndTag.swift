@@ -104,7 +104,10 @@ private func listRefs(_ kind: RefName.Kind, _ repository: Repository, _ output: 
     try output.show(refs) {
         table(
             refs.map {
-                [output.paint($0.name, .green), String($0.commit.prefix(12)), $0.movedAt ?? "", $0.movedBy ?? ""]
+                [
+                    output.paint("\($0.name)", .green), "\($0.commit.prefix(12))", "\($0.movedAt ?? "")",
+                    "\($0.movedBy ?? "")",
+                ]
             })
     }
 }
@@ -119,7 +122,7 @@ private func createRef(
     let isMain = found.ref == (try .branch(Repository.defaultBranch))
     try repository.createRef(
         name, at: commit, who: who, why: why ?? "Create from \(start)", main: isMain ? commit : nil)
-    try output.show(RefJSON(name: name.name, commit: commit.hex)) { commit.hex }
+    try output.show(RefJSON(name: name.name, commit: commit.hex)) { "\(commit.hex)" }
 }
 
 private func deleteRef(_ name: RefName, _ repository: Repository, _ author: AuthorArguments, _ output: Output) throws {

@@ -57,7 +57,7 @@ struct CommitCommand: ParsableCommand {
             commit: committed.published.commitID.hex, branch: branch, changedPaths: committed.changedPaths,
             uploadedBytes: committed.uploadedBytes, laterConflicts: committed.laterConflicts.map(JSONPath.init))
         try json.output.show(result) {
-            var text = """
+            var text: TerminalText = """
                 \(result.commit)
                 Committed \(count(result.changedPaths, "path")) to \(branch); uploaded \(humanSize(result.uploadedBytes)).
                 """

@@ -85,19 +85,19 @@ struct List: ParsableCommand {
         }
     }
 
-    private func row(_ entry: EntryJSON, _ output: Output) -> [String] {
-        let letter = entry.kind == "directory" ? "d" : entry.kind == "symlink" ? "l" : "-"
+    private func row(_ entry: EntryJSON, _ output: Output) -> [TerminalText] {
+        let letter: TerminalText = entry.kind == "directory" ? "d" : entry.kind == "symlink" ? "l" : "-"
         return [
-            "\(letter)\(entry.mode)", humanSize(entry.sizeBytes), String(entry.modified.prefix(19)),
+            "\(letter)\(entry.mode)", "\(humanSize(entry.sizeBytes))", "\(entry.modified.prefix(19))",
             name(entry, output),
         ]
     }
 
-    private func name(_ entry: EntryJSON, _ output: Output) -> String {
+    private func name(_ entry: EntryJSON, _ output: Output) -> TerminalText {
         switch entry.kind {
-        case "directory": output.paint(entry.text + "/", .blue)
+        case "directory": output.paint("\(entry.text)/", .blue)
         case "symlink": "\(entry.text) -> \(entry.target ?? "")"
-        default: entry.text
+        default: "\(entry.text)"
         }
     }
 }
@@ -116,15 +116,8 @@ struct Cat: ParsableCommand {
         let map = try repository.database.lists.map(of: located.entry)
         try repository.forEachBlock(of: located.entry) { offset, bytes in
             let index = map.blockIndex(at: offset)
-            try writeOut(bytes ?? [UInt8](repeating: 0, count: Int(map.list.blocks[index].block.length)))
-        }
-    }
-
-    private func writeOut(_ bytes: [UInt8]) throws {
-        do throws(Errno) {
-            try writeFully(STDOUT_FILENO, bytes)
-        } catch {
-            throw CommandFailure(message: "standard output: \(error.text)")
+            try StandardStreams.write(
+                bytes: bytes ?? [UInt8](repeating: 0, count: Int(map.list.blocks[index].block.length)))
         }
     }
 }
@@ -147,14 +140,14 @@ struct StatCommand: ParsableCommand {
         }
         let blocks = try repository.database.lists.map(of: located.entry).list.blocks.count
         try json.output.show(Result(commit: located.commitID.hex, entry: entry, blocks: blocks)) {
-            var rows = [
-                ["Path:", "\(located.path)"], ["Commit:", located.commitID.hex], ["Kind:", entry.kind],
-                ["Mode:", entry.mode], ["Size:", "\(humanSize(entry.sizeBytes)) (\(entry.sizeBytes) bytes)"],
-                ["Modified:", entry.modified],
+            var rows: [[TerminalText]] = [
+                ["Path:", "\(located.path)"], ["Commit:", "\(located.commitID)"], ["Kind:", "\(entry.kind)"],
+                ["Mode:", "\(entry.mode)"], ["Size:", "\(humanSize(entry.sizeBytes)) (\(entry.sizeBytes) bytes)"],
+                ["Modified:", "\(entry.modified)"],
             ]
-            if let content = entry.content { rows.append(["Content:", content]) }
+            if let content = entry.content { rows.append(["Content:", "\(content)"]) }
             if located.entry.entry.file != nil { rows.append(["Blocks:", "\(blocks)"]) }
-            if let target = entry.target { rows.append(["Target:", target]) }
+            if let target = entry.target { rows.append(["Target:", "\(target)"]) }
             return table(rows)
         }
     }

@@ -26,7 +26,7 @@ struct DiskUsageCommand: ParsableCommand {
         let refs = try RefName.Kind.allCases.flatMap { try repository.database.listRefs($0) }
         let line = Monitor(ProgressLine())
         defer { line.update { $0.clear() } }
-        var report = try repository.diskUsage(of: refs) { text in line.update { $0.show(text) } }
+        var report = try repository.diskUsage(of: refs) { text in line.update { $0.show("\(text)") } }
         line.update { $0.clear() }
         if !patterns.isEmpty {
             report.refs.removeAll { usage in !patterns.contains { Glob($0).matches(usage.ref.name) } }
@@ -61,10 +61,11 @@ struct DiskUsageCommand: ParsableCommand {
         try output.show(result) {
             let rows = report.refs.map { usage in
                 [
-                    humanSize(usage.logicalBytes), humanSize(usage.storedBytes), humanSize(usage.uniqueStoredBytes),
-                    humanSize(usage.storedBytes - usage.uniqueStoredBytes),
-                    output.paint((usage.ref.kind == .tag ? "tag " : "") + usage.ref.name, .yellow),
-                ]
+                    "\(humanSize(usage.logicalBytes))", "\(humanSize(usage.storedBytes))",
+                    "\(humanSize(usage.uniqueStoredBytes))",
+                    "\(humanSize(usage.storedBytes - usage.uniqueStoredBytes))",
+                    output.paint("\(usage.ref.kind == .tag ? "tag " : "")\(usage.ref.name)", .yellow),
+                ] as [TerminalText]
             }
             return table([["FILES", "STORED", "OWN", "SHARED", ""]] + rows)
                 + "\nAll heads together: \(humanSize(report.storedBytes)) stored, \(humanSize(report.sharedStoredBytes)) of it shared."

@@ -45,7 +45,7 @@ struct Fsck: ParsableCommand {
     func run() throws {
         let line = Monitor(ProgressLine())
         defer { line.update { $0.clear() } }
-        let progress: @Sendable (String) -> Void = { text in line.update { $0.show(text) } }
+        let progress: @Sendable (String) -> Void = { text in line.update { $0.show("\(text)") } }
         let opened = try repository.open()
         let report: RepairReport
         if let mirror = try mirror() {
@@ -68,9 +68,9 @@ struct Fsck: ParsableCommand {
         return try arguments.openRepository(from, usesCache: false)
     }
 
-    private func text(_ repair: RepairReport, _ output: Output) -> String {
+    private func text(_ repair: RepairReport, _ output: Output) -> TerminalText {
         let report = repair.check
-        var text = [
+        var text: [TerminalText] = [
             "Checked \(count(report.commits, "commit")), \(count(report.nodes, "tree node")), \(count(report.files, "file")), "
                 + "\(count(report.blocks, "block")) in \(count(report.packs, "pack"))"
                 + (readData

@@ -54,15 +54,15 @@ struct GarbageCollection: ParsableCommand {
         options.clockSlack = repository.database.store.location.hasPrefix("s3://") ? .seconds(60) : .zero
         let line = Monitor(ProgressLine())
         defer { line.update { $0.clear() } }
-        let report = try repository.collectGarbage(options) { text in line.update { $0.show(text) } }
+        let report = try repository.collectGarbage(options) { text in line.update { $0.show("\(text)") } }
         line.update { $0.clear() }
         let output = json.output
         try output.show(GarbageJSON(report, isDryRun: !delete)) { text(report, output) }
     }
 
-    private func text(_ report: GarbageReport, _ output: Output) -> String {
+    private func text(_ report: GarbageReport, _ output: Output) -> TerminalText {
         let dead = report.dead.total
-        var lines = [
+        var lines: [TerminalText] = [
             "Needed: \(count(report.keptCommits, "commit")), \(amount(report.live.total, "object"))."
                 + (report.collectedBefore > 0
                     ? " \(count(report.collectedBefore, "commit")) went with earlier runs." : "")
@@ -75,9 +75,9 @@ struct GarbageCollection: ParsableCommand {
                 table(
                     shown.map {
                         [
-                            "  " + output.paint(String($0.commit.hex.prefix(12)), .yellow),
-                            Timestamp(seconds: $0.seconds, nanoseconds: 0).rfc3339,
-                            $0.message.split(separator: "\n").first.map(String.init) ?? "", "(\($0.reason))",
+                            "  " + output.paint("\($0.commit.hex.prefix(12))", .yellow),
+                            "\(Timestamp(seconds: $0.seconds, nanoseconds: 0).rfc3339)",
+                            .firstLine(of: $0.message), "(\($0.reason))",
                         ]
                     }))
             if shown.count < report.expired.count { lines.append("  … --all names the others") }

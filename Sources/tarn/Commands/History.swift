@@ -54,28 +54,27 @@ struct Log: ParsableCommand {
     }
 
     /// A commit that is not listed hands its line on to nobody: with --path the lines may end early.
-    private func graphText(_ found: [CommitJSON], _ output: Output) -> String {
+    private func graphText(_ found: [CommitJSON], _ output: Output) -> TerminalText {
         var graph = CommitGraph()
         let listed = Set(found.map(\.id))
-        return found.flatMap { commit in
+        return found.flatMap { commit -> [TerminalText] in
             let parents = commit.commit.parents.map(\.hex).filter(listed.contains)
             let drawn = graph.next(commit.id, parents: parents)
-            return ["\(drawn.head) \(lineText(commit, output))"] + drawn.after
+            return ["\(drawn.head) \(lineText(commit, output))"] + drawn.after.map { "\($0)" }
         }.joined(separator: "\n")
     }
 
-    private func lineText(_ found: CommitJSON, _ output: Output) -> String {
-        let subject = found.commit.message.split(separator: "\n").first.map(String.init) ?? ""
-        return
-            "\(output.paint(String(found.id.prefix(12)), .yellow))  \(found.commit.time.rfc3339.prefix(10))  \(subject)"
+    private func lineText(_ found: CommitJSON, _ output: Output) -> TerminalText {
+        let id = output.paint("\(found.id.prefix(12))", .yellow)
+        return "\(id)  \(found.commit.time.rfc3339.prefix(10))  \(TerminalText.firstLine(of: found.commit.message))"
     }
 }
 
-func commitText(_ found: CommitJSON, _ output: Output) -> String {
+func commitText(_ found: CommitJSON, _ output: Output) -> TerminalText {
     let commit = found.commit
     var lines = [output.paint("commit \(found.id)", .yellow)]
     if commit.parents.count > 1 {
-        lines.append("Merge:   " + commit.parents.map { String($0.hex.prefix(12)) }.joined(separator: " "))
+        lines.append("Merge:   " + commit.parents.map { "\($0.hex.prefix(12))" }.joined(separator: " "))
     }
     lines.append("Author:  \(commit.author)")
     lines.append("Date:    \(commit.time.rfc3339)")
@@ -84,7 +83,7 @@ func commitText(_ found: CommitJSON, _ output: Output) -> String {
     lines.append("Holds:   \(count(Int(counts.files), "file")), \(humanSize(counts.bytes))")
     for (key, value) in commit.metadata.sorted(by: { $0.key < $1.key }) { lines.append("Meta:    \(key)=\(value)") }
     lines.append("")
-    lines += commit.message.split(separator: "\n", omittingEmptySubsequences: false).map { "    \($0)" }
+    lines.append(.block(commit.message, indent: "    "))
     return lines.joined(separator: "\n")
 }
 

@@ -63,7 +63,10 @@ struct HooksCommand: ParsableCommand {
                 guard let file = result.file else { return "" }
                 let lines = table(
                     result.hooks.map {
-                        [$0.name, $0.on.joined(separator: ","), $0.refs.joined(separator: ","), $0.action]
+                        [
+                            "\($0.name)", "\($0.on.joined(separator: ","))", "\($0.refs.joined(separator: ","))",
+                            "\($0.action)",
+                        ]
                     })
                 return
                     "\(lines)\n\(Repository.hooksPath) \(file.prefix(12)) is \(result.isTrusted ? "" : "not ")trusted"
@@ -112,11 +115,12 @@ struct HooksCommand: ParsableCommand {
             let output = json.output
             try output.show(records.map { RecordJSON(id: $0.id.hex, record: $0.record) }) {
                 records.map { _, record in
-                    let verdict = output.paint(record.verdict.rawValue, record.verdict == .passed ? .green : .red)
-                    let head =
-                        "\(record.started.rfc3339.prefix(19))Z  \(record.ref)  \(record.commit.hex.prefix(12))  "
-                        + "\(record.event)  \(record.hook)  \(verdict)"
-                    let said = record.output.split(separator: "\n").map { "    \($0)" }
+                    let verdict = output.paint("\(record.verdict.rawValue)", record.verdict == .passed ? .green : .red)
+                    let head: TerminalText = """
+                        \(record.started.rfc3339.prefix(19))Z  \(record.ref)  \(record.commit.hex.prefix(12))  \
+                        \(record.event)  \(record.hook)  \(verdict)
+                        """
+                    let said = TerminalText.lines(of: record.output).filter { !$0.isEmpty }.map { "    " + $0 }
                     return ([head] + said).joined(separator: "\n")
                 }.joined(separator: "\n")
             }
@@ -141,9 +145,10 @@ struct HooksCommand: ParsableCommand {
             }
             try TrustedHooks(repository).add(file)
             for hook in hooks {
-                print("\(hook.name)  (\(hook.events.sorted().joined(separator: ", "))): \(hook.action.text)")
+                try StandardStreams.write(
+                    line: "\(hook.name)  (\(hook.events.sorted().joined(separator: ", "))): \(hook.action.text)")
             }
-            print("Trusted: \(file.hex)")
+            try StandardStreams.write(line: "Trusted: \(file.hex)")
         }
     }
 }

@@ -76,9 +76,9 @@ struct Import: ParsableCommand {
 
 extension ImportProgress.Counts {
     /// Files, bytes, rate and time left.
-    fileprivate func text(_ seconds: Double) -> String {
+    fileprivate func text(_ seconds: Double) -> TerminalText {
         let rate = seconds > 0 ? Double(bytes) / seconds : 0
-        var text = "\(files)/\(totalFiles) files  \(humanSize(bytes))/\(humanSize(totalBytes))"
+        var text: TerminalText = "\(files)/\(totalFiles) files  \(humanSize(bytes))/\(humanSize(totalBytes))"
         text += "  \(humanSize(UInt64(rate)))/s"
         if isTotalKnown, rate > 0, totalBytes > bytes {
             text += "  \(Int(Double(totalBytes - bytes) / rate) + 1) s left"

@@ -3,6 +3,7 @@ import FoundationEssentials
 import ObjectDatabase
 import ObjectStorage
 import Operations
+import Versioning
 
 struct Init: ParsableCommand {
     static let configuration = CommandConfiguration(

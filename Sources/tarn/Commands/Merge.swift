@@ -44,7 +44,7 @@ struct Merge: ParsableCommand {
         options.squash = squash
         let published = try repository.merge(
             repository.database.resolve(source), named: source, into: .branch(destination), info, options: options)
-        try json.output.show(PublishedJSON(published, destination)) { published.commitID.hex }
+        try json.output.show(PublishedJSON(published, destination)) { "\(published.commitID.hex)" }
     }
 
     private func preview(_ repository: Repository) throws {

@@ -53,7 +53,7 @@ struct Mirror: ParsableCommand {
         let line = Monitor(ProgressLine())
         defer { line.update { $0.clear() } }
         let report = try source.mirror(to: store, targetQuirks: quirks, refs: refs) { text in
-            line.update { $0.show(text) }
+            line.update { $0.show("\(text)") }
         }
         line.update { $0.clear() }
         try show(report)
@@ -108,7 +108,7 @@ struct Mirror: ParsableCommand {
             lists: report.lists, packs: report.packs, packBytes: report.packBytes, packsPresent: report.packsPresent,
             otherObjects: report.otherObjects)
         try json.output.show(result) {
-            var lines = [
+            var lines: [TerminalText] = [
                 "Moved \(count(result.refsMoved.count, "ref")) at \(target); \(result.refsUnchanged) up to date already.",
                 "Copied \(count(result.commits, "commit")), \(count(result.movements, "ref update")), \(count(result.nodes, "tree node")), "
                     + "\(count(result.lists, "block list")) and \(count(result.packs, "pack")) (\(humanSize(result.packBytes))), all verified"

@@ -176,7 +176,7 @@ struct PrefetchCommand: ParsableCommand {
             failedFiles: failures.count,
             failed: failures.named.map { FailedJSON(path: JSONPath($0.path), reason: $0.reason) }, seconds: seconds)
         try json.output.show(result) {
-            var text = """
+            var text: TerminalText = """
                 \(count(counts.files, "file")) (\(humanSize(counts.bytes))) of \(commitID.hex.prefix(12)) in \
                 \(oneDecimal(seconds)) s: fetched \(humanSize(counts.fetchedBytes)) by \
                 \(count(Int(counts.requests), "request")), \(humanSize(counts.localBytes)) were here already.
@@ -221,10 +221,11 @@ struct PrefetchCommand: ParsableCommand {
 
 extension Prefetch.Counts {
     /// Files, bytes, rate and time left, of a set of so many.
-    fileprivate func text(files setFiles: Int, bytes setBytes: UInt64, _ seconds: Double) -> String {
+    fileprivate func text(files setFiles: Int, bytes setBytes: UInt64, _ seconds: Double) -> TerminalText {
         let here = min(setBytes, max(bytes, fetchedBytes + localBytes))
         let rate = seconds > 0 ? Double(fetchedBytes) / seconds : 0
-        var text = "\(files)/\(setFiles) files  \(humanSize(here))/\(humanSize(setBytes))  \(humanSize(UInt64(rate)))/s"
+        var text: TerminalText =
+            "\(files)/\(setFiles) files  \(humanSize(here))/\(humanSize(setBytes))  \(humanSize(UInt64(rate)))/s"
         if rate > 0, setBytes > here { text += "  \(Int(Double(setBytes - here) / rate) + 1) s left" }
         return text
     }

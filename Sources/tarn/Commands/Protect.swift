@@ -76,7 +76,10 @@ struct Protect: ParsableCommand {
         try output.show(rules.rules) {
             table(
                 rules.rules.map { rule in
-                    [output.paint(rule.pattern, .green), rule.approvals > 0 ? count(rule.approvals, "approval") : ""]
+                    [
+                        output.paint("\(rule.pattern)", .green),
+                        rule.approvals > 0 ? "\(count(rule.approvals, "approval"))" : "",
+                    ]
                 })
         }
     }

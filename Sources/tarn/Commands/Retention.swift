@@ -70,9 +70,9 @@ private func showRules(_ rules: RetentionRules, _ output: Output) throws {
         return table(
             rules.rules.map { rule in
                 [
-                    output.paint(rule.branches, .yellow), rule.days.map { "\(count($0, "day"))" } ?? "-",
-                    rule.commits.map { "\(count($0, "commit"))" } ?? "-", rule.who,
-                    String(rule.when.rfc3339.prefix(10)),
+                    output.paint("\(rule.branches)", .yellow), rule.days.map { "\(count($0, "day"))" } ?? "-",
+                    rule.commits.map { "\(count($0, "commit"))" } ?? "-", "\(rule.who)",
+                    "\(rule.when.rfc3339.prefix(10))",
                 ]
             })
     }

@@ -82,7 +82,7 @@ struct Revert: ParsableCommand {
             author: try author.resolve(), message: message ?? "Revert \"\(found.commit.subject)\"",
             metadata: try metadata.parsed())
         let published = try repository.revert(found, on: branch, info, strategy: strategy.strategy())
-        try json.output.show(PublishedJSON(published, branch.name)) { published.commitID.hex }
+        try json.output.show(PublishedJSON(published, branch.name)) { "\(published.commitID.hex)" }
     }
 }
 
@@ -109,7 +109,7 @@ struct CherryPick: ParsableCommand {
             author: try author.resolve(), message: message ?? found.commit.message,
             metadata: try metadata.parsed())
         let published = try repository.cherryPick(found, on: branch, info, strategy: strategy.strategy())
-        try json.output.show(PublishedJSON(published, branch.name)) { published.commitID.hex }
+        try json.output.show(PublishedJSON(published, branch.name)) { "\(published.commitID.hex)" }
     }
 }
 

@@ -163,12 +163,12 @@ struct Receipt: ParsableCommand {
                 findings: findings)
             let output = json.output
             try output.show(result) {
-                let run =
+                let run: TerminalText =
                     "\(header.command.joined(separator: " "))  on \(header.host), \(header.started.rfc3339.prefix(19))Z, exit code \(header.exitCode)"
-                let verdict =
+                let verdict: [TerminalText] =
                     findings.isEmpty
                     ? ["It read \(count(files, "file")) of commit \(header.commit.hex); everything fits."]
-                    : findings.map { output.paint($0, .red) } + ["\(count(findings.count, "finding"))."]
+                    : findings.map { output.paint("\($0)", .red) } + ["\(count(findings.count, "finding"))."]
                 return ([run] + verdict).joined(separator: "\n")
             }
         }
@@ -209,7 +209,7 @@ struct Receipt: ParsableCommand {
                 firstCommit: oldHeader.commit.hex, secondCommit: newHeader.commit.hex, differences: differences)
             let output = json.output
             try output.show(result) {
-                var lines = [
+                var lines: [TerminalText] = [
                     oldHeader.commit == newHeader.commit
                         ? "Both read commit \(oldHeader.commit.hex.prefix(12))."
                         : "They read commits \(oldHeader.commit.hex.prefix(12)) and \(newHeader.commit.hex.prefix(12))."

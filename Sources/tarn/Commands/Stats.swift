@@ -20,14 +20,14 @@ struct Stats: ParsableCommand {
         try json.output.show(statistics) { Self.text(statistics) }
     }
 
-    private static func text(_ statistics: MountStatistics) -> String {
-        var rows = [["mounted at", "\(statistics.mountPoint), for \(Int(statistics.seconds)) s"]]
+    private static func text(_ statistics: MountStatistics) -> TerminalText {
+        var rows: [[TerminalText]] = [["mounted at", "\(statistics.mountPoint), for \(Int(statistics.seconds)) s"]]
         rows.append([
             "memory",
             "\(humanSize(statistics.memory.residentBytes)), at most \(humanSize(statistics.memory.peakBytes))",
         ])
         let messages = statistics.messages.sorted { $0.value > $1.value }
-        rows.append(["messages", messages.map { "\($0.key) \($0.value)" }.joined(separator: ", ")])
+        rows.append(["messages", messages.map { "\($0.key) \($0.value)" as TerminalText }.joined(separator: ", ")])
         if let opens = statistics.passthroughOpens {
             rows.append(["passthrough", "\(count(Int(opens), "open")) of files that the kernel reads by itself"])
         }

@@ -44,7 +44,7 @@ struct Status: ParsableCommand {
             notCommitted: special.map { JSONPath($0.path) })
         let output = json.output
         try output.show(result) {
-            var text = ["On branch \(result.branch), based on \(base.hex.prefix(12))"]
+            var text: [TerminalText] = ["On branch \(result.branch), based on \(base.hex.prefix(12))"]
             if lines.isEmpty { text.append("Nothing is staged.") }
             text += lines.map { changeText($0, output) }
             text += special.map { "-  \($0.path)  (\($0.kind.words): stays here, is not committed)" }
@@ -88,9 +88,9 @@ struct ChangeJSON: Encodable {
 }
 
 /// One change on one line: letter, path, size.
-func changeText(_ line: ChangeLine, _ output: Output) -> String {
-    let path = "\(line.path)\(line.isDirectory ? "/" : "")"
-    let sizes =
+func changeText(_ line: ChangeLine, _ output: Output) -> TerminalText {
+    let path: TerminalText = "\(line.path)\(line.isDirectory ? "/" : "")"
+    let sizes: TerminalText =
         switch (line.oldSizeBytes, line.newSizeBytes) {
         case _ where line.isDirectory: ""
         case (nil, .some(let size)): "  \(humanSize(size))"

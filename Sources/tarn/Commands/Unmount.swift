@@ -5,6 +5,7 @@ import ErrorMessages
 import Glibc
 import ObjectDatabase
 import Operations
+import Versioning
 
 struct Unmount: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -33,7 +33,7 @@ struct Update: ParsableCommand {
         try json.output.show(
             Result(commit: head.hex, branch: branch, conflicts: conflicts.map(JSONPath.init))
         ) {
-            let first =
+            let first: TerminalText =
                 before == head
                 ? "Already on the head of \(branch)" : "Now based on \(head.hex.prefix(12)), the head of \(branch)"
             return ([first] + conflicts.map { json.output.paint("C  \($0)", .red) }).joined(separator: "\n")

@@ -2,6 +2,7 @@ import BlockingIO
 import Foundation
 import Glibc
 import Synchronization
+import Versioning
 
 /// A shell command that is run to its end or ended with everything it started; what it prints is shown line by line and
 /// kept.
@@ -27,6 +28,8 @@ struct HookProcess {
 
     /// The end of long output is kept.
     static let keptOutputBytes = 64 << 10
+    /// A longer line is shown in parts.
+    fileprivate static let shownLineBytes = 64 << 10
     private static let graceMilliseconds = 2000
     /// In the environment of everything that a hook starts: what leaves its process group is found by it.
     private static let mark = "TARN_HOOK_RUN"
@@ -39,7 +42,7 @@ struct HookProcess {
         } catch {
             return Outcome(ending: .failedToStart(error.text), output: "", isCut: false)
         }
-        let reader = OutputReader(output, prefix: "[\(name)] ")
+        let reader = OutputReader(output, name: name)
         reader.start()
         let ending = wait(for: process)
         Self.end(group: process.id, mark)
@@ -112,16 +115,16 @@ struct HookProcess {
     }
 }
 
-/// Reads what a process prints, shows it on standard error with a prefix on each line, and keeps the end of it.
+/// Reads what a process prints, shows it on standard error with the hook's name before each line, and keeps the end of it.
 private final class OutputReader: Sendable {
     private let descriptor: Int32
-    private let prefix: String
+    private let name: String
     private let state = Mutex<(kept: [UInt8], isCut: Bool, line: [UInt8])>(([], false, []))
     private let isDone = DispatchSemaphore(value: 0)
 
-    init(_ descriptor: Int32, prefix: String) {
+    init(_ descriptor: Int32, name: String) {
         self.descriptor = descriptor
-        self.prefix = prefix
+        self.name = name
     }
 
     func start() {
@@ -145,16 +148,24 @@ private final class OutputReader: Sendable {
                 lines.append(Array(state.line[..<end]))
                 state.line.removeFirst(end + 1)
             }
+            if state.line.count > HookProcess.shownLineBytes {
+                lines.append(state.line)
+                state.line = []
+            }
             return lines
         }
-        for line in lines { writeError(prefix + String(decoding: line, as: UTF8.self)) }
+        for line in lines { show(line) }
+    }
+
+    private func show(_ line: [UInt8]) {
+        writeError(.block(String(decoding: line, as: UTF8.self), indent: "[\(name)] "))
     }
 
     func finish(waitingSeconds: Int) -> (output: String, isCut: Bool) {
         // A reader that still waits keeps its descriptor and ends with the process.
         if isDone.wait(timeout: .now() + .seconds(waitingSeconds)) == .success { close(descriptor) }
         return state.withLock { state in
-            if !state.line.isEmpty { writeError(prefix + String(decoding: state.line, as: UTF8.self)) }
+            if !state.line.isEmpty { show(state.line) }
             state.line = []
             return (String(decoding: state.kept, as: UTF8.self), state.isCut)
         }

@@ -53,7 +53,7 @@ extension StoreArguments {
 /// Runs this program again and waits for it. Throws when it fails; what it says goes to standard error.
 func runTarn(_ arguments: [String]) throws {
     var options = ChildProcess.Options()
-    options.output = .descriptor(STDERR_FILENO)
+    options.output = .standardError
     let ending: ChildProcess.Ending
     do throws(Errno) {
         ending = try ChildProcess.start(ChildProcess.thisProgram, ["tarn"] + arguments, options).wait()
