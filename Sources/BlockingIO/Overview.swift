@@ -16,6 +16,7 @@
 // - `Descriptors.swift`: reading and writing in full, pipes. `SystemErrors.swift`: `SystemFailure`
 //   names the path, `Errno` only the number.
 // - `ChildProcess.swift`, `Directories.swift`, `Holder.swift`, `Sleep.swift`: calls of the system.
+// - `LocalTree.swift`: a local directory and what is below it, reached by descriptors.
 // - `BoundedCache.swift`: a dictionary with a limit. `Hex.swift`: hexadecimal digits.
 //
 // ## Life of a job

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int tarn_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
@@ -58,4 +60,21 @@ int tarn_private_mounts(void) {
         if (write_file("/proc/self/gid_map", map) != 0) return -1;
     }
     return mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL);
+}
+
+int tarn_open_place(const char *path) {
+    return open(path, O_PATH | O_CLOEXEC);
+}
+
+int tarn_process_descriptor(pid_t process) {
+    return (int)syscall(SYS_pidfd_open, process, 0);
+}
+
+int tarn_peer(int socket, pid_t *process, uid_t *user) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -1;
+    *process = peer.pid;
+    *user = peer.uid;
+    return 0;
 }

@@ -9,15 +9,26 @@ enum TarnAttribute {
     static let content = "user.tarn.content"
     /// What is mounted, as JSON, on everything.
     static let mount = "user.tarn.mount"
-    static let prefix = "user.tarn."
+}
+
+/// The names of stored attributes that a mount shows: those that users give. A tree may hold others.
+func shownNames(_ attributes: [ExtendedAttribute]) -> [[UInt8]] {
+    attributes.map(\.name).filter(ExtendedAttribute.isUsers)
+}
+
+/// A stored attribute that is shown.
+func shownAttribute(_ attributes: [ExtendedAttribute], _ name: [UInt8]) throws(VFSError) -> [UInt8] {
+    guard ExtendedAttribute.isUsers(name), let attribute = attributes.first(where: { $0.name == name }) else {
+        throw .noAttribute
+    }
+    return attribute.value
 }
 
 /// A stored attribute, or the content id of a file.
 func entryAttribute(_ entry: Entry, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
     try checkAttributeName(name)
     if name.elementsEqual(TarnAttribute.content.utf8), let file = entry.file { return Array(file.contentID.hex.utf8) }
-    guard let attribute = entry.attributes.first(where: { $0.name == name }) else { throw .noAttribute }
-    return attribute.value
+    return try shownAttribute(entry.attributes, name)
 }
 
 /// Refuses what is no name of an attribute here, as ext4 does: an empty name in `user.`, and a namespace that Linux does not

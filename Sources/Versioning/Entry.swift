@@ -33,6 +33,15 @@ package struct ExtendedAttribute: Hashable, Sendable {
         self.name = name
         self.value = value
     }
+
+    /// Tarn answers attributes of these names itself. A file has none of them, whatever a tree says.
+    package static let ownPrefix = "user.tarn."
+
+    package static func isOwn(_ name: [UInt8]) -> Bool { name.starts(with: ownPrefix.utf8) }
+
+    /// Whether it is one that users may give their files: `user.*`, but not Tarn's own. The other namespaces of Linux give
+    /// privileges (xattr(7)).
+    package static func isUsers(_ name: [UInt8]) -> Bool { name.starts(with: "user.".utf8) && !isOwn(name) }
 }
 
 /// One path of a tree: what it is and its attributes, without its name.

@@ -41,29 +41,43 @@ struct MountDescription: Codable {
         self = value
     }
 
-    /// The mount that a path lies in; `nil` when it lies in none of Tarn's.
+    /// What a mount of Tarn's says that a path lies in; `nil` when it lies in none, or in one of another user, who could
+    /// make it say anything. An ordinary directory with an attribute of that name is no mount.
     static func of(path: String) -> MountDescription? {
-        userAttribute(of: Array(path.utf8), "user.tarn.mount").flatMap { MountDescription(json: $0) }
+        let bytes = unescapedBytes(path)
+        guard let mount = KernelMount.of(path: bytes), mount.isTrusted else { return nil }
+        return userAttribute(of: bytes, "user.tarn.mount").flatMap { MountDescription(json: $0) }
     }
 
     static func ofCurrentDirectory() -> MountDescription? { of(path: ".") }
-
-    /// `path`, as a person wrote it, as a path in the mounted tree.
-    func treePath(_ path: String) throws -> TreePath {
-        let current = path.hasPrefix("/") ? "" : (currentDirectory() ?? "")
-        let absolute = normalized(path.hasPrefix("/") ? path : current + "/" + path)
-        guard let rest = TreePath.components(of: absolute, below: mountPoint) else {
-            throw CommandFailure(message: "'\(path)' is not inside the mount at \(mountPoint)", kind: .usage)
-        }
-        return try TreePath(parsing: rest)
-    }
 }
 
 extension TreePath {
-    /// What follows `directory` in `path`; `nil` when it is not below it.
-    fileprivate static func components(of path: String, below directory: String) -> String? {
-        if path == directory { return "" }
-        return path.hasPrefix(directory + "/") ? String(path.dropFirst(directory.count + 1)) : nil
+    /// `path`, as a person wrote it, as a path in the tree of the mount that they are in. It may lead there by a link, a
+    /// bind mount or from elsewhere: which file system it lies in decides.
+    ///
+    /// - Parameter directory: a path in that mount.
+    init(local path: String, inMountOf directory: String) throws {
+        let bytes = unescapedBytes(path)
+        guard let mount = KernelMount.of(path: unescapedBytes(directory)), let real = realPath(ofEntry: bytes),
+            let rest = Self.below(mount, real)
+        else {
+            throw CommandFailure(message: "'\(path)' is not inside the mount that you are in", kind: .usage)
+        }
+        try self.init(parsing: rest)
+    }
+
+    /// The path in the file system of `mount` that a real path names; `nil` when it lies in another one.
+    private static func below(_ mount: KernelMount, _ real: [UInt8]) -> [UInt8]? {
+        let slash = UInt8(ascii: "/")
+        // The deepest mount that the path is below is the one that it lies in.
+        let places = KernelMount.all().filter { place in
+            real == place.point || real.starts(with: place.point == [slash] ? [slash] : place.point + [slash])
+        }
+        guard let place = places.max(by: { ($0.point.count, $0.id) < ($1.point.count, $1.id) }),
+            place.device == mount.device
+        else { return nil }
+        return place.root + [slash] + real.dropFirst(place.point.count)
     }
 }
 
@@ -71,15 +85,6 @@ func currentDirectory() -> String? {
     guard let path = getcwd(nil, 0) else { return nil }
     defer { free(path) }
     return escapedText(UnsafeRawBufferPointer(start: path, count: strlen(path)))
-}
-
-/// An absolute path without `.`, `..` and doubled slashes, by the text alone.
-func normalized(_ path: String) -> String {
-    var parts: [Substring] = []
-    for part in path.split(separator: "/") where part != "." {
-        if part == ".." { _ = parts.popLast() } else { parts.append(part) }
-    }
-    return "/" + parts.joined(separator: "/")
 }
 
 /// What the holder of a workspace is, for an error message.

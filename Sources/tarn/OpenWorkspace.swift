@@ -89,7 +89,9 @@ struct OpenWorkspace {
     }
 
     func path(_ text: String) throws -> TreePath {
-        if let mount, MountDescription.of(path: ".")?.workspace == mount.workspace { return try mount.treePath(text) }
+        if let mount, MountDescription.ofCurrentDirectory()?.workspace == mount.workspace {
+            return try TreePath(local: text, inMountOf: ".")
+        }
         return try TreePath(parsing: text)
     }
 

@@ -19,14 +19,16 @@
 //   are in ErrorMessages. `Failure.swift` has the exit codes.
 // - `StandardStreams.swift` is the only door to standard output and standard error;
 //   `Output.swift`: text for people, JSON for programs, progress.
+// - `KernelMount.swift`: mounts as the kernel tells them; `MountDescription.swift`: what one says
+//   of itself.
 // - `ControlSocket.swift` has both sides of the control socket; `OpenWorkspace.swift` and
 //   `CommitLock.swift` say who holds a workspace.
 // - `Daemon.swift`, `MountLease.swift`, `PeriodicTask.swift`: a mount in the background.
 //
 // ## Life of a commit
 // 1. `Tarn.main` parses the arguments, and `CommitCommand.run` begins.
-// 2. `OpenWorkspace` finds the workspace: by the attribute `user.tarn.mount` of the current
-//    directory (`MountDescription`), or by name. It opens the repository by `openRepository`: the
+// 2. `OpenWorkspace` finds the workspace: by the mount that the current directory lies in
+//    (`KernelMount`, `MountDescription`), or by name. It opens the repository by `openRepository`: the
 //    store, with retries and counts, in an `ObjectDatabase` with the host's block cache, in a
 //    `Repository` with the `CommandHookRunner`.
 // 3. `WorkspaceLock` is free, and then this process holds the workspace by a `LocalHolder`. Or a

@@ -140,7 +140,10 @@ import Versioning
         try makeUnusual()
         let published = try importing()
         let target = try TemporaryDirectory()
-        try reopen(store).export(published.commit, path: .root, named: "main", to: target.file("out"))
+        var options = ExportOptions()
+        options.restoresSpecialModes = true
+        try reopen(store).export(
+            published.commit, path: .root, named: "main", to: target.file("out"), options: options)
         #expect(try describe(target.file("out")) == describe(source.path))
         var info = stat()
         #expect(stat(target.file("out/sparse"), &info) == 0)

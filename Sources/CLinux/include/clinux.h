@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <mntent.h>
 #include <spawn.h>
+#include <sys/types.h>
 #include <sys/xattr.h>
 
 /// posix_spawn_file_actions_addclosefrom_np(3): the child closes every descriptor from `first` on.
@@ -29,5 +30,16 @@ void tarn_return_large_memory(void);
 /// are seen, those made here are seen nowhere else. Without the privilege it takes a user namespace, too, in which the
 /// user is root; that needs a process with one thread. Answers 0, or -1 with errno.
 int tarn_private_mounts(void);
+
+/// open(2) with O_PATH: a place in the file system, which is neither read nor asked anything. Answers -1 with errno.
+int tarn_open_place(const char *path);
+
+/// pidfd_open(2): a descriptor that poll(2) says is readable when the process has ended, with all of its threads and files.
+/// Answers -1 with errno.
+int tarn_process_descriptor(pid_t process);
+
+/// SO_PEERCRED of unix(7): who is at the other end of a socket. The process is 0 when it is in a process namespace that is
+/// not seen from here. Answers 0, or -1 with errno.
+int tarn_peer(int socket, pid_t *process, uid_t *user);
 
 #endif

@@ -1,3 +1,4 @@
+package import BlockingIO
 package import Glibc
 import HeapModule
 import ProllyTree
@@ -19,11 +20,12 @@ package struct ScannedPath: Sendable {
     package let mode: UInt16
     package let modified: Timestamp
     package let owner: Owner
+    package let identity: FileIdentity
     /// `user.*` attributes of a directory; a file's are read when it is opened.
     package var attributes: [ExtendedAttribute] = []
 
     package init(
-        path: TreePath, kind: Kind, mode: UInt16, modified: Timestamp, owner: Owner,
+        path: TreePath, kind: Kind, mode: UInt16, modified: Timestamp, owner: Owner, identity: FileIdentity,
         attributes: [ExtendedAttribute] = []
     ) {
         self.path = path
@@ -31,87 +33,131 @@ package struct ScannedPath: Sendable {
         self.mode = mode
         self.modified = modified
         self.owner = owner
+        self.identity = identity
         self.attributes = attributes
     }
 }
 
 /// Walks a local directory and hands out what is in it in the order of tree keys (all children of one directory
 /// together, directories in the byte order of their paths), holding only the directories still to be read. Symbolic
-/// links are not followed. Names are bytes.
+/// links are not followed, also where one takes the place of a directory meanwhile. Names are bytes.
 package struct DirectoryScanner {
-    private let root: [UInt8]
+    package let tree: ScannedTree
     /// Directories still to be read, a heap with the smallest path first.
     private var pending: Heap<WaitingDirectory> = []
+    package let root: ScannedPath
 
-    /// - Parameter root: an existing directory.
-    package init(root: [UInt8]) {
-        self.root = root
-        pending.insert(WaitingDirectory(path: .root))
-    }
-
-    package static func status(_ path: [UInt8]) throws(ObjectDatabaseError) -> stat {
-        var info = stat()
-        guard withCPath(path, { lstat($0, &info) }) == 0 else { throw localFailure(printableName(path)) }
-        return info
-    }
-
-    package func describeRoot() throws -> ScannedPath {
-        try describe(.root, Self.status(root))
+    package init(_ tree: ScannedTree) throws {
+        self.tree = tree
+        let directory = try tree.directory(.root)
+        let info = try tree.naming(.root) { () throws(Errno) in try directory.status() }
+        root = try tree.describe(.root, info, in: directory, [])
+        pending.insert(WaitingDirectory(path: .root, identity: root.identity))
     }
 
     /// The children of the next directory, by name; `nil` when all are read.
     package mutating func nextDirectory() throws -> [ScannedPath]? {
-        guard let directory = pending.popMin()?.path else { return nil }
+        guard let next = pending.popMin() else { return nil }
+        let directory = try tree.directory(next.path)
+        let (info, names) = try tree.naming(next.path) { () throws(Errno) in
+            (try directory.status(), try directory.names())
+        }
+        guard FileIdentity(info) == next.identity else { throw tree.replaced(next.path) }
         var children: [ScannedPath] = []
-        for name in try Self.names(in: localPath(directory)) {
-            let path = try directory.appending(checking: name)
+        for name in names.sorted(by: { compareBytes($0, $1) < 0 }) {
+            let path = try next.path.appending(checking: name)
             let child: ScannedPath
             do {
-                child = try describe(path, Self.status(localPath(path)))
+                let info = try tree.naming(path) { () throws(Errno) in try directory.status(of: name) }
+                child = try tree.describe(path, info, in: directory, name)
             } catch ObjectDatabaseError.localIO(_, ENOENT) {
                 continue  // removed since the directory was read
             }
-            if child.kind == .directory { pending.insert(WaitingDirectory(path: path)) }
+            if child.kind == .directory { pending.insert(WaitingDirectory(path: path, identity: child.identity)) }
             children.append(child)
         }
         return children
     }
+}
 
-    package func localPath(_ path: TreePath) -> [UInt8] {
+/// The directory that is scanned, and the words for what goes wrong in it.
+package struct ScannedTree: Sendable {
+    private let files: LocalTree
+    private let root: [UInt8]
+
+    /// - Parameter root: an existing directory, and no link to one unless `followsLink`. Throws `.sourceUnusable` when it is
+    /// none.
+    package init(root: [UInt8], followsLink: Bool = false) throws(ObjectDatabaseError) {
+        self.root = root
+        do throws(Errno) {
+            files = try LocalTree(root: root, followsLink: followsLink)
+        } catch {
+            guard error.code == ENOTDIR || error.code == ELOOP else {
+                throw .localIO(path: printableName(root), errno: error.code)
+            }
+            throw .sourceUnusable(path: printableName(root), reason: "it is not a directory")
+        }
+    }
+
+    private func localPath(_ path: TreePath) -> [UInt8] {
         path.isRoot ? root : root + [UInt8(ascii: "/")] + path.bytes
     }
 
-    private static func names(in directory: [UInt8]) throws -> [[UInt8]] {
-        guard let stream = withCPath(directory, { opendir($0) }) else { throw localFailure(printableName(directory)) }
-        defer { closedir(stream) }
-        var names: [[UInt8]] = []
-        while true {
-            errno = 0
-            guard let entry = readdir(stream) else {
-                if errno != 0 { throw localFailure(printableName(directory)) }
-                break
-            }
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: UInt8.self, capacity: 256) { name in
-                    var count = 0
-                    while name[count] != 0 { count += 1 }
-                    return Array(UnsafeBufferPointer(start: name, count: count))
-                }
-            }
-            if name != [0x2e], name != [0x2e, 0x2e] { names.append(name) }
-        }
-        return names.sorted { compareBytes($0, $1) < 0 }
+    /// Of something below the root, for people.
+    package func localName(_ path: TreePath) -> String { printableName(localPath(path)) }
+
+    package func replaced(_ path: TreePath) -> ObjectDatabaseError {
+        .sourceUnusable(
+            path: localName(path), reason: "it was replaced by something else meanwhile; nothing was committed")
     }
 
-    private func describe(_ path: TreePath, _ info: stat) throws -> ScannedPath {
+    /// Makes an error of `body`, which is about `path`, one that names it.
+    package func naming<Result>(
+        _ path: TreePath, _ body: () throws(Errno) -> Result
+    ) throws(ObjectDatabaseError) -> Result {
+        do throws(Errno) {
+            return try body()
+        } catch {
+            throw error.code == ELOOP || error.code == ENOTDIR
+                ? replaced(path) : .localIO(path: localName(path), errno: error.code)
+        }
+    }
+
+    fileprivate func directory(_ path: TreePath) throws(ObjectDatabaseError) -> OpenDirectory {
+        try naming(path) { () throws(Errno) in try files.directory(path.bytes) }
+    }
+
+    /// Opens a file that was found by the scan. Throws when something else has taken its place.
+    package func withOpen<Result>(_ file: ScannedPath, _ body: (SourceFile) throws -> Result) throws -> Result {
+        let descriptor = try naming(file.path) { () throws(Errno) in
+            let (directory, name) = try files.parent(of: file.path.bytes)
+            // A pipe that somebody puts there must not make us wait.
+            let opened = directory.withDescriptor { descriptor in
+                withCPath(name) { openat(descriptor, $0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
+            }
+            guard opened >= 0 else { throw Errno() }
+            return opened
+        }
+        defer { close(descriptor) }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else { throw localFailure(localName(file.path)) }
+        guard FileIdentity(info) == file.identity else { throw replaced(file.path) }
+        return try body(
+            SourceFile(descriptor: descriptor, path: localPath(file.path), sizeBytes: UInt64(info.st_size)))
+    }
+
+    fileprivate func describe(
+        _ path: TreePath, _ info: stat, in directory: OpenDirectory, _ name: [UInt8]
+    ) throws -> ScannedPath {
         let kind: ScannedPath.Kind
         var attributes: [ExtendedAttribute] = []
         switch info.st_mode & S_IFMT {
         case S_IFREG: kind = .file(sizeBytes: UInt64(info.st_size))
         case S_IFDIR:
             kind = .directory
-            attributes = try directoryAttributes(localPath(path))
-        case S_IFLNK: kind = .symlink(target: try Self.linkTarget(localPath(path)))
+            attributes = try self.directory(path).withDescriptor { try userAttributes(of: $0, path: localPath(path)) }
+        case S_IFLNK:
+            kind = .symlink(target: try naming(path) { () throws(Errno) in try directory.linkTarget(of: name) })
         case S_IFSOCK: kind = .unsupported("a socket")
         case S_IFIFO: kind = .unsupported("a named pipe")
         case S_IFCHR: kind = .unsupported("a character device")
@@ -120,27 +166,8 @@ package struct DirectoryScanner {
         }
         return ScannedPath(
             path: path, kind: kind, mode: UInt16(info.st_mode & 0o7777), modified: Timestamp(info.st_mtim),
-            owner: Owner(userID: info.st_uid, groupID: info.st_gid), attributes: attributes)
-    }
-
-    private func directoryAttributes(_ path: [UInt8]) throws -> [ExtendedAttribute] {
-        let descriptor = withCPath(path) { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-        guard descriptor >= 0 else { throw localFailure(printableName(path)) }
-        defer { close(descriptor) }
-        return try userAttributes(of: descriptor, path: path)
-    }
-
-    private static func linkTarget(_ path: [UInt8]) throws -> [UInt8] {
-        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX) + 1)
-        let count = withCPath(path) { name in
-            buffer.withUnsafeMutableBufferPointer { bytes in
-                bytes.withMemoryRebound(to: CChar.self) { chars in
-                    chars.baseAddress.map { readlink(name, $0, chars.count) } ?? -1
-                }
-            }
-        }
-        guard count >= 0 else { throw localFailure(printableName(path)) }
-        return Array(buffer[..<count])
+            owner: Owner(userID: info.st_uid, groupID: info.st_gid), identity: FileIdentity(info),
+            attributes: attributes)
     }
 }
 
@@ -154,19 +181,11 @@ extension Timestamp {
     }
 }
 
-/// Calls `body` with `path` as a NUL-terminated C string.
-package func withCPath<Result>(_ path: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
-    (path + [0]).withUnsafeBufferPointer { buffer in
-        buffer.withMemoryRebound(to: CChar.self) { chars in
-            guard let base = chars.baseAddress else { preconditionFailure("the buffer holds at least the NUL") }
-            return body(base)
-        }
-    }
-}
-
 /// A directory still to be read; the byte order of whole paths says which is next.
 private struct WaitingDirectory: Comparable {
     let path: TreePath
+    /// Which directory the scan found there.
+    let identity: FileIdentity
 
     static func < (left: Self, right: Self) -> Bool { compareBytes(left.path.bytes, right.path.bytes) < 0 }
 }

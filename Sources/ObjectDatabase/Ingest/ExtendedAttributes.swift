@@ -1,4 +1,4 @@
-import BlockingIO
+package import BlockingIO
 import CLinux
 import Glibc
 import ProllyTree
@@ -12,6 +12,7 @@ package func userAttribute(of path: [UInt8], _ name: String) -> [UInt8]? {
 }
 
 /// The `user.*` attributes of an open local file in ascending order of names. Linux keeps none on symbolic links.
+/// Tarn's own are left out.
 package func userAttributes(of descriptor: Int32, path: [UInt8]) throws -> [ExtendedAttribute] {
     var names = [CChar](repeating: 0, count: maximumAttributeBytes)
     let count = flistxattr(descriptor, &names, names.count)
@@ -20,7 +21,7 @@ package func userAttributes(of descriptor: Int32, path: [UInt8]) throws -> [Exte
     var attributes: [ExtendedAttribute] = []
     for name in names[..<count].split(separator: 0) {
         let bytes = name.map { UInt8(bitPattern: $0) }
-        guard bytes.starts(with: "user.".utf8) else { continue }
+        guard ExtendedAttribute.isUsers(bytes) else { continue }
         var value = [UInt8](repeating: 0, count: maximumAttributeBytes)
         let length = withCPath(bytes) { fgetxattr(descriptor, $0, &value, value.count) }
         if length < 0, lastErrno() == ENODATA { continue }
@@ -30,13 +31,13 @@ package func userAttributes(of descriptor: Int32, path: [UInt8]) throws -> [Exte
     return attributes.sorted { compareBytes($0.name, $1.name) < 0 }
 }
 
-/// Sets attributes on a local file.
-package func setUserAttributes(_ attributes: [ExtendedAttribute], on path: [UInt8]) throws {
+/// Sets attributes on an open local file.
+package func setAttributes(_ attributes: [ExtendedAttribute], of descriptor: Int32) throws(Errno) {
     for attribute in attributes {
-        let failed = withCPath(path) { path in
-            withCPath(attribute.name) { setxattr(path, $0, attribute.value, attribute.value.count, 0) }
+        let failed = withCPath(attribute.name) {
+            fsetxattr(descriptor, $0, attribute.value, attribute.value.count, 0)
         }
-        guard failed == 0 else { throw localFailure(printableName(path)) }
+        guard failed == 0 else { throw Errno() }
     }
 }
 

@@ -26,15 +26,6 @@ package struct SourceFile: ByteSource {
     package let path: [UInt8]
     package let sizeBytes: UInt64
 
-    package static func withOpen<Result>(_ path: [UInt8], _ body: (SourceFile) throws -> Result) throws -> Result {
-        let descriptor = withCPath(path) { open($0, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) }
-        guard descriptor >= 0 else { throw localFailure(printableName(path)) }
-        defer { close(descriptor) }
-        var info = stat()
-        guard fstat(descriptor, &info) == 0 else { throw localFailure(printableName(path)) }
-        return try body(SourceFile(descriptor: descriptor, path: path, sizeBytes: UInt64(info.st_size)))
-    }
-
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws {
         try readWhole(descriptor, at: offset, into: buffer, path: path)
     }

@@ -4,25 +4,36 @@ import ObjectDatabase
 import ProllyTree
 package import Versioning
 
+package struct ExportOptions: Sendable {
+    /// Restore set-user-ID, set-group-ID and sticky bits.
+    package var restoresSpecialModes = false
+    /// Restore attributes outside `user.*`, too: `security.*`, `trusted.*`, `system.*`. Tarn's own are never written.
+    package var restoresAllAttributes = false
+
+    package init() {}
+}
+
 extension Repository {
     /// Writes the tree below `path` of a commit into the local directory `destination`, which must not exist or be
     /// empty; a single file becomes a file of that name. Contents are verified; modes, times, links, holes and
-    /// attributes are restored.
+    /// attributes are restored, but what gives privileges only if `options` say so. No link that somebody puts into the
+    /// directory meanwhile is followed.
     ///
     /// - Parameter report: called with each path when it is written; from several threads.
     package func export(
         _ commit: Commit, path: TreePath, named revision: String, to destination: String,
+        options: ExportOptions = ExportOptions(),
         report: @escaping @Sendable (TreePath, UInt64) -> Void = { _, _ in }
     ) throws {
         try database.refreshCacheTrust()
         let top = try database.entry(at: path, in: commit, named: revision)
-        let target = Array(destination.utf8)
+        let name = unescapedBytes(destination)
         guard top.entry.isDirectory else {
-            try writeEntry(top, to: target)
+            try write(top, ExportPlace(directory: AT_FDCWD, name: name, shown: printableName(name)), options)
             return report(path, top.entry.sizeBytes)
         }
-        try makeEmptyDirectory(target)
-        var directories: [(path: [UInt8], entry: Entry)] = [(target, top.entry)]
+        let target = try ExportTarget(name)
+        var directories: [(path: [UInt8], entry: Entry)] = [([], top.entry)]
         var made: Set<TreePath> = [path]
         var files: [ExportedFile] = []
         func flushFiles() throws {
@@ -30,7 +41,9 @@ extension Repository {
                 // What cannot be had together is asked for one by one, which also finds what has moved.
                 let fetched = run.count > 1 ? try? self.database.blocks.fetch(run.compactMap(\.onlyBlock)) : nil
                 for file in run {
-                    try self.writeEntry(file.entry, to: file.path, having: fetched ?? [:])
+                    try target.withPlace(of: file.path) {
+                        try self.write(file.entry, $0, options, having: fetched ?? [:])
+                    }
                     report(path, file.entry.entry.sizeBytes)
                 }
             }
@@ -43,28 +56,22 @@ extension Repository {
             guard let parent = child.parent, made.contains(parent) else {
                 throw ObjectDatabaseError.corrupt(object: "the entry \(child)", reason: "its parent is no directory")
             }
-            if located.entry.isDirectory { made.insert(child) }
-            let local = target + [UInt8(ascii: "/")] + relative.bytes
             if located.entry.isDirectory {
-                guard withCPath(local, { mkdir($0, 0o700) }) == 0 else { throw localFailure(printableName(local)) }
-                directories.append((local, located.entry))
+                made.insert(child)
+                try target.withPlace(of: relative.bytes) { try $0.makeDirectory() }
+                directories.append((relative.bytes, located.entry))
             } else {
-                files.append(ExportedFile(path: local, entry: located))
+                files.append(ExportedFile(path: relative.bytes, entry: located))
                 if files.count >= 1024 { try flushFiles() }
             }
             return true
         }
         try flushFiles()
         // Deepest first: setting a child's times would change its parent's.
-        for directory in directories.reversed() { try applyAttributes(directory.entry, to: directory.path) }
-    }
-
-    private func makeEmptyDirectory(_ path: [UInt8]) throws {
-        if withCPath(path, { mkdir($0, 0o700) }) == 0 { return }
-        guard lastErrno() == EEXIST else { throw localFailure(printableName(path)) }
-        var scanner = DirectoryScanner(root: path)
-        guard try scanner.nextDirectory()?.isEmpty == true else {
-            throw ObjectDatabaseError.sourceUnusable(path: printableName(path), reason: "it exists and is not empty")
+        for directory in directories.reversed() {
+            try target.withDirectory(directory.path) { descriptor, place in
+                try restore(directory.entry, descriptor, place, options)
+            }
         }
     }
 
@@ -88,37 +95,32 @@ extension Repository {
     /// What one GET brings for an export.
     private static let runBytes = 2 << 20
 
-    private func writeEntry(
-        _ located: LocatedEntry, to path: [UInt8], having known: [BlockID: [UInt8]] = [:]
+    private func write(
+        _ located: LocatedEntry, _ place: ExportPlace, _ options: ExportOptions, having known: [BlockID: [UInt8]] = [:]
     ) throws {
         switch located.entry.kind {
         case .directory: preconditionFailure("directories are made by the walk")
-        case .symlink(let target):
-            let made = withCPath(target) { target in withCPath(path) { symlink(target, $0) } }
-            guard made == 0 else { throw localFailure(printableName(path)) }
+        case .symlink(let target): try place.makeLink(to: target, located.entry)
         case .file:
-            let descriptor = withCPath(path) { open($0, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600) }
-            guard descriptor >= 0 else { throw localFailure(printableName(path)) }
-            defer { close(descriptor) }
-            try writeContents(of: located, having: known, to: descriptor, path: path)
+            try place.withNewFile { descriptor in
+                try writeContents(of: located, having: known, to: descriptor, place)
+                try restore(located.entry, descriptor, place, options)
+            }
         }
-        try applyAttributes(located.entry, to: path)
     }
 
     private func writeContents(
-        of located: LocatedEntry, having known: [BlockID: [UInt8]], to descriptor: Int32, path: [UInt8]
+        of located: LocatedEntry, having known: [BlockID: [UInt8]], to descriptor: Int32, _ place: ExportPlace
     ) throws {
         try forEachBlock(of: located, having: known) { offset, bytes in
             guard let bytes else { return }  // zeros: left as a hole
             do {
                 try bytes.withUnsafeBytes { try writeFully(descriptor, at: offset, $0) }
             } catch let failure as Errno {
-                throw ObjectDatabaseError.localIO(path: printableName(path), errno: failure.code)
+                throw ObjectDatabaseError.localIO(path: place.shown, errno: failure.code)
             }
         }
-        guard ftruncate(descriptor, off_t(located.entry.sizeBytes)) == 0 else {
-            throw localFailure(printableName(path))
-        }
+        guard ftruncate(descriptor, off_t(located.entry.sizeBytes)) == 0 else { throw place.failure() }
     }
 
     /// Calls `body` with a file's blocks in order, verified, from the host's cache where they are there; `nil` bytes stand
@@ -134,28 +136,29 @@ extension Repository {
         }
     }
 
-    private func applyAttributes(_ entry: Entry, to path: [UInt8]) throws {
+    /// Owner, attributes, mode and time of an open file or directory.
+    private func restore(_ entry: Entry, _ descriptor: Int32, _ place: ExportPlace, _ options: ExportOptions) throws {
         if let owner = entry.owner, geteuid() == 0 {
-            guard withCPath(path, { lchown($0, owner.userID, owner.groupID) }) == 0 else {
-                throw localFailure(printableName(path))
-            }
+            guard fchown(descriptor, owner.userID, owner.groupID) == 0 else { throw place.failure() }
         }
-        if case .symlink = entry.kind {
-        } else {
-            try setUserAttributes(entry.attributes, on: path)
-            guard withCPath(path, { chmod($0, mode_t(entry.mode)) }) == 0 else {
-                throw localFailure(printableName(path))
-            }
+        let attributes = entry.attributes.filter {
+            options.restoresAllAttributes ? !ExtendedAttribute.isOwn($0.name) : ExtendedAttribute.isUsers($0.name)
         }
+        do throws(Errno) {
+            try setAttributes(attributes, of: descriptor)
+        } catch {
+            throw ObjectDatabaseError.localIO(path: place.shown, errno: error.code)
+        }
+        let mode = entry.mode & (options.restoresSpecialModes ? 0o7777 : 0o777)
+        guard fchmod(descriptor, mode_t(mode)) == 0 else { throw place.failure() }
         let time = entry.modified.timespec
-        guard withCPath(path, { utimensat(AT_FDCWD, $0, [time, time], AT_SYMLINK_NOFOLLOW) }) == 0 else {
-            throw localFailure(printableName(path))
-        }
+        guard futimens(descriptor, [time, time]) == 0 else { throw place.failure() }
     }
 }
 
 /// A file or link that is to be written.
 private struct ExportedFile: Sendable {
+    /// Below the target.
     let path: [UInt8]
     let entry: LocatedEntry
 

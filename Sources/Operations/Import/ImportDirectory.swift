@@ -77,7 +77,7 @@ extension Repository {
         let baseTree = database.tree(base.tree)
         let parents = try parentDirectories(of: options.destination, in: baseTree)
         let session = try ImportSession(
-            repository: self, source: Array(source.utf8), options: options, base: baseTree,
+            repository: self, source: ScannedTree(root: unescapedBytes(source)), options: options, base: baseTree,
             start: baseTree.applying(parents), subject: subject,
             holder: info.author, progress: progress)
         let imported = try session.run()
@@ -131,7 +131,7 @@ extension Repository {
 /// One run over a source directory.
 private final class ImportSession: Sendable {
     private let repository: Repository
-    private let source: [UInt8]
+    private let source: ScannedTree
     private let options: ImportOptions
     private let base: SnapshotTree
     private let subject: String
@@ -160,7 +160,7 @@ private final class ImportSession: Sendable {
     private static let checkpointEntries = 100_000
 
     init(
-        repository: Repository, source: [UInt8], options: ImportOptions, base: SnapshotTree,
+        repository: Repository, source: ScannedTree, options: ImportOptions, base: SnapshotTree,
         start: SnapshotTree, subject: String, holder: String, progress: ImportProgress
     ) throws {
         self.repository = repository
@@ -170,9 +170,6 @@ private final class ImportSession: Sendable {
         self.subject = subject
         self.holder = holder
         self.progress = progress
-        guard try DirectoryScanner.status(source).st_mode & S_IFMT == S_IFDIR else {
-            throw ObjectDatabaseError.sourceUnusable(path: printableName(source), reason: "it is not a directory")
-        }
         let earlier = try repository.checkpoints(of: subject)
         var known: [BlockID: Extent] = [:]
         var largeTrees: [SnapshotTree] = []
@@ -224,8 +221,8 @@ private final class ImportSession: Sendable {
     }
 
     private func produce(_ ingest: FileIngest<ScannedPath>) throws {
-        var scanner = DirectoryScanner(root: source)
-        let root = try scanner.describeRoot()
+        var scanner = try DirectoryScanner(source)
+        let root = scanner.root
         try ingest.add(sizeBytes: 0) { _ in root }
         while let children = try scanner.nextDirectory() {
             for child in children {
@@ -235,9 +232,9 @@ private final class ImportSession: Sendable {
                 case .directory, .symlink:
                     try ingest.add(sizeBytes: 0) { _ in child }
                 case .file(let size):
-                    let localPath = scanner.localPath(child.path)
-                    try ingest.add(sizeBytes: size, earlier: { [self] in try earlierBlocks(of: child.path) }) { emit in
-                        try SourceFile.withOpen(localPath) { file in
+                    try ingest.add(sizeBytes: size, earlier: { [self] in try earlierBlocks(of: child.path) }) {
+                        [self] emit in
+                        try source.withOpen(child) { file in
                             try cutWhole(file, emit)
                             return try child.unchanged(file)
                         }
@@ -344,8 +341,8 @@ private final class ImportSession: Sendable {
     private func countAhead() {
         // Without a thread for it the time that is left is not shown.
         try? startThread { [progress, source] in
-            var scanner = DirectoryScanner(root: source)
             // An unreadable directory is the import's to report.
+            guard var scanner = try? DirectoryScanner(source) else { return }
             while let children = try? scanner.nextDirectory() {
                 progress.update { counts in
                     for child in children {
@@ -370,6 +367,6 @@ extension ScannedPath {
         }
         return ScannedPath(
             path: path, kind: .file(sizeBytes: file.sizeBytes), mode: mode, modified: modified, owner: owner,
-            attributes: try userAttributes(of: file.descriptor, path: file.path))
+            identity: identity, attributes: try userAttributes(of: file.descriptor, path: file.path))
     }
 }

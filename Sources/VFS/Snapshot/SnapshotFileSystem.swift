@@ -300,7 +300,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     package func attributeNames(_ inode: InodeNumber) throws(VFSError) -> [[UInt8]] {
         guard case .inside(let view, _, let rank) = destination(inode) else { return [] }
         return try reportingFailures(logger, "attributes of inode \(inode.value)") {
-            try view.entry(rank).located.entry.attributes.map(\.name)
+            shownNames(try view.entry(rank).located.entry.attributes)
         }
     }
 

@@ -87,7 +87,7 @@ extension WorkspaceFileSystem {
     ) throws(VFSError) {
         try checkAttributeName(name)
         guard name.starts(with: "user.".utf8) else { throw .notSupported }
-        guard !name.starts(with: TarnAttribute.prefix.utf8) else { throw .notPermitted }
+        guard !ExtendedAttribute.isOwn(name) else { throw .notPermitted }
         guard value.count <= Self.maximumAttributeBytes else { throw .noSpace }
         try changeAttributes(inode) { attributes in
             let known = attributes.firstIndex { $0.name == name }
@@ -105,7 +105,9 @@ extension WorkspaceFileSystem {
     package func removeAttribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) {
         try checkAttributeName(name)
         try changeAttributes(inode) { attributes in
-            guard let known = attributes.firstIndex(where: { $0.name == name }) else { throw VFSError.noAttribute }
+            guard ExtendedAttribute.isUsers(name), let known = attributes.firstIndex(where: { $0.name == name }) else {
+                throw VFSError.noAttribute
+            }
             attributes.remove(at: known)
         }
     }

@@ -227,8 +227,8 @@ package final class WorkspaceFileSystem: FileSystem {
     package func attributeNames(_ inode: InodeNumber) throws(VFSError) -> [[UInt8]] {
         try reportingFailures(logger, "attributes of inode \(inode.value)") {
             switch try table.withLock({ try current(&$0, inode).backing }) {
-            case .base(let located, _): located.entry.attributes.map(\.name)
-            case .staged(let node): node.attributes.map(\.name)
+            case .base(let located, _): shownNames(located.entry.attributes)
+            case .staged(let node): shownNames(node.attributes)
             }
         }
     }
@@ -250,10 +250,7 @@ package final class WorkspaceFileSystem: FileSystem {
                 {
                     return try entryAttribute(base.entry, name)
                 }
-                guard let attribute = node.attributes.first(where: { $0.name == name }) else {
-                    throw VFSError.noAttribute
-                }
-                return attribute.value
+                return try shownAttribute(node.attributes, name)
             }
         }
     }

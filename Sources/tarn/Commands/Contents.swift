@@ -156,11 +156,20 @@ struct StatCommand: ParsableCommand {
 struct Export: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Copy a revision, or a path of it, into a local directory.",
-        discussion:
-            "DIR must not exist or be empty. Every byte is verified; modes, times, links and holes are restored.")
+        discussion: """
+            DIR must not exist or be empty. Every byte is verified; permissions, times, links, holes and user.* attributes are restored. \
+            What gives privileges is left out, also for root, unless you ask for it: use the two flags only for a repository whose \
+            writers you trust as you trust this host's root.
+            """)
 
     @Argument(help: "REV[:PATH].") var revisionPath: String
     @Argument(help: "The directory to make; of a single file, the file.") var directory: String
+    @Flag(name: .customLong("special-modes"), help: "Restore set-user-ID, set-group-ID and sticky bits.")
+    var restoresSpecialModes = false
+    @Flag(
+        name: .customLong("all-xattrs"),
+        help: "Restore extended attributes outside user.*, too: security.*, trusted.*, system.*.")
+    var restoresAllAttributes = false
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var json: JSONArguments
 
@@ -168,7 +177,12 @@ struct Export: ParsableCommand {
         let repository = try repository.open()
         let located = try Located(revisionPath, repository)
         let done = Monitor((files: 0, bytes: UInt64(0), line: ProgressLine()))
-        try repository.export(located.commit, path: located.path, named: revisionPath, to: directory) { _, size in
+        var options = ExportOptions()
+        options.restoresSpecialModes = restoresSpecialModes
+        options.restoresAllAttributes = restoresAllAttributes
+        try repository.export(
+            located.commit, path: located.path, named: revisionPath, to: directory, options: options
+        ) { _, size in
             done.update { done in
                 done.files += 1
                 done.bytes += size

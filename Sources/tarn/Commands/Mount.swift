@@ -89,7 +89,7 @@ struct Mount: ParsableCommand {
                 message: "the mount point \(directory) cannot be used: \(String(cString: strerror(errno)))")
         }
         defer { closedir(stream) }
-        if MountDescription.of(path: path)?.mountPoint == path {
+        if KernelMount.at(Array(path.utf8)) != nil {
             throw CommandFailure(
                 message: "\(directory) is mounted already", hint: "Unmount it: tarn umount \(directory)")
         }
@@ -114,7 +114,7 @@ struct Mount: ParsableCommand {
     private func openMountPoint(_ path: String) throws -> OpaquePointer? {
         if let stream = opendir(path) { return stream }
         let failure = errno
-        guard failure == ENOTCONN, Unmount.isMounted(path), try Unmount.detach(path, lazy: false) else {
+        guard failure == ENOTCONN, KernelMount.at(Array(path.utf8)) != nil, try Unmount.detach(path, lazy: false) else {
             errno = failure
             return nil
         }
@@ -270,7 +270,8 @@ struct Mount: ParsableCommand {
             do {
                 return try WorkspaceLock(directory: directory, holder: description.json)
             } catch .inUse(let directory, let holder) {
-                guard let mount = MountDescription(json: Array(holder.utf8)), !Unmount.isMounted(mount.mountPoint)
+                guard let mount = MountDescription(json: Array(holder.utf8)),
+                    KernelMount.at(unescapedBytes(mount.mountPoint)) == nil
                 else {
                     throw WorkspaceError.inUse(directory: directory, holder: holder)
                 }

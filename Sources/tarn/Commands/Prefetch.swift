@@ -73,11 +73,12 @@ struct PrefetchCommand: ParsableCommand {
     // MARK: To a mount
 
     private func handOver(to directory: String, _ aheadBytes: UInt64) throws {
-        guard let mount = MountDescription.of(path: directory), let path = realpath(unescaped(directory), nil) else {
+        guard let mount = MountDescription.of(path: directory),
+            let place = KernelMount.of(path: unescapedBytes(directory))
+        else {
             throw CommandFailure(message: "\(directory) is in no mount of Tarn's", kind: .notFound)
         }
-        defer { free(path) }
-        let top = try mount.treePath(escapedText(UnsafeRawBufferPointer(start: path, count: strlen(path))))
+        let top = try TreePath(local: directory + "/.", inMountOf: directory)
         guard mount.workspace == nil, let socket = mount.socket,
             let hex = userAttribute(of: unescapedBytes(directory), "user.tarn.commit"),
             let commitID = CommitID(hex: String(decoding: hex, as: UTF8.self))
@@ -86,10 +87,11 @@ struct PrefetchCommand: ParsableCommand {
                 message: "the mount at \(mount.mountPoint) takes no order",
                 hint: "Mount one commit read-only: tarn mount REPO DIR --ref REV", kind: .usage)
         }
-        let point = unescapedBytes(mount.mountPoint) + [UInt8(ascii: "/")]
+        let point = place.point + [UInt8(ascii: "/")]
         let paths = try readList().map { line in
             line.map {
-                $0.starts(with: point) ? Array($0.dropFirst(point.count)) : top.bytes + [UInt8(ascii: "/")] + $0
+                $0.starts(with: point)
+                    ? place.root + $0.dropFirst(point.count - 1) : top.bytes + [UInt8(ascii: "/")] + $0
             }
         }
         let repository = try repository.open(mount)

@@ -14,7 +14,9 @@ struct Stats: ParsableCommand {
     @OptionGroup var json: JSONArguments
 
     func run() throws {
-        guard let value = userAttribute(of: Array(directory.utf8), FUSEServer.statisticsAttribute),
+        let path = unescapedBytes(directory)
+        guard KernelMount.of(path: path)?.isTrusted == true,
+            let value = userAttribute(of: path, FUSEServer.statisticsAttribute),
             let statistics = try? JSONDecoder().decode(MountStatistics.self, from: Data(value))
         else { throw CommandFailure(message: "\(directory) is in no mount of Tarn's", kind: .notFound) }
         try json.output.show(statistics) { Self.text(statistics) }

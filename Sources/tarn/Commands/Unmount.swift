@@ -23,9 +23,9 @@ struct Unmount: ParsableCommand {
             realpath(directory, nil).map { pointer in
                 defer { free(pointer) }
                 return String(cString: pointer)
-            } ?? normalized(directory.hasPrefix("/") ? directory : (currentDirectory() ?? "") + "/" + directory)
+            } ?? directory
         let mount = MountDescription.of(path: path)
-        guard mount?.mountPoint == path || Self.isMounted(path) else {
+        guard KernelMount.at(unescapedBytes(path)) != nil else {
             throw CommandFailure(message: "nothing of Tarn's is mounted at \(directory)", kind: .notFound)
         }
         guard try Self.detach(path, lazy: lazy) else {
@@ -53,18 +53,6 @@ struct Unmount: ParsableCommand {
             return true
         }
         return line[end + 2] == CChar(UInt8(ascii: "Z"))
-    }
-
-    /// Whether something of Tarn's is mounted exactly here, also when its server is gone or cannot read its tree.
-    static func isMounted(_ path: String) -> Bool {
-        guard let mounts = setmntent("/proc/self/mounts", "r") else { return false }
-        defer { endmntent(mounts) }
-        while let mount = getmntent(mounts) {
-            if String(cString: mount.pointee.mnt_dir) == path, String(cString: mount.pointee.mnt_type) == "fuse.tarn" {
-                return true
-            }
-        }
-        return false
     }
 
     /// Runs fusermount3; false when it could not unmount.
