@@ -1,5 +1,6 @@
 import BlockCache
 import Glibc
+import Versioning
 
 func message(_ error: BlockCacheError) -> ErrorMessage {
     let reason =
