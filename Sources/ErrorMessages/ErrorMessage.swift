@@ -42,6 +42,10 @@ package func message(of error: any Error) -> ErrorMessage? {
     case let fault as PathFault:
         ErrorMessage(message: "'\(printableName(fault.path))' cannot be a path: \(fault.reason)", kind: .usage)
     case let fault as DecodingFault: ErrorMessage(message: "corrupt data: \(fault.reason)")
+    case is FileTooLong:
+        ErrorMessage(
+            message: "a file has more than \(BlockList.maximumBlocks) blocks, which is the most that a commit holds",
+            hint: "Split it into several files")
     case is NoThreadLeft:
         ErrorMessage(
             message: "the system has no thread left for this process",

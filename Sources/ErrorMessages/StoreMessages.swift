@@ -34,6 +34,8 @@ func message(_ error: StoreError) -> ErrorMessage {
         ErrorMessage(message: "\(key) was changed by somebody else", hint: "Try again")
     case .rangeNotSatisfiable(let key): ErrorMessage(message: "\(key) is shorter than it must be")
     case .invalidKey(let key, let reason): ErrorMessage(message: "\(key): \(reason)")
+    case .tooLarge(let key, let limit):
+        ErrorMessage(message: "\(key) has more than \(limit) bytes, so no tarn has written it")
     case .badAnswer(let key, let reason):
         ErrorMessage(message: "the store's answer for \(key) makes no sense: \(reason)")
     }

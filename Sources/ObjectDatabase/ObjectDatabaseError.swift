@@ -39,3 +39,6 @@ package enum ObjectDatabaseError: Error, Sendable {
 package func localFailure(_ path: String) -> ObjectDatabaseError {
     .localIO(path: path, errno: lastErrno())
 }
+
+/// A file has more blocks than a block list holds (`BlockList.maximumBlocks`).
+package struct FileTooLong: Error, Hashable, Sendable {}

@@ -46,7 +46,7 @@ package struct RepositoryConfig: Hashable, Sendable, Codable {
     package static func loadForUpdate(from store: any ObjectStore) throws -> (config: RepositoryConfig, etag: ETag) {
         let object: StoredObject
         do {
-            object = try store.get(ObjectKeys.config, range: nil, ifMatch: nil)
+            object = try store.get(ObjectKeys.config)
         } catch .notFound {
             throw ObjectDatabaseError.notARepository(location: store.location)
         }

@@ -23,10 +23,14 @@ extension ObjectStore {
     ///
     /// Throws what `change` throws, the store's error, and `StoreError.preconditionFailed` when all attempts lost.
     ///
-    /// - Parameter change: answers the new bytes for the object as it is (`nil`: it is not there), or `nil` to leave it.
-    package func update(_ key: String, _ change: (StoredObject?) throws -> [UInt8]?) throws {
+    /// - Parameters:
+    ///   - limitBytes: the most that the object may have.
+    ///   - change: answers the new bytes for the object as it is (`nil`: it is not there), or `nil` to leave it.
+    package func update(
+        _ key: String, limitBytes: Int, _ change: (StoredObject?) throws -> [UInt8]?
+    ) throws {
         let isDone: Bool? = try CompareAndSwapLoop.run {
-            let found = try find(key)
+            let found = try find(key, limitBytes: limitBytes)
             guard let bytes = try change(found) else { return true }
             return try swap(key, from: found?.etag, to: bytes) ? true : nil
         }

@@ -49,9 +49,9 @@ package final class MeteredStore: ObjectStore {
     package var location: String { base.location }
     package var traffic: PacerMetrics? { base.traffic }
 
-    package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
+    package func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         try measured(\.get, bytes: { UInt64($0.bytes.count) }) { () throws(StoreError) in
-            try base.get(key, range: range, ifMatch: ifMatch)
+            try base.get(key, part, ifMatch: ifMatch)
         }
     }
 

@@ -1,8 +1,8 @@
 extension ObjectStore {
-    /// A whole object; `nil` when it is not there.
-    package func find(_ key: String) throws(StoreError) -> StoredObject? {
+    /// A whole object of at most `limitBytes`; `nil` when it is not there.
+    package func find(_ key: String, limitBytes: Int) throws(StoreError) -> StoredObject? {
         do throws(StoreError) {
-            return try get(key, range: nil, ifMatch: nil)
+            return try get(key, .whole(limitBytes: limitBytes), ifMatch: nil)
         } catch .notFound {
             return nil
         }

@@ -10,12 +10,12 @@ package protocol ObjectStore: Sendable {
     /// How many requests are under way and how the store bears them; `nil` where nothing limits them.
     var traffic: PacerMetrics? { get }
 
-    /// The bytes of an object, or of `range` of it.
+    /// The bytes of an object, or of a range of it.
     ///
-    /// - Parameter range: half-open byte range; an end past the object's end is cut to it. `nil` reads everything.
     /// - Parameter ifMatch: read only this version, else `.preconditionFailed`.
-    /// - Throws: `.notFound`, `.preconditionFailed`, `.rangeNotSatisfiable` when the range begins at or past the end.
-    func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject
+    /// - Throws: `.notFound`, `.preconditionFailed`, `.rangeNotSatisfiable` when the range begins at or past the end,
+    ///   `.tooLarge` when a whole object is longer than its limit.
+    func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject
 
     /// Size, version and age of an object without its bytes. Throws `.notFound`.
     func head(_ key: String) throws(StoreError) -> ObjectInfo
@@ -47,6 +47,20 @@ package protocol ObjectStore: Sendable {
 
 extension ObjectStore {
     package var traffic: PacerMetrics? { nil }
+}
+
+/// What of an object is read.
+package enum ObjectPart: Hashable, Sendable {
+    /// A half-open byte range; an end past the object's end is cut to it.
+    case range(Range<UInt64>)
+    /// Everything. Of an object with more bytes than `limitBytes` no more than that are read: whoever may write to the
+    /// store could put objects of any size there.
+    case whole(limitBytes: Int)
+
+    package var range: Range<UInt64>? {
+        if case .range(let range) = self { return range }
+        return nil
+    }
 }
 
 /// A version of an object, as the store names it; kept without the quotes that HTTP puts round it.

@@ -28,8 +28,8 @@ package final class RetryingStore: ObjectStore {
     package var location: String { base.location }
     package var traffic: PacerMetrics? { base.traffic }
 
-    package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
-        try retrying(key) { _ throws(StoreError) in try base.get(key, range: range, ifMatch: ifMatch) }
+    package func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject {
+        try retrying(key) { _ throws(StoreError) in try base.get(key, part, ifMatch: ifMatch) }
     }
 
     package func head(_ key: String) throws(StoreError) -> ObjectInfo {

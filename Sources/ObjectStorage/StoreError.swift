@@ -13,6 +13,8 @@ package enum StoreError: Error, Hashable, Sendable {
     case noCredentials(tried: [String])
     /// The store did not answer usefully after `attempts` tries: 5xx, resets, timeouts, TLS, DNS.
     case unavailable(location: String, key: String, attempts: Int, reason: String)
+    /// The object has more bytes than any of its kind.
+    case tooLarge(key: String, limitBytes: Int)
     /// The answer cannot be right: short body, unparsable XML, missing header. `reason` says what was seen.
     case badAnswer(key: String, reason: String)
     /// The store understood the request and will not do it, and asking again will not change that: any other 4xx, or a
@@ -32,7 +34,7 @@ extension StoreError {
         switch self {
         case .unavailable, .badAnswer: true
         case .notFound, .preconditionFailed, .rangeNotSatisfiable, .invalidKey, .containerMissing, .accessDenied,
-            .noCredentials, .refused, .certificateRefused, .localIO, .invalidLocation:
+            .noCredentials, .tooLarge, .refused, .certificateRefused, .localIO, .invalidLocation:
             false
         }
     }

@@ -63,7 +63,8 @@ package final class Node: Sendable {
 
     static let formatVersion: UInt8 = 1
     static let maximumLevel = 32
-    static let maximumEncodedBytes = 64 << 20
+    /// Of each part. A node ends after 256 KiB and one item (`Splitter`).
+    package static let maximumEncodedBytes = 4 << 20
     /// A tree has no more: what numbers items by their rank has 40 bits for it.
     package static let maximumItems: UInt64 = 1 << 40 - 2
 
@@ -83,7 +84,7 @@ package final class Node: Sendable {
         let result: Result<(Int, [Slot]), DecodingFault> = logical.withUnsafeBytes { raw in
             Result { () throws(DecodingFault) in
                 var reader = ByteReader(raw)
-                guard raw.count <= maximumEncodedBytes else { throw reader.fault("a node of at most 64 MiB") }
+                guard raw.count <= maximumEncodedBytes else { throw reader.fault("a node of at most 4 MiB") }
                 guard try reader.byte() == formatVersion else { throw reader.fault("node format 1") }
                 let level = Int(try reader.byte())
                 guard level <= maximumLevel else { throw reader.fault("a level of at most \(maximumLevel)") }

@@ -89,6 +89,11 @@ package struct BlockList: Hashable, Sendable {
 
     package static let empty = BlockList([])
 
+    /// Blocks have 256 KiB or more but the last, so every file of 455 GiB fits, and one that is cut as most are, of 1.8 TB.
+    package static let maximumBlocks = (64 << 20) / BlockReference.encodedBytes
+    /// Of each part of a stored list; a location takes a little more than a block's record.
+    package static let maximumEncodedBytes = 96 << 20
+
     package var sizeBytes: UInt64 { blocks.reduce(0) { $0 + UInt64($1.block.length) } }
 
     /// The same blocks, each where `location` says.
@@ -157,6 +162,9 @@ package let maximumBlockBytes = 4 << 20
 func decodeBlocks(_ bytes: [UInt8]) throws(DecodingFault) -> [BlockReference] {
     guard bytes.count.isMultiple(of: BlockReference.encodedBytes) else {
         throw DecodingFault(reason: "expected whole 36-byte block records", offset: bytes.count)
+    }
+    guard bytes.count / BlockReference.encodedBytes <= BlockList.maximumBlocks else {
+        throw DecodingFault(reason: "expected at most \(BlockList.maximumBlocks) blocks", offset: bytes.count)
     }
     var blocks: [BlockReference] = []
     blocks.reserveCapacity(bytes.count / BlockReference.encodedBytes)

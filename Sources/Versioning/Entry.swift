@@ -34,6 +34,12 @@ package struct ExtendedAttribute: Hashable, Sendable {
         self.value = value
     }
 
+    /// As Linux has them (xattr(7): XATTR_NAME_MAX, XATTR_SIZE_MAX).
+    package static let maximumNameBytes = 255
+    package static let maximumValueBytes = 64 << 10
+
+    package var sizeBytes: Int { name.count + value.count }
+
     /// Tarn answers attributes of these names itself. A file has none of them, whatever a tree says.
     package static let ownPrefix = "user.tarn."
 
@@ -60,6 +66,11 @@ package struct Entry: Hashable, Sendable {
     package var owner: Owner?
     /// `user.*` attributes in ascending order of names.
     package var attributes: [ExtendedAttribute]
+
+    /// Of a symbolic link, as Linux has it (PATH_MAX with its NUL).
+    package static let maximumTargetBytes = 4095
+    /// Names and values of all attributes of an entry together.
+    package static let maximumAttributeBytes = 1 << 20
 
     package init(
         kind: Kind, mode: UInt16, modified: Timestamp, owner: Owner? = nil, attributes: [ExtendedAttribute] = []

@@ -74,17 +74,37 @@ extension Entry {
         }
         attributes = []
         if flags & Flags.attributes != 0 {
-            for _ in 0..<(try reader.count(limit: 1 << 16)) {
-                attributes.append(ExtendedAttribute(name: try run(&reader), value: try run(&reader)))
-            }
+            attributes = try Self.attributes(&reader)
         }
         switch code {
         case 1: kind = .file(try FileContent(&reader))
         case 2: kind = .directory
-        case 3: kind = .symlink(target: try run(&reader))
+        case 3:
+            let target = try run(&reader, limit: Self.maximumTargetBytes)
+            guard !target.isEmpty, !target.contains(0) else { throw reader.fault("a target without NUL") }
+            kind = .symlink(target: target)
         default: throw reader.fault("a known kind of entry, not \(code)")
         }
         guard reader.isAtEnd else { throw reader.fault("the end of the entry") }
+    }
+
+    private static func attributes(_ reader: inout ByteReader) throws(DecodingFault) -> [ExtendedAttribute] {
+        var attributes: [ExtendedAttribute] = []
+        var bytes = 0
+        for _ in 0..<(try reader.count(limit: maximumAttributeBytes)) {
+            let name = try run(&reader, limit: ExtendedAttribute.maximumNameBytes)
+            guard !name.isEmpty, !name.contains(0) else { throw reader.fault("a name of an attribute") }
+            if let last = attributes.last, compareBytes(last.name, name) >= 0 {
+                throw reader.fault("names of attributes in ascending order")
+            }
+            let value = try run(&reader, limit: ExtendedAttribute.maximumValueBytes)
+            attributes.append(ExtendedAttribute(name: name, value: value))
+            bytes += name.count + value.count
+            guard bytes <= maximumAttributeBytes else {
+                throw reader.fault("attributes of at most \(maximumAttributeBytes) bytes")
+            }
+        }
+        return attributes
     }
 }
 
@@ -141,6 +161,6 @@ private func appendRun(_ bytes: [UInt8], to output: inout [UInt8]) {
     output += bytes
 }
 
-private func run(_ reader: inout ByteReader) throws(DecodingFault) -> [UInt8] {
-    try reader.bytes(try reader.count(limit: 1 << 20))
+private func run(_ reader: inout ByteReader, limit: Int) throws(DecodingFault) -> [UInt8] {
+    try reader.bytes(try reader.count(limit: limit))
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import ObjectStorage
@@ -30,6 +31,18 @@ extension ContractRule {
             let info = try store.head("a/b")
             #expect(info.key == "a/b" && info.sizeBytes == 5 && info.etag == etag)
             #expect(abs(info.modifiedSeconds - UTCTime.now().seconds) < 120)
+        },
+        ContractRule(name: "a whole object has a limit") { store in
+            for size in [0, 1, 999, 1_000, 1_001, 300_000] {
+                _ = try store.put("sized", [UInt8](repeating: 7, count: size), .none)
+                if size <= 1_000 {
+                    #expect(try store.get("sized", .whole(limitBytes: 1_000), ifMatch: nil).bytes.count == size)
+                } else {
+                    #expect(throws: StoreError.tooLarge(key: "sized", limitBytes: 1_000)) {
+                        try store.get("sized", .whole(limitBytes: 1_000), ifMatch: nil)
+                    }
+                }
+            }
         },
         ContractRule(name: "a missing object is notFound") { store in
             _ = try store.put("there", [1], .none)

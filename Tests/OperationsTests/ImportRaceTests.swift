@@ -85,7 +85,7 @@ import Versioning
     @Test func noSecretIsImportedWhileLinksComeAndGo() throws {
         let isDone = Atomic(false)
         let threads = WorkerCount()
-        startThread { [source, secret] in
+        try startThread { [source, secret] in
             while !isDone.load(ordering: .relaxed) {
                 rename(source.file("d"), source.file("aside"))
                 symlink(secret.path, source.file("d"))

@@ -84,7 +84,8 @@ import Versioning
         let count = random.below(9)
         let list = BlockList((0..<count).map { _ in randomBlock(&random) })
         let kinds: [Entry.Kind] = [
-            .directory, .symlink(target: random.bytes(random.below(300))), .file(FileContent(list)),
+            .directory, .symlink(target: [1] + random.bytes(random.below(300)).map { max(1, $0) }),
+            .file(FileContent(list)),
             .file(FileContent(sizeBytes: random.next() >> 1, blocks: .list(ContentID(hashing: random.bytes(3))))),
         ]
         let kind = kinds[random.below(4)]
@@ -94,7 +95,7 @@ import Versioning
                 seconds: Int64(bitPattern: random.next()), nanoseconds: UInt32(random.below(1_000_000_000))),
             owner: random.oneIn(2) ? nil : Owner(userID: .max, groupID: UInt32(random.below(70_000))),
             attributes: (0..<random.below(3)).map {
-                ExtendedAttribute(name: [UInt8($0)], value: random.bytes(random.below(500)))
+                ExtendedAttribute(name: [UInt8($0 + 1)], value: random.bytes(random.below(500)))
             })
         if case .file(let content) = kind, case .inline = content.blocks {
             return LocatedEntry(entry, extents: list.blocks.extents)
@@ -108,6 +109,35 @@ import Versioning
             let entry = randomEntry(&random)
             #expect(try LocatedEntry(entry.item(at: .root)) == entry)
         }
+    }
+
+    /// Every range of an entry is held where it is decoded.
+    @Test func whatNoEntryHasIsRefused() {
+        func attribute(_ name: String, _ count: Int) -> ExtendedAttribute {
+            ExtendedAttribute(name: Array(name.utf8), value: [UInt8](repeating: 1, count: count))
+        }
+        func refuses(_ kind: Entry.Kind = .directory, _ attributes: [ExtendedAttribute] = []) -> Bool {
+            let entry = Entry(
+                kind: kind, mode: 0, modified: Timestamp(seconds: 0, nanoseconds: 0), attributes: attributes)
+            return (try? Entry(decoding: entry.encoded())) == nil
+        }
+        #expect(!refuses(.symlink(target: [UInt8](repeating: 0x61, count: 4095))))
+        #expect(refuses(.symlink(target: [UInt8](repeating: 0x61, count: 4096))))
+        #expect(refuses(.symlink(target: [])) && refuses(.symlink(target: [0x61, 0])))
+        let many = (0..<15).map { attribute("user.\($0 + 10)", 65_536) }
+        #expect(!refuses(.directory, many) && refuses(.directory, many + [attribute("user.z", 65_536)]))
+        #expect(refuses(.directory, [attribute("user.a", 65_537)]))
+        #expect(refuses(.directory, [attribute("", 1)]) && refuses(.directory, [attribute("user.\0", 1)]))
+        #expect(refuses(.directory, [attribute(String(repeating: "x", count: 256), 1)]))
+        #expect(refuses(.directory, [attribute("user.b", 1), attribute("user.a", 1)]))
+        #expect(refuses(.directory, [attribute("user.a", 1), attribute("user.a", 1)]))
+    }
+
+    @Test func pathsHaveALimit() {
+        let deep = String(repeating: "d/", count: TreePath.maximumBytes / 2)
+        #expect((try? TreePath(parsing: deep)) != nil && (try? TreePath(parsing: deep + "x")) == nil)
+        let key = Array(deep.dropLast(3).utf8) + [0, 0x78]
+        #expect((try? TreePath(key: key)) != nil && (try? TreePath(key: key + [0x78, 0x78])) == nil)
     }
 
     @Test func damagedEntryNeverCrashes() throws {

@@ -173,7 +173,7 @@ package final class BlockReader: Sendable {
     private func get(_ pack: PackID, _ range: Range<UInt64>) throws -> [UInt8] {
         let key = ObjectKeys.pack(pack)
         do {
-            let bytes = try store.get(key, range: range, ifMatch: nil).bytes
+            let bytes = try store.get(key, .range(range), ifMatch: nil).bytes
             guard bytes.count == range.count else {
                 throw ObjectDatabaseError.corrupt(object: key, reason: "it ends before byte \(range.upperBound)")
             }

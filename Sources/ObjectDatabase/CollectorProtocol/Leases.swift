@@ -55,7 +55,7 @@ extension ObjectDatabase {
     package func lease(id: String) throws -> Lease? {
         let key = ObjectKeys.leases + id
         do {
-            return try decodeObject(store.get(key, range: nil, ifMatch: nil).bytes, key: key)
+            return try decodeObject(store.get(key).bytes, key: key)
         } catch StoreError.notFound {
             return nil
         }
@@ -67,7 +67,7 @@ extension ObjectDatabase {
         return try listKeys(ObjectKeys.leases).compactMap { object in
             do {
                 let lease: Lease = try decodeObject(
-                    store.get(object.key, range: nil, ifMatch: nil).bytes, key: object.key)
+                    store.get(object.key).bytes, key: object.key)
                 return lease.expires > present ? (String(object.key.dropFirst(ObjectKeys.leases.count)), lease) : nil
             } catch StoreError.notFound {
                 return nil

@@ -28,6 +28,10 @@ package func userAttributes(of descriptor: Int32, path: [UInt8]) throws -> [Exte
         guard length >= 0 else { throw localFailure(printableName(path)) }
         attributes.append(ExtendedAttribute(name: bytes, value: Array(value[..<length])))
     }
+    guard attributes.reduce(0, { $0 + $1.sizeBytes }) <= Entry.maximumAttributeBytes else {
+        throw ObjectDatabaseError.sourceUnusable(
+            path: printableName(path), reason: "its attributes have more than \(Entry.maximumAttributeBytes) bytes")
+    }
     return attributes.sorted { compareBytes($0.name, $1.name) < 0 }
 }
 

@@ -179,7 +179,11 @@ package final class FileIngest<Token: Sendable>: Sendable {
             output.withLock { $0.largeFile = [] }
         case .largeFileBlock(let block):
             let placed = try place(block)
-            output.withLock { $0.largeFile?.append(placed) }
+            let count = output.withLock { output in
+                output.largeFile?.append(placed)
+                return output.largeFile?.count ?? 0
+            }
+            guard count <= BlockList.maximumBlocks else { throw FileTooLong() }
         case .largeFileEnds(let token):
             try placer.withLock { try $0.endLargeFile() }
             let file = output.withLock { output in

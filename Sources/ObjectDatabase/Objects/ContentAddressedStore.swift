@@ -162,14 +162,14 @@ final class ContentAddressedStore<Content: StoredContent>: Sendable {
     private func fetch(_ id: ID) throws(ContentFailure) -> [UInt8] {
         let key = Content.key(id)
         do {
-            guard let diskCache else { return try store.get(key, range: nil, ifMatch: nil).bytes }
+            guard let diskCache else { return try store.get(key).bytes }
             let cached = try diskCache.object(cacheKey(id)) { bytes in
                 (try? TwoPartObject(decoding: Array(bytes), kind: Content.objectKind, id: id)) != nil
             } fetch: { () throws(StoreError) -> [UInt8] in
-                try store.get(key, range: nil, ifMatch: nil).bytes
+                try store.get(key).bytes
             }
             // What does not verify is not cached; fetched once more, it is decoded and named below.
-            return try cached ?? store.get(key, range: nil, ifMatch: nil).bytes
+            return try cached ?? store.get(key).bytes
         } catch StoreError.notFound {
             throw .missing
         } catch {

@@ -29,7 +29,7 @@ extension ObjectDatabase {
     func signatures(of id: String) throws -> [[UInt8]] {
         let page = try store.list(
             prefix: ObjectKeys.signature(of: id, name: ""), after: nil, limit: Self.maximumSignatures)
-        return try page.objects.map { try store.get($0.key, range: nil, ifMatch: nil).bytes }
+        return try page.objects.map { try store.get($0.key).bytes }
     }
 
     /// How the record under `key` is signed: by its own `who`, by nobody, or otherwise.
@@ -38,7 +38,7 @@ extension ObjectDatabase {
     {
         let signatures = try signatures(of: id)
         if signatures.isEmpty { return .unsigned }
-        let record = try store.get(key, range: nil, ifMatch: nil).bytes
+        let record = try store.get(key).bytes
         return try signatures.contains { try verifier.isGood($0, over: record, by: who) } ? .good : .bad
     }
 }

@@ -1,5 +1,6 @@
 import CZstd
 import ProllyTree
+import Versioning
 
 /// How tree nodes and block lists are stored: a logical part, whose SHA-256 is the object's id, and a location part,
 /// which is hashed into no id (repacking rewrites it) but carries a checksum of its own.
@@ -22,11 +23,12 @@ struct TwoPartObject {
         case node = 0x4e
         case blockList = 0x4c
 
-        /// What a part may unpack to: a few bytes of zstd can promise any number.
+        /// What a part may unpack to: a few bytes of zstd can promise any number. A node ends after 256 KiB and one entry
+        /// (`Splitter`, `Entry.maximumAttributeBytes`).
         package var maximumPartBytes: Int {
             switch self {
-            case .node: 64 << 20
-            case .blockList: 256 << 20
+            case .node: Node.maximumEncodedBytes
+            case .blockList: BlockList.maximumEncodedBytes
             }
         }
     }
@@ -38,6 +40,9 @@ struct TwoPartObject {
     private static let format: UInt8 = 1
     private static let headerBytes = 56
     private static let compressionLevel: Int32 = 3
+
+    /// What a whole object has at most: parts that zstd makes longer are stored raw.
+    static func maximumBytes(_ kind: Kind) -> Int { headerBytes + 2 * kind.maximumPartBytes }
 
     static func encode(kind: Kind, logical: [UInt8], location: [UInt8]) -> [UInt8] {
         let (logicalCodec, storedLogical) = pack(logical)

@@ -39,7 +39,7 @@ extension ObjectDatabase {
     private func refState(_ name: RefName) throws -> (state: RefState, etag: ETag)? {
         let key = ObjectKeys.ref(name)
         do {
-            let object = try store.get(key, range: nil, ifMatch: nil)
+            let object = try store.get(key)
             return (try decodeObject(object.bytes, key: key), object.etag)
         } catch StoreError.notFound {
             return nil

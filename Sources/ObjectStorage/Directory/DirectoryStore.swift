@@ -51,13 +51,19 @@ package final class DirectoryStore: ObjectStore {
         removeStale()
     }
 
-    package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
+    package func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         let (file, status) = try openObject(key)
         let etag = ETag(status)
         if let ifMatch, ifMatch != etag { throw .preconditionFailed(key: key) }
         let size = UInt64(status.st_size)
-        guard let cut = range == nil ? 0..<size : range!.cut(to: size) else {
-            throw .rangeNotSatisfiable(key: key)
+        let cut: Range<UInt64>
+        switch part {
+        case .whole(let limit):
+            guard size <= UInt64(limit) else { throw .tooLarge(key: key, limitBytes: limit) }
+            cut = 0..<size
+        case .range(let range):
+            guard let found = range.cut(to: size) else { throw .rangeNotSatisfiable(key: key) }
+            cut = found
         }
         let bytes = try file.read(at: cut.lowerBound, count: cut.count)
         guard bytes.count == cut.count else {

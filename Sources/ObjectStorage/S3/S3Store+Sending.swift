@@ -14,6 +14,8 @@ struct S3Request: Sendable {
     /// Length of the answer, which widens the time limit; `nil` when unknown.
     var expectedBytes: Int? = 0
     var bodyLimitBytes = HTTPRequest.defaultBodyLimitBytes
+    /// For a whole object: the most that it may have.
+    var wholeLimitBytes: Int?
     /// For reads of objects: which answers of the 200s are whole. Only such a request may be sent twice.
     var accepts: (@Sendable (HTTPResponse) -> Bool)?
 
@@ -100,6 +102,8 @@ extension S3Store {
     private func storeError(_ failure: HTTPFailure, _ request: S3Request) -> StoreError {
         switch failure.kind {
         case .transport: .unavailable(location: location, key: request.named, attempts: 1, reason: failure.reason)
+        case .bodyTooLong where request.wholeLimitBytes != nil:
+            .tooLarge(key: request.named, limitBytes: request.wholeLimitBytes ?? 0)
         case .shortBody, .bodyTooLong: .badAnswer(key: request.named, reason: failure.reason)
         case .certificate: .certificateRefused(location: location, reason: failure.reason)
         case .unusable: .invalidLocation(location: location, reason: failure.reason)

@@ -43,22 +43,26 @@ package final class S3Store: ObjectStore {
     package var quirks: S3Quirks { configuration.quirks }
     package var traffic: PacerMetrics? { pace.metrics }
 
-    package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
+    package func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject {
+        let range = part.range
         if let range, range.isEmpty { return try emptyRange(key, at: range.lowerBound, ifMatch: ifMatch) }
         var request = try object("GET", key)
         if let ifMatch { request.headers.append(HTTPHeader("If-Match", ifMatch.quoted)) }
-        if let range {
+        switch part {
+        case .range(let range):
             request.headers.append(HTTPHeader("Range", "bytes=\(range.lowerBound)-\(range.upperBound - 1)"))
             let count = Int(clamping: range.upperBound - range.lowerBound)
             request.expectedBytes = count
             request.bodyLimitBytes = max(count, S3Request.errorLimitBytes)
-        } else {
+        case .whole(let limit):
             request.expectedBytes = nil
-            request.bodyLimitBytes = .max
+            request.bodyLimitBytes = max(limit, S3Request.errorLimitBytes)
+            request.wholeLimitBytes = limit
         }
         request.accepts = { reply in (try? S3Answer.object(reply, key: key, range: range)) != nil }
-        let reply = try send(request)
-        return try S3Answer.object(reply, key: key, range: range)
+        let object = try S3Answer.object(try send(request), key: key, range: range)
+        if case .whole(let limit) = part, object.bytes.count > limit { throw .tooLarge(key: key, limitBytes: limit) }
+        return object
     }
 
     /// HTTP has no way to ask for nothing.

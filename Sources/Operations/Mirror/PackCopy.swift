@@ -22,7 +22,7 @@ struct PackCopy {
         let size = info.sizeBytes
         var check = BlockCheck(pack: pack, blocks: blocks, location: source.location)
         if size <= UInt64(PackWriter.partBytes) * 2 {
-            let bytes = try source.get(key, range: nil, ifMatch: nil).bytes
+            let bytes = try source.get(key).bytes
             try check.add(bytes)
             try check.finish()
             _ = try target.put(key, bytes, .none)
@@ -34,7 +34,7 @@ struct PackCopy {
             var offset: UInt64 = 0
             while offset < size {
                 let end = min(offset + UInt64(PackWriter.partBytes), size)
-                let bytes = try source.get(key, range: offset..<end, ifMatch: info.etag).bytes
+                let bytes = try source.get(key, .range(offset..<end), ifMatch: info.etag).bytes
                 guard bytes.count == Int(end - offset) else {
                     throw ObjectDatabaseError.corrupt(object: key, reason: "it ends before byte \(end)")
                 }

@@ -88,19 +88,19 @@ extension WorkspaceFileSystem {
         try checkAttributeName(name)
         guard name.starts(with: "user.".utf8) else { throw .notSupported }
         guard !ExtendedAttribute.isOwn(name) else { throw .notPermitted }
-        guard value.count <= Self.maximumAttributeBytes else { throw .noSpace }
+        guard value.count <= ExtendedAttribute.maximumValueBytes else { throw .noSpace }
         try changeAttributes(inode) { attributes in
             let known = attributes.firstIndex { $0.name == name }
             if mustExist, known == nil { throw VFSError.noAttribute }
             if mustNotExist, known != nil { throw VFSError.exists }
             if let known { attributes.remove(at: known) }
             attributes.append(ExtendedAttribute(name: name, value: value))
+            guard attributes.reduce(0, { $0 + $1.sizeBytes }) <= Entry.maximumAttributeBytes else {
+                throw VFSError.noSpace
+            }
             attributes.sort { compareBytes($0.name, $1.name) < 0 }
         }
     }
-
-    /// `XATTR_SIZE_MAX` of linux/limits.h.
-    private static let maximumAttributeBytes = 65_536
 
     package func removeAttribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) {
         try checkAttributeName(name)

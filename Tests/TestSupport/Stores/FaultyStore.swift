@@ -63,9 +63,9 @@ package final class FaultyStore: ObjectStore {
     package var location: String { base.location }
     package var traffic: PacerMetrics? { base.traffic }
 
-    package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
+    package func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         let (fault, object) = try call(.get, key) { () throws(StoreError) in
-            try base.get(key, range: range, ifMatch: ifMatch)
+            try base.get(key, part, ifMatch: ifMatch)
         }
         var bytes = object.bytes
         switch fault {

@@ -34,11 +34,17 @@ package final class MemoryStore: ObjectStore {
         ignoresConditions = ignoreConditions
     }
 
-    package func get(_ key: String, range: Range<UInt64>?, ifMatch: ETag?) throws(StoreError) -> StoredObject {
+    package func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject {
         let object = try object(key)
         if let ifMatch, ifMatch != object.etag { throw .preconditionFailed(key: key) }
         let size = UInt64(object.bytes.count)
-        guard let range else { return StoredObject(bytes: object.bytes, etag: object.etag, totalSizeBytes: size) }
+        let range: Range<UInt64>
+        switch part {
+        case .whole(let limit):
+            guard object.bytes.count <= limit else { throw .tooLarge(key: key, limitBytes: limit) }
+            return StoredObject(bytes: object.bytes, etag: object.etag, totalSizeBytes: size)
+        case .range(let wanted): range = wanted
+        }
         guard let cut = range.cut(to: size) else { throw .rangeNotSatisfiable(key: key) }
         let bytes = Array(object.bytes[Int(cut.lowerBound)..<Int(cut.upperBound)])
         return StoredObject(bytes: bytes, etag: object.etag, totalSizeBytes: size)
