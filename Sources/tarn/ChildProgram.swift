@@ -33,13 +33,12 @@ private func start(_ words: [String], _ options: ChildProcess.Options) throws ->
 
 /// Runs a program that reads `input` and answers its exit code and what it printed. What it complains of is not shown.
 func runFilter(_ words: [String], input: [UInt8] = []) throws -> (code: Int32, output: [UInt8]) {
-    let file = input.isEmpty ? nil : "/tmp/tarn-input-\(UUID().uuidString)"
-    if let file { try Data(input).write(to: URL(filePath: file), options: .withoutOverwriting) }
-    defer { if let file { unlink(file) } }
+    let file = input.isEmpty ? nil : try temporaryFile(holding: input)
+    defer { if let file { close(file) } }
     let ends = try makePipe()
     defer { close(ends.reading) }
     var options = ChildProcess.Options()
-    options.input = file.map { .file($0) } ?? .null
+    options.input = file.map { .descriptor($0) } ?? .null
     options.output = .descriptor(ends.writing)
     options.error = .null
     let child: ChildProcess
@@ -54,6 +53,24 @@ func runFilter(_ words: [String], input: [UInt8] = []) throws -> (code: Int32, o
         throw CommandFailure(message: "'\(words[0])' printed more than 16 MiB, or cannot be read")
     }
     return (child.wait().code, output)
+}
+
+/// A file without a name that holds `bytes`, to be read from its beginning.
+private func temporaryFile(holding bytes: [UInt8]) throws -> Int32 {
+    // mkstemp(3) makes a new file, for this user only, and follows no link.
+    var template = Array("/tmp/tarn-input-XXXXXX".utf8CString)
+    let descriptor = mkstemp(&template)
+    guard descriptor >= 0 else { throw SystemFailure(path: "/tmp") }
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    unlink(template)
+    do throws(Errno) {
+        try writeFully(descriptor, bytes)
+    } catch {
+        close(descriptor)
+        throw SystemFailure(path: "/tmp", errno: error.code)
+    }
+    lseek(descriptor, 0, SEEK_SET)
+    return descriptor
 }
 
 /// While it lives, SIGTERM to this process goes to another one, and SIGINT (which the terminal sends to both) to nobody.

@@ -35,69 +35,85 @@ struct ControlAnswer: Codable {
     var aheadBytes: UInt64?
 }
 
-/// The mount's side: listens on a Unix socket that only this user can reach. One request at a time.
+/// The mount's side: answers on a Unix socket that only this user can reach. One request at a time. When the socket is gone,
+/// as with a runtime directory that is removed at logout, it makes another.
 final class ControlServer: Sendable {
     typealias Handler = @Sendable (ControlRequest, ControlReader) throws -> ControlAnswer
 
-    let path: String
-    private let descriptor: Int32
+    /// `nil` when it was stopped.
+    private let listener: Mutex<ControlListener?>
     private let handler: Handler
     private let logger: Logger
     private static let maximumRequestBytes = 64 << 20
     /// A client that sends nothing for so long is let go.
     private static let silenceSeconds = 30
+    /// How often it looks whether its socket is still there.
+    private static let lookMilliseconds: Int32 = 1000
 
-    init(path: String, logger: Logger, handler: @escaping Handler) throws {
-        self.path = path
+    init(_ listener: ControlListener, logger: Logger, handler: @escaping Handler) {
+        self.listener = Mutex(listener)
         self.handler = handler
         self.logger = logger
-        descriptor = try Self.listen(path)
     }
 
     /// For a writable mount.
-    convenience init(path: String, fileSystem: WorkspaceFileSystem, logger: Logger) throws {
-        try self.init(path: path, logger: logger) { request, _ in try fileSystem.perform(request) }
+    convenience init(_ listener: ControlListener, fileSystem: WorkspaceFileSystem, logger: Logger) {
+        self.init(listener, logger: logger) { request, _ in try fileSystem.perform(request) }
     }
 
     /// For a read-only mount of one commit.
-    convenience init(path: String, fileSystem: SnapshotFileSystem, logger: Logger) throws {
-        try self.init(path: path, logger: logger) { try fileSystem.perform($0, $1) }
+    convenience init(_ listener: ControlListener, fileSystem: SnapshotFileSystem, logger: Logger) {
+        self.init(listener, logger: logger) { try fileSystem.perform($0, $1) }
     }
 
-    private static func listen(_ path: String) throws -> Int32 {
-        let directory = HostDirectories.runtime()
-        mkdir(directory, 0o700)
-        unlink(path)
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0, let bound = try? withAddress(path, { bind(descriptor, $0, $1) }), bound == 0,
-            chmod(path, 0o600) == 0, Glibc.listen(descriptor, 16) == 0
-        else {
-            throw CommandFailure(message: "cannot listen on \(path): \(String(cString: strerror(errno)))")
-        }
-        return descriptor
-    }
+    /// Where it can be reached now.
+    var path: String? { listener.withLock { $0?.path } }
 
     func start() throws {
         try startThread { [self] in
-            while true {
-                let connection = accept(descriptor, nil, nil)
-                if connection < 0 {
-                    if errno == EINTR { continue }
-                    return
+            var hasComplained = false
+            while let listener = listener.withLock({ $0 }) {
+                var waiting = pollfd(fd: listener.descriptor, events: Int16(POLLIN), revents: 0)
+                if poll(&waiting, 1, Self.lookMilliseconds) > 0 {
+                    let connection = accept(listener.descriptor, nil, nil)
+                    guard connection >= 0 else { continue }
+                    serve(connection)
+                    close(connection)
+                } else if !listener.isThere {
+                    hasComplained = !renew(quietly: hasComplained)
                 }
-                var silence = timeval(tv_sec: Self.silenceSeconds, tv_usec: 0)
-                setsockopt(
-                    connection, SOL_SOCKET, SO_RCVTIMEO, &silence, socklen_t(MemoryLayout.size(ofValue: silence)))
-                answer(connection)
-                close(connection)
             }
         }
     }
 
+    /// Listens at another place. False when there is none; it is tried again.
+    private func renew(quietly: Bool) -> Bool {
+        do {
+            let new = try ControlListener()
+            listener.withLock { if $0 != nil { $0 = new } }
+            logger.notice("the control socket was gone; now at \(new.path)")
+            return true
+        } catch {
+            if !quietly { logger.warning("the control socket is gone: \(describe(error)?.text ?? "\(error)")") }
+            return false
+        }
+    }
+
     func stop() {
-        shutdown(descriptor, Int32(SHUT_RDWR))
-        close(descriptor)
-        unlink(path)
+        let last = listener.withLock { listener in
+            defer { listener = nil }
+            return listener
+        }
+        if let last { shutdown(last.descriptor, Int32(SHUT_RDWR)) }
+    }
+
+    private func serve(_ connection: Int32) {
+        guard peerIsTrusted(connection) else {
+            return logger.warning("a control request of another user was refused")
+        }
+        var silence = timeval(tv_sec: Self.silenceSeconds, tv_usec: 0)
+        setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &silence, socklen_t(MemoryLayout.size(ofValue: silence)))
+        answer(connection)
     }
 
     private func answer(_ connection: Int32) {
@@ -156,9 +172,9 @@ extension SnapshotFileSystem {
 }
 
 extension OrderedFile {
-    fileprivate static let encodedBytes = 16
+    static let encodedBytes = 16
 
-    fileprivate func append(to bytes: inout [UInt8]) {
+    func append(to bytes: inout [UInt8]) {
         withUnsafeBytes(of: rank.littleEndian) { bytes += $0 }
         withUnsafeBytes(of: sizeBytes.littleEndian) { bytes += $0 }
     }
@@ -174,93 +190,8 @@ extension OrderedFile {
     }
 }
 
-/// The command's side, for a read-only mount.
-struct SnapshotMount {
-    let socket: String
-
-    /// Hands over an order; answers how far ahead the mount is going to fetch.
-    func prefetch(_ files: [OrderedFile], of commit: CommitID, aheadBytes: UInt64) throws -> UInt64 {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(files.count * OrderedFile.encodedBytes)
-        for file in files { file.append(to: &bytes) }
-        let request = ControlRequest(verb: .order, commit: commit, files: files.count, aheadBytes: aheadBytes)
-        guard let ahead = try ask(socket, request, bytes).aheadBytes else {
-            throw CommandFailure(message: "the mount did not say how far ahead it fetches")
-        }
-        return ahead
-    }
-}
-
-/// The command's side, for a writable mount.
-struct MountHolder: StagingHolder {
-    let socket: String
-
-    func seal() throws { try send(ControlRequest(verb: .seal)) }
-    func abandonSeal() throws { try send(ControlRequest(verb: .abandon)) }
-    func flush() throws { try send(ControlRequest(verb: .flush)) }
-
-    func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
-        let paths = foreign?.map { hexEncoded($0.bytes) }
-        return try send(ControlRequest(verb: .rebase, commit: commit, paths: paths)).paths
-    }
-
-    /// Puts what is staged on the branch's head; answers it, and the paths that are conflicts now.
-    func update() throws -> (head: CommitID, conflicts: [TreePath]) {
-        let answer = try send(ControlRequest(verb: .update))
-        guard let head = answer.commit else { throw CommandFailure(message: "the mount did not say where it is now") }
-        return (head, answer.paths)
-    }
-
-    func discard(_ paths: [TreePath]) throws {
-        try send(ControlRequest(verb: .discard, paths: paths.map { hexEncoded($0.bytes) }))
-    }
-
-    @discardableResult
-    private func send(_ request: ControlRequest) throws -> (commit: CommitID?, paths: [TreePath]) {
-        let answer = try ask(socket, request)
-        return (answer.commit, try decodePaths(answer.paths))
-    }
-}
-
-/// Sends a request to a mount, with `body` after it, and waits for the answer.
-private func ask(_ socket: String, _ request: ControlRequest, _ body: [UInt8] = []) throws -> ControlAnswer {
-    let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    defer { close(descriptor) }
-    guard descriptor >= 0, try withAddress(socket, { connect(descriptor, $0, $1) }) == 0 else {
-        throw CommandFailure(
-            message: "the mount does not answer on \(socket): \(String(cString: strerror(errno)))",
-            hint: "If its process is gone, unmount it and mount again")
-    }
-    writeLine(descriptor, encodeRecord(request))
-    writeAll(descriptor, body)
-    guard let line = ControlReader(descriptor).line(limit: 64 << 20) else {
-        throw CommandFailure(message: "the mount ended before it answered")
-    }
-    let answer = try JSONDecoder().decode(ControlAnswer.self, from: Data(line))
-    if let error = answer.error { throw CommandFailure(message: "the mount says: \(error)") }
-    return answer
-}
-
-private func decodePaths(_ paths: [String]?) throws -> [TreePath] {
+func decodePaths(_ paths: [String]?) throws -> [TreePath] {
     try (paths ?? []).map { try TreePath(parsing: hexDecoded($0) ?? []) }
-}
-
-private func withAddress<Result>(
-    _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
-) throws -> Result {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
-    guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-        throw CommandFailure(
-            message: "the socket path \(path) is too long", hint: "Set XDG_RUNTIME_DIR to a shorter directory")
-    }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-    return withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
-        }
-    }
 }
 
 /// Reads a line, and what follows it, from a connection. Used by one thread.
@@ -303,11 +234,11 @@ final class ControlReader {
     }
 }
 
-private func writeLine(_ descriptor: Int32, _ line: [UInt8]) {
+func writeLine(_ descriptor: Int32, _ line: [UInt8]) {
     writeAll(descriptor, line + [UInt8(ascii: "\n")])
 }
 
 /// What cannot be written the other side misses, and says so.
-private func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) {
+func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) {
     try? writeFully(descriptor, bytes)
 }

@@ -40,10 +40,10 @@ enum Daemon {
 
     /// Tells the waiting parent that the mount is up, and lets go of its terminal: from now on the log is a file.
     static func reportReady(_ descriptor: Int32) {
-        let directory = HostDirectories.state() + "/log"
         // Without a log the mount works all the same.
+        let directory = (try? HostDirectories.state()).map { $0 + "/log" } ?? ""
         try? makeDirectories(directory)
-        var log = open("\(directory)/\(getpid()).log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        var log = open("\(directory)/\(getpid()).log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
         if log < 0 { log = open("/dev/null", O_WRONLY | O_CLOEXEC) }
         StandardStreams.lead(to: log)
         // Nobody may listen any more.

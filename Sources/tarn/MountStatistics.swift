@@ -25,6 +25,8 @@ struct MountStatistics: Codable {
     }
 
     var mountPoint: String
+    /// Where its control socket is now, if it has one.
+    var socket: String?
     var seconds: Double
     /// Messages from the kernel, by kind.
     var messages: [String: UInt64]
@@ -35,9 +37,11 @@ struct MountStatistics: Codable {
     var memory: Memory
 
     init(
-        _ repository: Repository, _ mountPoint: String, since started: Timestamp, _ session: FUSEServer.Statistics
+        _ repository: Repository, _ mountPoint: String, socket: String?, since started: Timestamp,
+        _ session: FUSEServer.Statistics
     ) {
         self.mountPoint = mountPoint
+        self.socket = socket
         let now = now()
         seconds = Double(now.seconds - started.seconds) + (Double(now.nanoseconds) - Double(started.nanoseconds)) / 1e9
         messages = session.messages

@@ -40,7 +40,7 @@ struct OpenWorkspace {
             repository = try arguments.repository.open(mount)
         } else {
             repository = try arguments.repository.open()
-            directory = HostDirectories.workspace(
+            directory = try HostDirectories.workspace(
                 repository.database.config.id, arguments.workspace ?? Repository.defaultBranch)
         }
         guard access(directory, F_OK) == 0 else {
@@ -51,16 +51,18 @@ struct OpenWorkspace {
                 message: "there is no workspace at \(directory)",
                 hint: "Go into the writable mount, or name its workspace with --workspace", kind: .notFound)
         }
+        let store = mount.map { arguments.repository.reaching($0) } ?? arguments.repository.store
         let (lock, live) = try Self.hold(directory)
         self.lock = lock
         self.mount = live ?? mount
-        liveMount = live?.socket.map { MountHolder(socket: $0) }
+        liveMount = live.map { MountHolder(mount: $0) }
         workspace = try Workspace(openingExisting: directory, logger: repository.database.logger)
         // Whoever held it last may have been killed; this process writes no bytes.
         if lock != nil {
             try workspace.beginUse()
             try workspace.endUse()
         }
+        try bindWorkspace(directory, to: repository.canonicalLocation(store), adopting: false)
         guard workspace.info.repositoryID == repository.database.config.id else {
             throw WorkspaceError.belongsElsewhere(
                 directory: directory, found: workspace.info.repositoryLocation,

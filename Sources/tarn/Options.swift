@@ -109,29 +109,6 @@ private func gitConfig(_ key: String) -> String? {
     return String(decoding: line, as: UTF8.self)
 }
 
-/// Directories on this host: `TARN_STATE_DIR` and `TARN_CACHE_DIR`, else as the XDG base directory specification says.
-enum HostDirectories {
-    static func state() -> String {
-        environment("TARN_STATE_DIR") ?? (environment("XDG_STATE_HOME") ?? home() + "/.local/state") + "/tarn"
-    }
-
-    static func cache() -> String {
-        environment("TARN_CACHE_DIR") ?? (environment("XDG_CACHE_HOME") ?? home() + "/.cache") + "/tarn"
-    }
-
-    /// For sockets, whose paths must be short.
-    static func runtime() -> String {
-        environment("XDG_RUNTIME_DIR").map { $0 + "/tarn" } ?? "/tmp/tarn-\(getuid())"
-    }
-
-    static func home() -> String { environment("HOME") ?? "/" }
-
-    static func workspace(_ repository: UUID, _ name: String) -> String {
-        let escaped = name.split(separator: "/", omittingEmptySubsequences: false).joined(separator: "%2F")
-        return "\(state())/workspaces/\(repository.uuidString.lowercased())/\(escaped)"
-    }
-}
-
 func makeLogger(verbose: Bool) -> Logger {
     Logger(label: "tarn", factory: { _ in StandardErrorLog(logLevel: verbose ? .debug : .notice) })
 }
@@ -168,7 +145,7 @@ extension StoreArguments {
     ) throws -> Repository {
         var options = databaseOptions()
         options.needsCache = needsCache
-        options.cacheDirectory = usesCache ? (cacheDirectory ?? HostDirectories.cache()) : nil
+        options.cacheDirectory = usesCache ? try cacheDirectory ?? HostDirectories.cache() : nil
         options.cacheLimitBytes = cacheLimitBytes
         let parsed = try StoreLocation.parse(location)
         let first = try openStore(parsed, options: storeOptions(quoteIfMatch: false))
@@ -204,10 +181,15 @@ extension RepositoryArguments {
     func open(
         _ mount: MountDescription, cacheLimitBytes: UInt64? = nil, needsCache: Bool = false
     ) throws -> Repository {
+        try reaching(mount).openRepository(
+            mount.repository, cacheLimitBytes: cacheLimitBytes, needsCache: needsCache)
+    }
+
+    /// The store as the mount reaches it.
+    func reaching(_ mount: MountDescription) -> StoreArguments {
         var arguments = store
         arguments.endpoint = arguments.endpoint ?? mount.endpoint
         arguments.region = arguments.region ?? mount.region
-        return try arguments.openRepository(
-            mount.repository, cacheLimitBytes: cacheLimitBytes, needsCache: needsCache)
+        return arguments
     }
 }

@@ -21,16 +21,19 @@
 //   `Output.swift`: text for people, JSON for programs, progress.
 // - `KernelMount.swift`: mounts as the kernel tells them; `MountDescription.swift`: what one says
 //   of itself.
-// - `ControlSocket.swift` has both sides of the control socket; `OpenWorkspace.swift` and
-//   `CommitLock.swift` say who holds a workspace.
+// - `HostDirectories.swift`, `RuntimeDirectory.swift`: where state, cache and sockets lie.
+// - `ControlSocket.swift` (the mount's side), `ControlClient.swift`, `ControlListener.swift`: the
+//   control socket. `OpenWorkspace.swift` and `CommitLock.swift` say who holds a workspace, and
+//   `WorkspaceBinding.swift` which place it belongs to.
 // - `Daemon.swift`, `MountLease.swift`, `PeriodicTask.swift`: a mount in the background.
+//   `Unmounting.swift`: its end.
 //
 // ## Life of a commit
 // 1. `Tarn.main` parses the arguments, and `CommitCommand.run` begins.
 // 2. `OpenWorkspace` finds the workspace: by the mount that the current directory lies in
-//    (`KernelMount`, `MountDescription`), or by name. It opens the repository by `openRepository`: the
-//    store, with retries and counts, in an `ObjectDatabase` with the host's block cache, in a
-//    `Repository` with the `CommandHookRunner`.
+//    (`KernelMount`, `MountDescription`), or by name; `bindWorkspace` refuses that of another
+//    place. It opens the repository by `openRepository`: the store, with retries and counts, in an
+//    `ObjectDatabase` with the host's block cache, in a `Repository` with the `CommandHookRunner`.
 // 3. `WorkspaceLock` is free, and then this process holds the workspace by a `LocalHolder`. Or a
 //    live mount has it and has written into it where its socket is; then the holder is a
 //    `MountHolder`.

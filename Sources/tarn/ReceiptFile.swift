@@ -50,7 +50,7 @@ enum ReceiptFile {
 
     /// A line for each file that was read on a mount.
     static func writeReads(of fileSystem: SnapshotFileSystem, to path: String) throws {
-        let output = try LineWriter(path)
+        let output = try LineWriter(path, isNew: true)
         try fileSystem.forEachFileRead { read in
             let name = JSONPath(read.path)
             try output.write(
@@ -81,8 +81,11 @@ enum ReceiptFile {
         private let stream: UnsafeMutablePointer<FILE>
         private var hash = SHA256()
 
-        init(_ path: String) throws {
-            guard let stream = fopen(path, "we") else { throw Unreadable(reason: ReceiptFile.errorText(path)) }
+        /// - Parameter isNew: there must be nothing of that name, not even a link.
+        init(_ path: String, isNew: Bool = false) throws {
+            guard let stream = fopen(path, isNew ? "wex" : "we") else {
+                throw Unreadable(reason: ReceiptFile.errorText(path))
+            }
             self.path = path
             self.stream = stream
         }

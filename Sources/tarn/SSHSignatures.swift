@@ -34,9 +34,13 @@ struct AllowedSigners: SignatureVerifier {
     let file: String
 
     func isGood(_ signature: [UInt8], over record: [UInt8], by who: String) throws -> Bool {
-        let path = "/tmp/tarn-signature-\(UUID().uuidString)"
+        let directory = try makeTemporaryDirectory("signature")
+        let path = directory + "/signature"
+        defer {
+            unlink(path)
+            rmdir(directory)
+        }
         try Data(signature).write(to: URL(filePath: path), options: .withoutOverwriting)
-        defer { unlink(path) }
         let words = [
             "ssh-keygen", "-q", "-Y", "verify", "-f", file, "-I", address(of: who), "-n", namespace, "-s", path,
         ]

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// Calls of the disk below a workspace or a cache fail. SEMANTICS: W16, W23, M6.
+/// Calls of the disk below a workspace or a cache fail. SEMANTICS: W16, W27, M6.
 @Suite(.enabled(if: FUSE.isAvailable, "no /dev/fuse"))
 struct FailingDiskTests {
     let sandbox: Sandbox
@@ -50,7 +50,7 @@ struct FailingDiskTests {
         try body()
     }
 
-    /// W23: once a sync has failed, none says that it succeeded, and nothing more is taken.
+    /// W27: once a sync has failed, none says that it succeeded, and nothing more is taken.
     @Test(arguments: ["overlay.sqlite-wal", nil])
     func aFailedSyncIsNeverFollowedByOneThatSucceeds(_ part: String?) throws {
         #expect(try writing(["before"]) == ["before: 0 0 0 0"])

@@ -53,7 +53,8 @@ struct HooksCommand: ParsableCommand {
             }
             let found = try repository.hookFile(in: commit)
             let result = Result(
-                file: found?.file.hex, isTrusted: found.map { TrustedHooks(repository).contains($0.file) } ?? false,
+                file: found?.file.hex,
+                isTrusted: try found.map { try TrustedHooks(repository).contains($0.file) } ?? false,
                 hooks: (found?.hooks ?? []).map { hook in
                     HookJSON(
                         name: hook.name, on: hook.events.sorted(), refs: hook.refs, action: hook.action.text,

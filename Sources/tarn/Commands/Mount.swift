@@ -46,6 +46,10 @@ struct Mount: ParsableCommand {
     @Flag(help: "Move to the branch's new head by itself (see -o poll).") var follow = false
     @Option(name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "options")) var options: [String] =
         []
+    @Flag(
+        name: .customLong("adopt-workspace"),
+        help: "Take over the workspace of a repository that was moved here from another location (with --write).")
+    var adoptsWorkspace = false
     @Flag(name: [.customShort("f"), .long], help: "Stay in the foreground.") var foreground = false
     @Option(
         name: .customLong("cache-size"),
@@ -114,7 +118,8 @@ struct Mount: ParsableCommand {
     private func openMountPoint(_ path: String) throws -> OpaquePointer? {
         if let stream = opendir(path) { return stream }
         let failure = errno
-        guard failure == ENOTCONN, KernelMount.at(Array(path.utf8)) != nil, try Unmount.detach(path, lazy: false) else {
+        guard failure == ENOTCONN, KernelMount.at(Array(path.utf8)) != nil, try Unmounting.takeAway(Array(path.utf8))
+        else {
             errno = failure
             return nil
         }
@@ -144,8 +149,10 @@ struct Mount: ParsableCommand {
         var serverOptions = FUSEServer.Options(source: "tarn#\(repository.database.store.location)")
         serverOptions.allowsOthers = options.allowsOthers
         let started = now()
+        let control = served.control
         serverOptions.statistics = { session in
-            encodeRecord(MountStatistics(repository, mountPoint, since: started, session))
+            encodeRecord(
+                MountStatistics(repository, mountPoint, socket: control?.path, since: started, session))
         }
         defer { served.end() }
         try FUSEServer.run(served.fileSystem, at: mountPoint, serverOptions, logger: logger) {
@@ -159,6 +166,7 @@ struct Mount: ParsableCommand {
 
     private struct Served {
         let fileSystem: any FileSystem
+        var control: ControlServer?
         let end: () -> Void
     }
 
@@ -166,16 +174,17 @@ struct Mount: ParsableCommand {
         _ repository: Repository, _ resolved: ResolvedRevision?, _ mountPoint: String, _ options: MountOptions,
         _ logger: Logger
     ) throws -> Served {
-        let socket = resolved == nil || follow ? nil : HostDirectories.runtime() + "/\(getpid()).sock"
+        let listener = resolved == nil || follow ? nil : listener(logger)
         let fileSystem = SnapshotFileSystem(
             database: repository.database, commit: resolved, follows: follow,
             recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) }, opening: options.opening,
-            mountDescription: describe(repository, mountPoint, socket: socket).json,
+            mountDescription: describe(repository, mountPoint, socket: listener?.path).json,
             readThreads: repository.database.readThreads, logger: logger)
         let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository.database, logger)
         guard follow else {
-            let control = socket.flatMap { takingOrders(fileSystem, $0, logger) }
-            return Served(fileSystem: fileSystem) {
+            let control = listener.map { ControlServer($0, fileSystem: fileSystem, logger: logger) }
+            control?.start()
+            return Served(fileSystem: fileSystem, control: control) {
                 control?.stop()
                 lease.end()
                 do {
@@ -203,11 +212,9 @@ struct Mount: ParsableCommand {
     }
 
     /// A mount that cannot be spoken to still shows its commit.
-    private func takingOrders(_ fileSystem: SnapshotFileSystem, _ socket: String, _ logger: Logger) -> ControlServer? {
+    private func listener(_ logger: Logger) -> ControlListener? {
         do {
-            let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
-            try control.start()
-            return control
+            return try ControlListener()
         } catch {
             logger.warning("'tarn prefetch --at' will not work: \(tarn.describe(error)?.text ?? "\(error)")")
             return nil
@@ -223,11 +230,13 @@ struct Mount: ParsableCommand {
                 message: "'\(revision ?? "")' is no branch, so it cannot be written to",
                 hint: "Make a branch from it: tarn branch create NAME --from \(revision ?? "REV")", kind: .usage)
         }
-        let directory = HostDirectories.workspace(repository.database.config.id, options.workspace ?? branch.name)
+        let directory = try HostDirectories.workspace(
+            repository.database.config.id, options.workspace ?? branch.name)
         try makeDirectories(directory)
-        let socket = HostDirectories.runtime() + "/\(getpid()).sock"
-        let description = describe(repository, mountPoint, workspace: directory, socket: socket)
+        let listener = try ControlListener()
+        let description = describe(repository, mountPoint, workspace: directory, socket: listener.path)
         let lock = try lockWorkspace(directory, description)
+        try bindWorkspace(directory, to: repository.canonicalLocation(store), adopting: adoptsWorkspace)
         let info = WorkspaceInfo(
             repositoryID: repository.database.config.id, repositoryLocation: repository.database.store.location,
             branch: branch.name)
@@ -241,11 +250,11 @@ struct Mount: ParsableCommand {
             database: repository.database, workspace: workspace,
             planMove: { try repository.planMove(of: $0, to: $1) }, mountDescription: description.json,
             squashesOwners: options.squashesOwners, readThreads: repository.database.readThreads, logger: logger)
-        let control = try ControlServer(path: socket, fileSystem: fileSystem, logger: logger)
+        let control = ControlServer(listener, fileSystem: fileSystem, logger: logger)
         try control.start()
         let saver = try PeriodicTask(everySeconds: Self.saveSeconds) { _ in fileSystem.persistPeriodically() }
         let uploader = options.uploadsInBackground ? try backgroundUploads(fileSystem, repository, logger) : nil
-        return Served(fileSystem: fileSystem) {
+        return Served(fileSystem: fileSystem, control: control) {
             uploader?.stop()
             saver.stop()
             control.stop()

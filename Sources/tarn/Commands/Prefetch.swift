@@ -79,7 +79,7 @@ struct PrefetchCommand: ParsableCommand {
             throw CommandFailure(message: "\(directory) is in no mount of Tarn's", kind: .notFound)
         }
         let top = try TreePath(local: directory + "/.", inMountOf: directory)
-        guard mount.workspace == nil, let socket = mount.socket,
+        guard mount.workspace == nil, mount.socket != nil,
             let hex = userAttribute(of: unescapedBytes(directory), "user.tarn.commit"),
             let commitID = CommitID(hex: String(decoding: hex, as: UTF8.self))
         else {
@@ -97,7 +97,7 @@ struct PrefetchCommand: ParsableCommand {
         let repository = try repository.open(mount)
         let set = try PrefetchSet(
             of: repository.database, repository.database.commit(commitID), listed: paths, in: .root)
-        let ahead = try SnapshotMount(socket: socket).prefetch(set.order, of: commitID, aheadBytes: aheadBytes)
+        let ahead = try SnapshotMount(mount: mount).prefetch(set.order, of: commitID, aheadBytes: aheadBytes)
         struct Result: Encodable {
             let commit: String
             let files: Int

@@ -51,8 +51,13 @@ struct Run: ParsableCommand {
         }
         let opened = try repository.open()
         let found = try opened.database.resolve(revision)
-        let reads = "/tmp/tarn-reads-\(UUID().uuidString)"
-        defer { unlink(reads) }
+        // Of this user only: nobody else can put a file of theirs there.
+        let records = try makeTemporaryDirectory("reads")
+        let reads = records + "/reads"
+        defer {
+            unlink(reads)
+            rmdir(records)
+        }
         let recording = receipt.map { _ in ["--record", reads] + (ranges ? ["--record-ranges"] : []) } ?? []
         try runTarn(
             ["mount", opened.database.store.location, directory, "--ref", found.commitID.hex] + recording
@@ -60,7 +65,7 @@ struct Run: ParsableCommand {
         let started = now()
         let outcome = Result { try runProgram(words, ignoringInterrupts: true) }
         let ended = now()
-        try runTarn(["umount", directory])
+        try Unmounting(directory, isLazy: false).endOwn()
         let code = try outcome.get()
         if let receipt {
             let header = ReceiptFile.Header(

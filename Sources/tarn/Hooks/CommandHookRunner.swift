@@ -17,7 +17,7 @@ struct CommandHookRunner: HookRunner {
     var keepsRecords = true
 
     func run(_ hooks: ApplicableHooks, for move: RefUpdateRequest, in repository: Repository) throws -> [HookRecordID] {
-        guard TrustedHooks(repository).contains(hooks.file) else {
+        guard try TrustedHooks(repository).contains(hooks.file) else {
             throw RepositoryError.hooksUntrusted(origin: hooks.origin, file: hooks.file)
         }
         guard let shown = move.new ?? move.old else { return [] }

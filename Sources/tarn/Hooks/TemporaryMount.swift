@@ -24,7 +24,8 @@ final class TemporaryMount {
     }
 
     deinit {
-        try? runTarn(["umount", "--lazy", directory])
+        // What cannot be unmounted stays until its process ends; nothing depends on it.
+        try? Unmounting(directory, isLazy: false).endOwn()
         rmdir(directory)
     }
 }

@@ -8,10 +8,12 @@ import Versioning
 
 /// The hooks files that this user lets run: hooks are commands that came with data.
 struct TrustedHooks {
+    private let directory: String
     private let path: String
 
-    init(_ repository: Repository) {
-        path = HostDirectories.state() + "/trusted-hooks/" + repository.database.config.id.uuidString.lowercased()
+    init(_ repository: Repository) throws {
+        directory = try HostDirectories.state() + "/trusted-hooks"
+        path = directory + "/" + repository.database.config.id.uuidString.lowercased()
     }
 
     /// Whether the user trusts exactly this file, or `TARN_TRUST_HOOKS` does: `all`, or content ids with commas between.
@@ -25,7 +27,7 @@ struct TrustedHooks {
 
     func add(_ file: ContentID) throws {
         guard !known().contains(file.hex) else { return }
-        try makeDirectories(HostDirectories.state() + "/trusted-hooks")
+        try makeDirectories(directory)
         let text = (known() + [file.hex]).joined(separator: "\n") + "\n"
         try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
     }
