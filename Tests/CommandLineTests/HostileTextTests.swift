@@ -12,8 +12,8 @@ import Versioning
 
 @testable import tarn
 
-/// A repository in which everything that somebody may name or write does its worst to a terminal. Rule: no command lets any
-/// of it through, and no line of its output is one that a stranger wrote.
+/// A repository in which everything that somebody may name or write does its worst to a terminal. Rule (A6): no command lets
+/// any of it through, and no line of its output is one that a stranger wrote.
 @Suite struct HostileTextTests {
     /// Colours, a title, the cursor's place, C1, direction, and line breaks with a line that looks like ours.
     private static let worst =

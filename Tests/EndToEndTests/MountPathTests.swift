@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// Rule: a mount is the same by whichever path it is reached, and `umount` waits for it and for nothing else.
+/// Rule (W26, M7): a mount is the same by whichever path it is reached, and `umount` waits for it and nothing else.
 @Suite(.serialized, .enabled(if: FUSE.isAvailable, "no /dev/fuse")) struct MountPathTests {
     private func mounted() throws -> (sandbox: Sandbox, point: String) {
         let sandbox = try Sandbox()
@@ -109,6 +109,18 @@ import Testing
             #expect(access("/proc/\(server)/fd/0", F_OK) != 0, "round \(round)")
             try sandbox.shell("flock --nonblock state/workspaces/*/work/lock true")
         }
+    }
+
+    /// A mount that tarn made itself is tried again while something in it ends, and the receipt is whole.
+    @Test func aRunEndsItsMountAlthoughItIsBusyForAMoment() throws {
+        let sandbox = try Sandbox()
+        try sandbox.write("data/a", "one")
+        try sandbox.tarn("import", sandbox.path("data"), "-m", "x")
+        let lake = sandbox.path("lake-here")
+        try sandbox.tarn(
+            "run", "--ref", "main", "--at", lake, "--receipt", sandbox.path("receipt"), "--", "sh", "-c",
+            "cd '\(lake)' && cat a >/dev/null && (sleep 1.5 >/dev/null 2>&1 </dev/null &)")
+        #expect(try sandbox.read("receipt").contains("\"path\":\"a\""))
     }
 
     /// A busy mount is said to be busy, and stays.

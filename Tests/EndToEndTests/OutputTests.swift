@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// Rule: a command that could not say everything has not succeeded.
+/// Rule (A7): a command that could not say everything has not succeeded.
 @Suite struct OutputTests {
     /// Every command that prints when all is well, as it is run after `prepare`.
     private static let printing: [(name: String, arguments: String)] = [

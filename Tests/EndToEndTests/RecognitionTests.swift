@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// Rule: a mount is what the kernel says is one, whoever gave a directory which attribute.
+/// Rule (M4): a mount is what the kernel says is one, whoever gave a directory which attribute.
 @Suite struct RecognitionTests {
     private static let forged =
         "{\"repository\":\"s3://bucket/lake\",\"endpoint\":\"http://127.0.0.1:PORT\",\"mountPoint\":\"/x\",\"processID\":1}"

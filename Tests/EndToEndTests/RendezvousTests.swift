@@ -3,7 +3,8 @@ import Foundation
 import Glibc
 import Testing
 
-/// Rule: a command and a mount find each other, and only each other.
+/// Rules W23 (sockets), W24 (workspaces) and W25 (state directories): a command and a mount find each other, and only each
+/// other.
 @Suite(.serialized, .enabled(if: FUSE.isAvailable, "no /dev/fuse")) struct RendezvousTests {
     private func branch() throws -> Sandbox {
         let sandbox = try Sandbox()
