@@ -1,0 +1,112 @@
+"""Shows that the campaign can fail: programs that do wrong stand in the place of tarn."""
+import os
+from dataclasses import dataclass
+
+from injector import Failure, Injection, Met
+from lake import Lake
+from mounting import Mounting
+from scenarios import SCENARIOS, Verdicts
+
+
+@dataclass
+class Fake:
+    """A shell script in the place of tarn, and the verdicts of which one must be given."""
+    name: str
+    script: str
+    verdicts: tuple
+    scenarios: tuple = tuple(SCENARIOS)
+    failure: Failure = None
+
+
+CHANGING = ("import", "commit", "update", "merge", "mirror", "export", "cat", "log", "mount")
+FAKES = (
+    Fake("does nothing and says 0", "exit 0", ("wrong", "lost", "stuck"),
+         tuple(set(CHANGING) - {"update"})),
+    Fake("fails without a word", "exit 1", ("failed",)),
+    Fake("dies", "kill -SEGV $$", ("crash",)),
+    Fake("never ends", "sleep 1000", ("hang",), ("import", "gc", "cat", "mount")),
+    Fake("says 0 whatever happens", '"$TARN" "$@" 2>/dev/null; exit 0', ("wrong",),
+         ("import", "merge", "commit", "cat"),
+         Failure("openat", 1, "EIO", lambda met: "/repository/refs/" in met.path)),
+    Fake("says nothing of an error", '"$TARN" "$@" 2>/dev/null', ("silent",),
+         ("import", "merge", "commit", "gc", "cat"),
+         Failure("openat", 1, "EIO", lambda met: "/repository/refs/" in met.path)),
+    Fake("names another error", '"$TARN" "$@" 2>/dev/null || { echo "tarn: no" >&2; exit 1; }',
+         ("unnamed",), ("import", "gc"),
+         Failure("openat", 1, "EIO", lambda met: "/repository/refs/" in met.path)),
+    Fake("stops for the cache", "echo 'tarn: Input/output error' >&2; cat $CACHE; exit 1",
+         ("stopped",), ("cat", "log"),
+         Failure("openat", 1, "EIO", lambda met: "/cache" in met.path)),
+    Fake("loses packs", '"$TARN" "$@"; rm -r "$TARN_REPO/packs"', ("lost", "damage"),
+         ("import", "commit", "merge", "gc")),
+    Fake("forgets a branch", '"$TARN" "$@"; rm "$TARN_REPO/refs/heads/kept"', ("lost",),
+         ("import", "commit", "merge", "gc", "mirror")),
+    Fake("writes a byte too many", '"$TARN" "$@"; echo; exit 0', ("wrong",), ("cat",)),
+)
+
+
+def run(directory):
+    lake = Lake(directory)
+    lake.build()
+    passed, failed = 0, 0
+    try:
+        for fake in FAKES:
+            for name in fake.scenarios:
+                found = outcome(lake, fake, name)
+                if found.intersection(fake.verdicts):
+                    passed += 1
+                    continue
+                failed += 1
+                print(f"NOT FOUND: a tarn that {fake.name}, by {name}: {found or 'no violation'}")
+        for problem in (forgotten_sync(lake), bystander(lake)):
+            passed, failed = passed + (not problem), failed + bool(problem)
+            if problem:
+                print(f"NOT FOUND: {problem}")
+    finally:
+        lake.close()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def outcome(lake, fake, name):
+    path = os.path.join(lake.scratch, "fake")
+    with open(path, "w") as script:
+        script.write(f"#!/bin/sh\nTARN={lake.binary}\nCACHE={lake.cache}\n{fake.script}\n")
+    os.chmod(path, 0o755)
+    lake.tested, lake.seconds = path, 4
+    injection = Injection((lake.now + "/",), fake.failure)
+    try:
+        violations = SCENARIOS[name].run(lake, injection, ["openat"])
+    finally:
+        lake.tested = lake.binary
+        lake.end_daemons()
+    return {one.verdict for one in violations}
+
+
+def judged(lake, told, met, failure):
+    """The verdicts on what a program in a mount was told."""
+    injection = Injection((lake.now + "/",), failure, met=met, failed=met[:1])
+    mounting = Mounting(lake, SCENARIOS["mount"], injection, [])
+    mounting.verdicts = Verdicts("mount", injection, lake.place(met[0].path))
+    mounting.judge_steps(told)
+    return {one.verdict for one in mounting.verdicts.found}
+
+
+def forgotten_sync(lake):
+    path = os.path.join(lake.state, "overlay.sqlite-wal")
+    sync, write = Met("fdatasync", path, 0, 1), Met("pwrite64", path, 0, 1)
+    told = {"new.fsync": "EIO", "new.again": "ok"}
+    failure = Failure("fdatasync", 1, "EIO")
+    if "forgotten" not in judged(lake, told, [sync, Met("fdatasync", path, 1, 1)], failure):
+        return "an fsync that answers 0 after one that failed"
+    if "forgotten" in judged(lake, told, [sync, write, Met("fdatasync", path, 1, 1)], failure):
+        return "that what was written again may be synced"
+    return ""
+
+
+def bystander(lake):
+    path = os.path.join(lake.state, "data/00")
+    met = [Met("mkdir", path, 0, 1)]
+    told = {"new.open": "EIO", "bystander.open": "EIO"}
+    found = judged(lake, told, met, Failure("mkdir", 1, "ENOSPC"))
+    return "" if {"mistold", "spread"} <= found else "a failure that spreads under another name"
