@@ -14,7 +14,6 @@ import multiprocessing
 import os
 import random
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -25,11 +24,12 @@ import calls
 import known_open
 import selftest
 from injector import Failure, Injection
-from lake import Lake, end_mounts_below
-from scenarios import SCENARIOS, Violation, trace
+from lake import Lake, end_mounts_below, remove
+from report import Report
+from scenarios import SCENARIOS, trace
 
 # In the long form: of the calls of one name on one place so many, and the last.
-OF_ONE_PLACE = 8
+OF_ONE_PLACE = 3
 # Errors that stay when they are met: not a signal, and not what others soon give back.
 STAYING = {"EIO", "ENOSPC", "ESTALE"}
 FOR_EVER = 1 << 30
@@ -149,7 +149,7 @@ def main():
         return campaign(options, directory)
     finally:
         end_mounts_below(directory)
-        shutil.rmtree(directory, ignore_errors=True)
+        remove(directory)
 
 
 def campaign(options, directory):
@@ -184,7 +184,7 @@ def campaign(options, directory):
           + "; ".join(f"{title} {seconds:.0f} s" for seconds, title in sorted(slow)[-3:]))
     if cells and not sum(failed.values()):
         faults.append("no call failed at all")
-    report = known_open.Report(violations, {cell.title for cell in cells})
+    report = Report(violations, {cell.title for cell in cells}, known_open.OPEN)
     return report.show(faults, len(cells))
 
 

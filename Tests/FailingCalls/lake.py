@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -47,6 +46,11 @@ def files_below(directory):
             with open(path, "rb") as file:
                 found[os.path.relpath(path, directory)] = file.read()
     return found
+
+
+def remove(directory):
+    """Also a tree that is deeper than Python's stack."""
+    subprocess.run(["rm", "-rf", "--", directory], check=False, stderr=subprocess.DEVNULL)
 
 
 def write_tree(directory, files):
@@ -116,6 +120,8 @@ class Lake:
         self.binary = self.tested = tarn_binary()
         self.daemons = set()
         self.seconds = SECONDS
+        # Run in each child before its program: limits, another user.
+        self.before = None
         self.environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": self.home,
             "LC_ALL": "C.UTF-8", "TARN_AUTHOR": AUTHOR, "TZ": "UTC",
@@ -132,14 +138,15 @@ class Lake:
             raise RuntimeError(f"tarn {arguments}: exit {done.code}: {done.errors[-600:]}")
         return done
 
-    def outside(self, arguments, seconds=SECONDS, variables=None, **options):
+    def outside(self, arguments, seconds=SECONDS, variables=None):
         """Runs a program without injection. Output goes to files: a daemon may inherit them."""
         with tempfile.TemporaryFile(dir=self.scratch) as out, \
                 tempfile.TemporaryFile(dir=self.scratch) as err:
             began = time.monotonic()
             process = subprocess.Popen(
                 arguments, env=self.environment | (variables or {}), cwd=self.directory,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, **options)
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
+                preexec_fn=self.before)
             try:
                 code = process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -202,9 +209,9 @@ class Lake:
     def exported(self, revision, repository=None):
         """The files of a revision, read past every cache; an error in words otherwise."""
         out = os.path.join(self.scratch, "export")
-        shutil.rmtree(out, ignore_errors=True)
+        remove(out)
         cache = os.path.join(self.scratch, "no-cache")
-        shutil.rmtree(cache, ignore_errors=True)
+        remove(cache)
         done = self.tarn("export", revision, out, "--repo", repository or self.repository,
                          code=None, TARN_CACHE_DIR=cache)
         if done.code != 0:
@@ -250,25 +257,25 @@ class Lake:
             self.tarn("retention", "set", name, "--days", "0")
         # So that nothing is younger than a grace period of no seconds.
         time.sleep(1.1)
-        shutil.rmtree(self.source)
+        remove(self.source)
         write_tree(self.source, IMPORTED)
-        shutil.rmtree(self.cache)
+        remove(self.cache)
         os.rename(self.now, self.kept)
         self.restore()
 
     def load(self, files, branch):
-        shutil.rmtree(self.source)
+        remove(self.source)
         write_tree(self.source, files)
         self.tarn("import", self.source, "--branch", branch, "-m", f"Load {branch}", "--delete")
 
     def restore(self):
         self.end_daemons()
-        shutil.rmtree(self.now, ignore_errors=True)
+        remove(self.now)
         subprocess.run(["cp", "-a", "--", self.kept, self.now], check=True)
 
     def close(self):
         self.end_daemons()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove(self.directory)
 
     # Names of places
 

@@ -1,12 +1,11 @@
 """The commands under test, and what must be true after each, whichever call failed in it."""
 import os
 import re
-import shutil
 from dataclasses import dataclass
 
 import calls
 import injector
-from lake import FIRST, IMPORTED, KEPT, SECOND, STAGED, THIRD, TOPIC, digest, files_below
+from lake import FIRST, IMPORTED, KEPT, SECOND, STAGED, THIRD, TOPIC, digest, files_below, remove
 from mounting import Mounting
 
 
@@ -238,7 +237,7 @@ class Export(Scenario):
     def check(self, lake, verdicts, result, is_done):
         if is_done:
             self.read(lake, verdicts, "what was exported")
-        shutil.rmtree(lake.out, ignore_errors=True)
+        remove(lake.out)
         self.again(lake, verdicts)
         if os.path.isdir(lake.out):
             self.read(lake, verdicts, "what was exported then")
