@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sys
+import time
 
 
 def content(seed, size):
@@ -16,12 +17,13 @@ class Steps:
     def __init__(self, point):
         self.point = point
         self.told = {}
+        self.times = {}
 
     def step(self, name, action):
         """Notes `ok` or the errno; a step after one that failed is still tried."""
         try:
             answer = action()
-            self.told[name] = "ok"
+            self.told[name], self.times[name] = "ok", time.monotonic()
             return answer
         except OSError as error:
             self.told[name] = errno.errorcode.get(error.errno, str(error.errno))
@@ -95,7 +97,8 @@ def main():
         else:
             getattr(steps, action)()
     print(json.dumps({"told": {name: value for name, value in steps.told.items()
-                               if not name.endswith(".read")}, "files": files}))
+                               if not name.endswith(".read")},
+                      "times": steps.times, "files": files}))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Cell:
 
 # What has failed before is always tried.
 ALWAYS = re.compile(
-    r"gc: newfstatat 1\+? EIO repository:refs/.*|mount: fdatasync [12] EIO state:.*"
+    r"init: newfstatat 1 EIO repository:tarn.json|gc: newfstatat 1\+? EIO repository:refs/.*|mount: fdatasync [12] EIO state:.*"
     r"|mount: mkdir \d\+? ENOSPC state:.*/data/\*"
     r"|cat: (mkdir|openat|pwrite64|fallocate) 1\+? ENOSPC cache:.*")
 

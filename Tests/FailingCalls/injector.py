@@ -57,7 +57,8 @@ class Met:
     name: str
     path: str
     flags: int
-    thread: int
+    # time.monotonic(), which is one clock for all processes.
+    at: float = 0
 
 
 @dataclass
@@ -106,7 +107,7 @@ class Injection:
         if found is None:
             return 0
         flags = arguments[calls.OPEN_FLAGS[call.name]] if call.name in calls.OPEN_FLAGS else 0
-        met = Met(call.name, os.path.normpath(found), flags, thread)
+        met = Met(call.name, os.path.normpath(found), flags, time.monotonic())
         self.met.append(met)
         failure = self.failure
         if failure is None or failure.name != call.name or (

@@ -29,6 +29,8 @@ class Mounting:
     def __init__(self, lake, scenario, injection, names):
         self.lake, self.scenario = lake, scenario
         self.injection, self.names = injection, names
+        self.times = {}
+        self.commit_failed = False
 
     def run(self, make_verdicts):
         lake = self.lake
@@ -42,6 +44,7 @@ class Mounting:
             told, _ = self.client(hung, "first")
             self.client(hung, "read")
             published = self.commit()
+            self.commit_failed = published.code != 0
             later, _ = self.client(hung, "second")
             told |= later
             _, seen = self.client(hung, "read")
@@ -73,6 +76,7 @@ class Mounting:
         if done.code != 0:
             return {}, {}
         answer = json.loads(done.output)
+        self.times |= answer["times"]
         return answer["told"], answer["files"]
 
     def judge_daemon(self, verdicts):
@@ -95,35 +99,57 @@ class Mounting:
         for name, answer in told.items():
             if verdicts.error == "ENOSPC" and answer == "EIO":
                 verdicts.say("mistold", f"{name} answered EIO")
-            if name.endswith(".again") and answer == "ok" and not self.wrote_again():
+            if name.endswith(".again") and answer == "ok" and self.is_sync() and (
+                    not self.wrote_again(self.times.get(name, 0))):
                 verdicts.say("forgotten", f"{name[:-6]}: fsync failed, then fsync answered 0 "
                              "and nothing was written again")
             if answer != "ok" and verdicts.area == "cache":
                 verdicts.say("stopped", f"{name} answered {answer}")
+        self.judge_silence(told)
         errors = [name for name, answer in told.items() if answer != "ok"]
         apart = {name.split(".")[0] for name in errors}
         if len(apart) > 1 and not self.is_sync() and not verdicts.stays:
             verdicts.say("spread", f"one failed call failed {', '.join(errors)}")
 
+    def judge_silence(self, told):
+        """A failed sync of the workspace is told, or what it was to sync is written again."""
+        verdicts, failed = self.verdicts, self.injection.failed[0]
+        is_told = self.commit_failed or any(answer != "ok" for answer in told.values())
+        if not self.is_sync() or verdicts.area != "state" or is_told:
+            return
+        after = [one for one in self.injection.met
+                 if one.at > failed.at and one.path == failed.path and one.name != failed.name]
+        syncs = [one.at for one in self.injection.met
+                 if one.at > failed.at and one.path == failed.path and one.name == failed.name]
+        if syncs and not any(one.at < syncs[0] for one in after):
+            verdicts.say("swallowed", "a sync failed, was called again, and nobody was told")
+
     def is_sync(self):
         """After a failed sync the workspace may refuse all writing."""
         return self.verdicts.failed.name in ("fsync", "fdatasync")
 
-    def wrote_again(self):
-        """Whether bytes went to the workspace between the sync that failed and the next one."""
-        met = self.injection.met
-        start = met.index(self.injection.failed[0]) + 1
-        for one in met[start:]:
-            if one.name in ("fsync", "fdatasync"):
-                return False
-            if one.name in ("pwrite64", "write", "copy_file_range"):
-                return True
-        return False
+    def wrote_again(self, until):
+        """Whether what the sync that failed had not made durable was written once more.
+
+        For a data file that is a write to a data file, for the database one to the database."""
+        failed = self.injection.failed[0]
+        parent = os.path.dirname(failed.path)
+        is_data = "/data/" in failed.path
+        return any(
+            one.name in ("pwrite64", "write", "copy_file_range") and failed.at < one.at < until
+            and ("/data/" in one.path and "/workspaces/" in one.path if is_data else
+                 os.path.dirname(one.path) == parent)
+            for one in self.injection.met)
 
     def judge_files(self, when, told, seen, is_new):
         """Whether what was written, or synced (`is_new`: after a kill), is there."""
         verdicts = self.verdicts
+        if verdicts.stays and any(path.endswith("/") for path in seen):
+            # A directory that cannot be listed for as long as the failure stays: told by EIO.
+            return
         for name, (path, allowed) in WRITTEN.items():
+            if path == "made/new" and told.get("new.write") != "ok":
+                continue
             is_synced = "ok" in (told.get(f"{name}.fsync"), told.get(f"{name}.again"))
             is_written = told.get(f"{name}.write") == "ok"
             if not (is_synced and is_written if is_new else is_written):

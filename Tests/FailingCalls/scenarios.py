@@ -26,7 +26,9 @@ WORDS = {
     "EINTR": "Interrupted system call", "ENOMEM": "Cannot allocate memory",
     "ENODEV": "No such device", "ENOLCK": "No locks available"}
 # A message in other words that is as clear, or clearer.
-OTHER_WORDS = {"ENOSPC": r"disk is full|no (more )?room|full", "EMFILE": r"open files|ulimit"}
+OTHER_WORDS = {"ENOSPC": r"disk is full|no (more )?room|full", "EMFILE": r"open files|ulimit",
+               # As SQLite says it; the path of its database stands before it.
+               "EIO": "disk I/O error", "ESTALE": "disk I/O error"}
 
 
 class Verdicts:
@@ -47,17 +49,22 @@ class Verdicts:
     def say(self, verdict, detail=""):
         self.found.append(Violation(self.title, verdict, " ".join(str(detail).split())[:400]))
 
-    def ending(self, result):
-        """What holds for every command: it ends, by itself, and tells what failed."""
+    def ending(self, result, is_refusal=False):
+        """What holds for every command: it ends, by itself, and tells what failed.
+
+        `is_refusal`: it is to end with another code than 0 even if nothing fails."""
         if result.code is None:
             self.say("hang", f"{result.arguments[1]} did not end")
         elif result.code < 0 or result.code in (132, 133, 134, 135, 136, 137, 139):
             self.say("crash", f"exit {result.code}: {result.errors[-300:]}")
-        elif result.code != 0 and self.failed is None:
-            self.say("failed", f"exit {result.code}: {result.errors[-300:]}")
         elif result.code != 0 and not result.errors.strip():
             self.say("silent", f"exit {result.code} without a word")
-        elif result.code and self.failed and self.area == "cache":
+        elif self.failed is None and result.code != 0:
+            if not is_refusal:
+                self.say("failed", f"exit {result.code}: {result.errors[-300:]}")
+        elif is_refusal and "already" in result.errors:
+            return False
+        elif result.code and self.area == "cache":
             self.say("stopped", f"exit {result.code}: {result.errors[-300:]}")
         elif result.code != 0 and not self.is_named(result.errors):
             self.say("unnamed", f"exit {result.code}: {result.errors[-300:]}")
@@ -90,6 +97,7 @@ def difference(got, wanted):
 class Scenario:
     """One command; `names` are the calls that are watched beside the one that fails."""
     names = ()
+    is_refused = False
 
     def arguments(self, lake):
         raise NotImplementedError
@@ -104,7 +112,7 @@ class Scenario:
         self.before = lake.refs()
         result = lake.injected(self.arguments(lake), injection, names)
         verdicts = Verdicts(self.name, injection, place_of(lake, injection))
-        self.check(lake, verdicts, result, verdicts.ending(result))
+        self.check(lake, verdicts, result, verdicts.ending(result, self.is_refused))
         return verdicts.found
 
     def check(self, lake, verdicts, result, is_done):
@@ -152,6 +160,27 @@ class Import(Moves):
 
     def arguments(self, lake):
         return ("import", lake.source, "-m", "Import", "--delete")
+
+
+class Init(Scenario):
+    """A second `tarn init` is refused, and nothing of the repository changes."""
+    name, is_refused = "init", True
+
+    def arguments(self, lake):
+        return ("init", lake.repository)
+
+    def check(self, lake, verdicts, result, is_done):
+        if is_done:
+            verdicts.say("wrong", "exit 0 where there is a repository")
+        self.other_refs(lake, verdicts)
+        verdicts.files("tarn.json", config(lake.repository), config(lake.kept + "/repository"))
+        self.again(lake, verdicts, "already")
+        verdicts.files("main", lake.exported("main"), THIRD)
+
+
+def config(repository):
+    with open(os.path.join(repository, "tarn.json"), "rb") as file:
+        return {"tarn.json": file.read()}
 
 
 class Merge(Moves):
@@ -287,7 +316,7 @@ class Mount(Scenario):
 
 
 SCENARIOS = {one.name: one for one in (
-    Import(), Commit(), Update(), Merge(), Collect(), Mirror(), Export(), Cat(), Log(), Mount())}
+    Init(), Import(), Commit(), Update(), Merge(), Collect(), Mirror(), Export(), Cat(), Log(), Mount())}
 
 
 def trace(lake, scenario):

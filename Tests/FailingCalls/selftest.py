@@ -22,7 +22,7 @@ CHANGING = ("import", "commit", "update", "merge", "mirror", "export", "cat", "l
 FAKES = (
     Fake("does nothing and says 0", "exit 0", ("wrong", "lost", "stuck"),
          tuple(set(CHANGING) - {"update"})),
-    Fake("fails without a word", "exit 1", ("failed",)),
+    Fake("fails without a word", "exit 1", ("silent",)),
     Fake("dies", "kill -SEGV $$", ("crash",)),
     Fake("never ends", "sleep 1000", ("hang",), ("import", "gc", "cat", "mount")),
     Fake("says 0 whatever happens", '"$TARN" "$@" 2>/dev/null; exit 0', ("wrong",),
@@ -84,23 +84,28 @@ def outcome(lake, fake, name):
 
 
 def judged(lake, told, met, failure):
-    """The verdicts on what a program in a mount was told."""
+    """The verdicts on what a program in a mount was told; it was told all of it at time 9."""
     injection = Injection((lake.now + "/",), failure, met=met, failed=met[:1])
     mounting = Mounting(lake, SCENARIOS["mount"], injection, [])
+    mounting.times = {name: 9 for name in told}
     mounting.verdicts = Verdicts("mount", injection, lake.place(met[0].path))
     mounting.judge_steps(told)
     return {one.verdict for one in mounting.verdicts.found}
 
 
 def forgotten_sync(lake):
-    path = os.path.join(lake.state, "overlay.sqlite-wal")
-    sync, write = Met("fdatasync", path, 0, 1), Met("pwrite64", path, 0, 1)
+    directory = os.path.join(lake.state, "workspaces/x/main")
     told = {"new.fsync": "EIO", "new.again": "ok"}
     failure = Failure("fdatasync", 1, "EIO")
-    if "forgotten" not in judged(lake, told, [sync, Met("fdatasync", path, 1, 1)], failure):
-        return "an fsync that answers 0 after one that failed"
-    if "forgotten" in judged(lake, told, [sync, write, Met("fdatasync", path, 1, 1)], failure):
-        return "that what was written again may be synced"
+    for failed, other in (("overlay.sqlite-wal", "data/01/1"), ("data/01/1", "overlay.sqlite-wal")):
+        failed, other = os.path.join(directory, failed), os.path.join(directory, other)
+        sync = Met("fdatasync", failed, 0, 1)
+        for met in ([sync], [sync, Met("pwrite64", other, 0, 2)],
+                    [sync, Met("pwrite64", failed, 0, 10)]):
+            if "forgotten" not in judged(lake, told, met, failure):
+                return f"an fsync that answers 0 after one of {failed} that failed"
+        if "forgotten" in judged(lake, told, [sync, Met("pwrite64", failed, 0, 2)], failure):
+            return "that what was written again may be synced"
     return ""
 
 
