@@ -45,6 +45,10 @@ run --filter EndToEndTests
 scripts/test-posix.sh
 scripts/test-programs.sh
 scripts/test-campaigns.sh
+scripts/test-failing-calls.sh --self-test
+scripts/test-failing-calls.sh --short
+scripts/test-resources.sh --self-test
+scripts/test-resources.sh
 # Does what measures still run? What it measures on a busy machine says nothing.
 TARN=$PWD/.build/release/tarn scripts/bench.sh --smoke read-warm read-cold rename-directory
 scripts/demo.sh >"$servers/demo.log" 2>&1 || { cat "$servers/demo.log"; echo "make demo failed" >&2; exit 1; }
