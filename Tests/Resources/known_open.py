@@ -5,6 +5,8 @@ ALL = ".*"
 OPEN = [Entry(*one) for one in (
     ("13.14", "1,100 open files", "refused|bystander"),
     ("13.13", "1,200 directories deep", ALL),
+    ("13.12", "output that is full", "untold"),
+    ("13.17", "a runtime directory that is removed", "stuck"),
     ("13.15", "(full|read-only) cache: .*", "stopped"),
     ("13.15", "HOME=/: .*", "stopped"),
     ("13.17", "HOME unset: .*", "stopped"),

@@ -110,6 +110,41 @@ def changed_limit(lake, say):
         say("wrong", problem)
 
 
+PRINTING = (("log", "main"), ("log", "main", "--json"), ("ls", "main:"), ("du",),
+            ("cat", "main:large"), ("diff", "v1", "main"), ("branch", "list"), ("tag", "list"), ("audit", "log"),
+            ("audit", "log", "--csv"), ("audit", "verify"), ("fsck",), ("blame", "small"),
+            ("stat", "main:small"), ("show", "main"), ("retention", "list"), ("--help",))
+
+
+def full_output(lake, say):
+    """What is printed does not fit: no command may count as done."""
+    for arguments in PRINTING:
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [lake.binary, *arguments], env=lake.environment, cwd=lake.directory, stdout=full,
+                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=25, check=False)
+        name = " ".join(arguments)
+        if done.returncode == 0:
+            say("untold", f"{name}: exit 0")
+        elif done.returncode < 0:
+            say("crash", f"{name}: exit {done.returncode}")
+        elif b"No space left on device" not in done.stderr:
+            say("unnamed", f"{name}: exit {done.returncode}: {done.stderr.decode()[-200:]}")
+
+
+def removed_runtime(lake, say):
+    """The directory of the control socket goes, as at a logout: the mount can still be committed."""
+    said = []
+    tarn(lake, said, "mount", lake.repository, lake.point, "--ref", "main", "--write")
+    note(lake)
+    remove(lake.run)
+    program(lake, said, "write", lake.point)
+    # A new login makes the directory again.
+    os.makedirs(lake.run)
+    attempt(say, "stuck", lambda: tarn(lake, said, "-C", lake.point, "commit", "-m", "Commit"))
+    attempt(say, "stuck", lambda: tarn(lake, said, "umount", lake.point))
+
+
 def attempt(say, verdict, action):
     """Does a step; its failure is a verdict of its own."""
     try:
@@ -123,4 +158,5 @@ def attempt(say, verdict, action):
 
 
 SPECIAL = {"1,100 open files": open_files, "1,200 directories deep": deep,
-           "a cache that fills": filling_cache, "a limit that goes": changed_limit}
+           "output that is full": full_output, "a cache that fills": filling_cache, "a limit that goes": changed_limit,
+           "a runtime directory that is removed": removed_runtime}
