@@ -59,7 +59,8 @@ class Cell:
 
 # What has failed before is always tried.
 ALWAYS = re.compile(
-    r"init: newfstatat 1 EIO repository:tarn.json|gc: newfstatat 1\+? EIO repository:refs/.*|mount: fdatasync [12] EIO state:.*"
+    r"init: newfstatat 1 EIO repository:tarn.json|(gc|mirror): newfstatat 1\+? EIO repository:refs/.*"
+    r"|mount: fdatasync [12] EIO state:.*"
     r"|mount: mkdir \d\+? ENOSPC state:.*/data/\*"
     r"|cat: (mkdir|openat|pwrite64|fallocate) 1\+? ENOSPC cache:.*")
 
@@ -67,14 +68,15 @@ worker = None
 
 
 def begin(directory):
+    """Builds nothing yet: a pool begins a worker whose beginning fails again and again."""
     global worker
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     worker = Lake(tempfile.mkdtemp(prefix="worker-", dir=directory))
-    worker.build()
 
 
 def traced(name):
     """What a run of a scenario meets: {(call, place): [may it make a file, for each]}."""
+    worker.build_once()
     met, violations = trace(worker, SCENARIOS[name])
     found = collections.defaultdict(list)
     for one in met:
@@ -90,6 +92,7 @@ def tried(cell):
         lambda met: worker.place(met.path) == cell.place, FOR_EVER if cell.stays else 1))
     began = time.monotonic()
     try:
+        worker.build_once()
         violations = SCENARIOS[cell.scenario].run(worker, injection, [cell.call])
     except Exception as error:  # A fault of the campaign itself must not pass for a success.
         worker.end_daemons()

@@ -7,7 +7,9 @@ OPEN = [Entry(*one) for one in (
     ("13.9", r"gc: newfstatat (EIO|ESTALE)\+ repository:refs/(heads|tags)/.*", "lost"),
     ("13.9", r"init: newfstatat (EIO|ESTALE)\+? repository:tarn\.json", "wrong|unnamed"),
     ("13.9", r"init: newfstatat (EIO|ESTALE)\+? repository:probe-.*", "unnamed", False),
-    ("13.9", r"mirror: newfstatat (EIO|ESTALE)\+? target:.*", "unnamed|lost", False),
+    ("13.9", r"mirror: newfstatat (EIO|ESTALE)\+ repository:refs/heads/main", "wrong"),
+    ("13.9", r"mirror: newfstatat (EIO|ESTALE)\+? (target|repository):.*", "unnamed|wrong", False),
+    ("13.9", r"gc: newfstatat (EIO|ESTALE)\+ repository:gc/clock", "unnamed"),
     # So is every errno of access, of the repository and of a workspace, and of workspace.json.
     ("13.9", r".*: access (EIO|ESTALE)\+? (repository|target):", "unnamed"),
     ("13.9", r"(commit|update): access (EIO|ESTALE)\+? state:.*", "unnamed"),

@@ -233,6 +233,10 @@ class Lake:
 
     # The beginning of every run
 
+    def build_once(self):
+        if not os.path.exists(self.kept):
+            self.build()
+
     def build(self):
         for area in ("source", "home", "run", "state"):
             os.makedirs(getattr(self, area))

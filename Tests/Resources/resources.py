@@ -101,18 +101,19 @@ class Cell:
             self.say("silent" if not lines else "repeated", f"{len(lines)} lines name the cache")
 
 
-def begin(directory, tested):
+def begin(directory):
+    """Builds nothing yet: a pool begins a worker whose beginning fails again and again."""
     global worker
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     worker = Lake(tempfile.mkdtemp(prefix="worker-", dir=directory))
-    worker.build()
-    if tested:
-        worker.binary = tested
 
 
-def tried(number):
+def tried(task):
     """Runs a cell in a child of its own, whose mounts and limits go with it."""
+    number, tested = task
     cell = cells()[number]
+    worker.build_once()
+    worker.binary = tested or worker.binary
     reading, writing = os.pipe()
     worker.restore()
     began = time.monotonic()
@@ -149,8 +150,9 @@ def campaign(options, directory):
                if not options.only or re.fullmatch(options.only, cell.title)]
     violations, faults, titles, slow = [], [], set(), []
     with multiprocessing.get_context("fork").Pool(
-            options.jobs, begin, (directory, options.tested)) as pool:
-        for title, bad, fault, seconds in pool.imap_unordered(tried, numbers):
+            options.jobs, begin, (directory,)) as pool:
+        tasks = [(number, options.tested) for number in numbers]
+        for title, bad, fault, seconds in pool.imap_unordered(tried, tasks):
             titles.add(title)
             violations += bad
             slow.append((seconds, title))
