@@ -68,6 +68,16 @@ def is_mounted(point):
         return any(os.fsdecode(line.split(b" ")[1]) == point for line in table)
 
 
+def clear(directory):
+    """Ends whatever runs below a directory, and removes it; what was being made meanwhile too."""
+    for _ in range(20):
+        end_mounts_below(directory)
+        remove(directory)
+        if not os.path.exists(directory):
+            return
+        time.sleep(0.1)
+
+
 def end_mounts_below(directory):
     """Whatever is left of a campaign that was broken off: first the processes, then the mounts."""
     with open("/proc/self/mounts", "rb") as table:

@@ -21,7 +21,7 @@ sys.path.append(os.path.join(os.path.dirname(HERE), "FailingCalls"))
 import known_open  # noqa: E402
 from commands import COMMANDS, Failed, prepare  # noqa: E402
 from conditions import CONDITIONS, own_mounts  # noqa: E402
-from lake import Lake, end_mounts_below, is_mounted, remove  # noqa: E402
+from lake import Lake, clear, is_mounted  # noqa: E402
 from report import Report  # noqa: E402
 from scenarios import Violation  # noqa: E402
 from special import SPECIAL  # noqa: E402
@@ -209,8 +209,7 @@ def main():
         report, faults, count = campaign(options, directory)
         return report.show(faults, count)
     finally:
-        end_mounts_below(directory)
-        remove(directory)
+        clear(directory)
 
 
 if __name__ == "__main__":
