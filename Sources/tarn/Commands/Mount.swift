@@ -183,7 +183,7 @@ struct Mount: ParsableCommand {
         let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository.database, logger)
         guard follow else {
             let control = listener.map { ControlServer($0, fileSystem: fileSystem, logger: logger) }
-            control?.start()
+            try control?.start()
             return Served(fileSystem: fileSystem, control: control) {
                 control?.stop()
                 lease.end()
