@@ -205,6 +205,23 @@ extension Node {
         }
     }
 
+    /// What is wrong with `child` as the i-th child of this node; `nil` when nothing is. The counts and keys that a node gives
+    /// for its children are claims: whoever goes down holds them against the child.
+    package func fault(of child: Node, at index: Int) -> String? {
+        if child.level != level - 1 { return "level \(child.level) below a node of level \(level)" }
+        guard child.count > 0 else { return "a node without items below another" }
+        let claimed = countsBefore[index + 1] - countsBefore[index]
+        if child.itemCount != claimed { return "it holds \(child.itemCount) items, and its parent says \(claimed)" }
+        if compareKey(index, with: child, child.count - 1) != 0 {
+            return "its last key is not the one that its parent says"
+        }
+        // The keys of a leaf ascend; of an inner node only those of the children are known here.
+        if index > 0, compareKey(index - 1, with: child, 0) >= 0 {
+            return "its first key lies before its parent's range"
+        }
+        return nil
+    }
+
     /// Whether the i-th items of both nodes have the same value.
     func hasSameValue(_ index: Int, as other: Node, _ otherIndex: Int) -> Bool {
         let left = items[index]

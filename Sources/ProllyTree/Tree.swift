@@ -67,12 +67,11 @@ package struct Tree<Store: NodeStore>: Sendable {
         return (node, index, before + UInt64(index))
     }
 
-    /// Loads the i-th child and checks that it is one level down, so that a damaged tree cannot make a loop.
+    /// Loads the i-th child and holds it against what its parent says of it. One level down, so that a damaged tree cannot
+    /// make a loop.
     func loadChild(of node: Node, _ index: Int) throws(TreeError) -> Node {
         let child = try store.load(node.child(index))
-        guard child.level == node.level - 1 else {
-            throw .corrupt(child.id, reason: "level \(child.level) below a node of level \(node.level)")
-        }
+        if let fault = node.fault(of: child, at: index) { throw .corrupt(child.id, reason: fault) }
         return child
     }
 

@@ -22,7 +22,7 @@ package struct ProtectionRule: Hashable, Sendable, Codable {
     package func refuses(_ operation: RefUpdate.Operation) -> Bool {
         switch operation {
         case .commit, .import, .cherryPick, .reset, .delete: true
-        case .create, .merge, .fastForward, .revert, .protect, .approve, .withdraw: false
+        case .create, .merge, .fastForward, .revert, .protect, .retain, .approve, .withdraw: false
         }
     }
 }

@@ -91,7 +91,7 @@ package struct RefUpdate: Hashable, Sendable, Codable {
     package enum Operation: String, Sendable, Codable {
         case create, commit, `import`, merge, fastForward = "fast-forward", delete, reset, revert
         case cherryPick = "cherry-pick"
-        case protect, approve, withdraw
+        case protect, retain, approve, withdraw
     }
 
     package var format = 1
@@ -158,6 +158,7 @@ extension Commit: RangedRecord {
     package static let maximumParents = 1024
 
     package var fault: String? {
+        if Set(parents).count != parents.count { return "a parent is named twice" }
         if parents.count > Self.maximumParents { return "a commit has at most \(Self.maximumParents) parents" }
         if generation == 0 || generation > Self.maximumCount { return "its generation is \(generation)" }
         for (name, value) in [("files", counts.files), ("directories", counts.directories), ("bytes", counts.bytes)]
@@ -175,6 +176,7 @@ package func decodeRecord<Record: Decodable>(
     let data = Data(bytes)
     do {
         let format = try JSONDecoder().decode(Versioned.self, from: data).format
+        if format < 1 { throw RecordFault.unreadable(reason: "its format is \(format)") }
         if format > recordFormat { throw RecordFault.newerFormat(format) }
         let record = try JSONDecoder().decode(type, from: data)
         if let fault = (record as? any RangedRecord)?.fault { throw RecordFault.unreadable(reason: fault) }

@@ -89,7 +89,7 @@ FORGED = {
     "bombs": (("export", "mount_all"), ("mirror", "ls", "diff")),
     "commits": (("log", "mount_write"), ("export", "merge", "diff", "audit", "mirror", "mount")),
     "records": (("audit", "export"), ("hooks", "gc", "log", "mirror", "mount_write"))}
-CONSUMED_BY = {"lease": ["gc"], "retention": ["gc", "hooks"], "sweeps": ["gc_delete"],
+CONSUMED_BY = {"lease": ["gc"], "sweeps": ["gc_delete"],
                "collected": ["gc_delete"], "doomed": ["gc_delete"], "hook": ["hooks"],
                "signature": ["audit"], "movement": ["audit"], "ref": ["audit", "gc_delete"]}
 

@@ -159,12 +159,9 @@ LEASE = Record({
     "format": FORMAT, "purpose": Choice(("import", "mount", "upload", "write", "mirror")),
     "tree": Hex(SHA, "tree"), "trees": Many(Hex(SHA, "tree")), "expires": Time(), "holder": Text(),
     "subject": Text(), "began": Int(-2**63, 2**63 - 1)}, ("trees", "began"))
-RETENTION = Record({
-    "format": FORMAT, "rules": Many(Record({
-        "branches": Text(), "days": Int(0, 2**63 - 1), "commits": Int(0, 2**63 - 1),
-        "who": Text(), "when": Time()}, ("days", "commits")))})
 COLLECTED = Record({
-    "format": FORMAT, "commits": Many(Hex(SHA, "commit")), "when": Time(), "rule": Text()})
+    "format": FORMAT, "commits": Many(Hex(SHA, "commit")), "when": Time(), "rule": Text(),
+    "rules": Hex(SHA, "movement")}, ("rules",))
 MOVED = Record({
     "format": FORMAT, "when": Time(), "offsets": Many(Int(0, U64)), "extents": Packed(EXTENTS)})
 SWEEPS = Record({
@@ -203,7 +200,6 @@ OBJECTS = [
     Kind("pack", r"packs/[0-9a-f]{2}/[0-9a-f]{32}", "bytes", "blocks"),
     Kind("signature", f"signatures/{ID}/{ID}", "bytes", decides=True),
     Kind("lease", r"leases/[0-9a-f]{32}", LEASE, decides=True),
-    Kind("retention", r"retention\.json", RETENTION, decides=True),
     Kind("collected", f"collected/{ID}", COLLECTED, decides=False),
     Kind("moved", r"moved/[0-9a-f]{2}/[0-9a-f]{32}", MOVED),
     Kind("sweeps", r"gc/sweeps\.json", SWEEPS, decides=True),

@@ -178,12 +178,6 @@ class Sample:
         return all(hashlib.sha256(self.repository.get(key)).hexdigest() == digest
                    for key, digest in self.digests.items())
 
-    def is_needed(self, key, mutation):
-        """Whether the collector must keep an object though a mutation lies somewhere."""
-        refs = self.reach[key]
-        # A rule lets history go, but nobody's head: the ref updates tell what a ref was.
-        return mutation.kind != "retention" or bool(refs)
-
     def way(self, extent):
         """The objects by which a block is found."""
         found, name = set(), extent["pack"].hex()

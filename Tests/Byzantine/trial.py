@@ -164,7 +164,7 @@ class Stage:
     def lost(self):
         """What honest refs need and was there before: it must be there, unchanged."""
         for key, digest in self.sample.digests.items():
-            if key in self.mutation.changes or not self.sample.is_needed(key, self.mutation):
+            if key in self.mutation.changes:
                 continue
             if not self.repository.has(key):
                 return f"{key} is gone, which {', '.join(sorted(self.sample.reach[key]))} need"

@@ -42,7 +42,7 @@ import Versioning
                 $0.adding(ProtectionRule(pattern: "x" + worst, approvals: 1))
             }
             _ = try repository.setRetention(
-                worst, to: RetentionRule(branches: worst, days: 1, commits: nil, who: worst, when: now()))
+                worst, to: RetentionRule(branches: worst, days: 1, commits: nil, who: worst, when: now()), who: worst)
             let record = HookRecord(
                 hook: worst, event: worst, ref: worst, commit: published.commitID, file: ContentID(hashing: [1]),
                 action: worst, who: worst, host: worst, started: now(), ended: now(), verdict: .refused, code: 1,

@@ -17,7 +17,7 @@ extension Repository {
 
     package func keep(_ branches: String, days: Int? = nil, commits: Int? = nil) throws {
         let rule = RetentionRule(branches: branches, days: days, commits: commits, who: "Test", when: now())
-        try setRetention(branches, to: rule)
+        try setRetention(branches, to: rule, who: "Test <test@example.org>")
     }
 
     /// Collects as if it were `days` from now.

@@ -5,7 +5,7 @@ package import Versioning
 
 /// `gc/sweeps.json`: runs of the garbage collector that delete, or have deleted lately, objects which are named by their
 /// content. A writer may put such an object again at the same moment, so it looks here before it relies on it.
-package struct SweepJournal: Codable {
+package struct SweepJournal: Codable, RangedRecord {
     package struct Run: Codable {
         package var id: String
         package var began: Timestamp
@@ -24,6 +24,9 @@ package struct SweepJournal: Codable {
             pulse = 0
         }
     }
+
+    /// Of a run: two thousand million ids.
+    package static let maximumPages = 65_536
 
     package var format = 1
     package var runs: [Run] = []
@@ -45,6 +48,12 @@ package struct SweepJournal: Codable {
 
     private static func decode(_ bytes: [UInt8]) throws(ObjectDatabaseError) -> SweepJournal {
         try decodeObject(bytes, key: ObjectKeys.sweeps)
+    }
+
+    package var fault: String? {
+        runs.lazy.compactMap { run in
+            (0...Self.maximumPages).contains(run.pages) ? nil : "a run has \(run.pages) pages of ids"
+        }.first
     }
 
     /// A run that has shown no life for so long has ended.

@@ -49,6 +49,8 @@ struct GarbageCollectionRun {
     private var present: Timestamp
     private var history = RepositoryHistory(commits: [:], refUpdates: [:], refs: [])
     private var kept: Set<CommitID> = []
+    /// The newest change of the retention rules that were decided by.
+    private var rules: RefUpdateID?
     /// Trees of which a record says that they were collected.
     private var recorded: Set<NodeID> = []
     private var expired: [NodeID: [CommitID]] = [:]
@@ -89,11 +91,10 @@ struct GarbageCollectionRun {
 
     mutating func decide() throws {
         progress("reading the history")
-        let rules = try repository.retention()
+        let (rules, snapshot) = try repository.storedRules(RetentionRules.self)
+        self.rules = snapshot?.state.refUpdate
         history = try repository.loadHistory()
-        let decision = try KeptCommits(
-            history, rules, presentSeconds: present.seconds,
-            grace: options.grace + options.clockSlack)
+        let decision = try keptCommits(rules)
         kept = decision.kept
         recorded = try repository.database.collectedTrees()
         var inUse = Set(kept.compactMap { history.commits[$0]?.tree })
@@ -121,28 +122,38 @@ struct GarbageCollectionRun {
         }.sorted { ($0.seconds, $0.commit) > ($1.seconds, $1.commit) }
     }
 
+    /// Refuses when a ref object is lost or was put back: nothing tells then what the ref needs.
+    private func keptCommits(_ rules: RetentionRules) throws -> KeptCommits {
+        let unreferenced = UnreferencedUpdates(history)
+        // A copy that broke off leaves a mirror's refs behind.
+        if let lost = unreferenced.lost.first, repository.database.config.mirror == nil {
+            throw RepositoryError.collectionRefused(
+                reason: "the ref object of \(lost.ref) is missing or older than \(ObjectKeys.refUpdate(lost.update)); "
+                    + "run 'tarn fsck', and put the ref back from a mirror or a version of the bucket")
+        }
+        return try KeptCommits(
+            history, rules, presentSeconds: present.seconds, grace: options.grace + options.clockSlack,
+            unreferenced: unreferenced.commits)
+    }
+
     /// Before anything is deleted: from here on no writer builds on these commits.
     mutating func noteExpired() throws {
         let reasons = Dictionary(report.expired.map { ($0.commit, $0.reason) }) { first, _ in first }
         let entries = expired.filter { !$0.value.isEmpty }
         progress("noting \(entries.count) trees that expire")
         try concurrently(Array(entries), threads: repository.database.ioThreads) {
-            [repository, present] tree, commits in
+            [repository, present, rules] tree, commits in
             try repository.database.recordCollected(
-                tree, commits.sorted(), rule: commits.first.flatMap { reasons[$0] } ?? "no rule", when: present)
+                tree, commits.sorted(), rule: commits.first.flatMap { reasons[$0] } ?? "no rule", rules: rules,
+                when: present)
         }
     }
 
     /// Finds everything that is in use. Leases before refs: a writer holds its lease until its ref has moved.
     mutating func mark() throws {
         try readLeases()
-        let refreshed = try repository.refresh(history)
-        kept.formUnion(
-            try KeptCommits(
-                refreshed, try repository.retention(), presentSeconds: present.seconds,
-                grace: options.grace + options.clockSlack
-            ).kept)
-        history = refreshed
+        history = try repository.refresh(history)
+        kept.formUnion(try keptCommits(repository.retention()).kept)
         report.keptCommits = kept.count
         movedPacks = try moves.list()
         var trees = Set(
@@ -166,11 +177,14 @@ struct GarbageCollectionRun {
         try live.add(leased)
     }
 
-    /// Trees of kept commits whose data an earlier run has taken, when the rules were other ones. A record is no proof:
-    /// a run may have been broken off after it.
+    /// Trees of kept commits whose data an earlier run has taken, when the rules were other ones. A record is no proof
+    /// that they are gone (a run may have been broken off after it), and counts only if the rules then allowed it.
     private func collectedEarlier(_ trees: Set<NodeID>) throws -> Set<NodeID> {
         var gone: Set<NodeID> = []
+        let proof = CollectionProof(repository, history)
         for tree in trees.intersection(recorded) {
+            let commits = kept.filter { history.commits[$0]?.tree == tree }
+            guard try commits.allSatisfy({ try proof.fault(of: $0, tree: tree) == nil }) else { continue }
             let probe = LiveObjects(repository, moves: moves)
             try probe.add([tree])
             if !probe.result.missing.isEmpty {

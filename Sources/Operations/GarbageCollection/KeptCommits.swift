@@ -10,6 +10,7 @@ import Versioning
 /// - A branch with a rule keeps its head, what it showed in the last `days` or the last `commits` that it showed,
 ///   ancestors of those as young or as near, and the commits that kept ones merged.
 /// - Approvals keep nothing.
+/// - What an unreferenced ref update names stays, where its ref may yet be moved to it (`UnreferencedUpdates`).
 /// - Whatever was moved to or away from, or uploaded, within the grace period stays.
 struct KeptCommits {
     private(set) var kept: Set<CommitID> = []
@@ -20,7 +21,13 @@ struct KeptCommits {
     /// What `keepAll` has gone through, for whichever ref.
     private var walked: Set<CommitID> = []
 
-    init(_ history: RepositoryHistory, _ rules: RetentionRules, presentSeconds: Int64, grace: Duration) throws {
+    /// - Parameters:
+    ///   - grace: `nil`: nothing stays for its age alone.
+    ///   - unreferenced: see `UnreferencedUpdates`.
+    init(
+        _ history: RepositoryHistory, _ rules: RetentionRules, presentSeconds: Int64, grace: Duration?,
+        unreferenced: Set<CommitID> = []
+    ) throws {
         self.history = history
         self.rules = rules
         // An approval is a word about a commit, and keeps none.
@@ -33,7 +40,7 @@ struct KeptCommits {
                 owners[commit, default: []].formUnion(indices)
             }
         }
-        let graceBegan = presentSeconds - grace.wholeSeconds
+        let graceBegan = grace.map { presentSeconds - $0.wholeSeconds } ?? .max
         for (ref, steps) in chains {
             let own = rules.rules(for: ref.name)
             if own.isEmpty { keepAll(steps) }
@@ -42,6 +49,7 @@ struct KeptCommits {
             for step in steps where step.seconds >= graceBegan { keep(step.refUpdate) }
         }
         for (id, commit) in history.commits where commit.storedSeconds >= graceBegan { keep(id) }
+        for id in unreferenced where history.commits[id] != nil { keep(id) }
     }
 
     /// Why a commit does not stay.

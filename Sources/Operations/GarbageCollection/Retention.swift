@@ -30,10 +30,13 @@ package struct RetentionRule: Hashable, Sendable, Codable {
     }
 }
 
-/// `retention.json`: the rules, by compare-and-swap. A branch that no rule names keeps everything.
+/// The rules of a repository, as the newest commit of the ref `rules/retention` holds them. A branch that no rule names
+/// keeps everything.
 package struct RetentionRules: Hashable, Sendable, Codable {
     package var format = 1
     package var rules: [RetentionRule] = []
+
+    package init() {}
 
     /// The rules of a ref; none for a tag, which stays for ever.
     package func rules(for name: RefName) -> [RetentionRule] {
@@ -41,22 +44,16 @@ package struct RetentionRules: Hashable, Sendable, Codable {
     }
 }
 
-extension RetentionRules {
-    fileprivate init(decoding bytes: [UInt8]) throws { self = try decodeObject(bytes, key: ObjectKeys.retention) }
-}
-
 extension Repository {
-    package func retention() throws -> RetentionRules {
-        try database.store.find(ObjectKeys.retention).map { try RetentionRules(decoding: $0.bytes) } ?? RetentionRules()
-    }
+    package func retention() throws -> RetentionRules { try storedRules(RetentionRules.self).rules }
 
     /// Sets the rule of a glob, or removes it (`nil`). Answers the rules as they are then; throws `.retentionNotFound`
     /// when there is none to remove.
     @discardableResult
-    package func setRetention(_ branches: String, to rule: RetentionRule?) throws -> RetentionRules {
-        var result = RetentionRules()
-        try database.store.update(ObjectKeys.retention) { found in
-            var rules = try found.map { try RetentionRules(decoding: $0.bytes) } ?? RetentionRules()
+    package func setRetention(_ branches: String, to rule: RetentionRule?, who: String) throws -> RetentionRules {
+        let why = rule?.words ?? "no rule for '\(branches)'"
+        return try changeRules(who: who, why: why) { old in
+            var rules: RetentionRules = old
             let index = rules.rules.firstIndex { $0.branches == branches }
             switch (index, rule) {
             case (let index?, let rule?): rules.rules[index] = rule
@@ -64,9 +61,7 @@ extension Repository {
             case (nil, let rule?): rules.rules.append(rule)
             case (nil, nil): throw RepositoryError.retentionNotFound(branches)
             }
-            result = rules
-            return encodeRecord(rules)
+            return rules
         }
-        return result
     }
 }

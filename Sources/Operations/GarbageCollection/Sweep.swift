@@ -73,8 +73,9 @@ extension GarbageCollectionRun {
             journal.removeRuns { run in old.contains { $0.id == run.id } }
         }
         for run in old {
-            for page in 0..<run.pages {
-                try repository.database.store.delete(ObjectKeys.deletionPlan(run: run.id, page: page))
+            // Those that are there, whatever the journal says.
+            for page in try repository.database.listKeys(ObjectKeys.deletionPlans(run: run.id)) {
+                try repository.database.store.delete(page.key)
             }
         }
     }
@@ -103,6 +104,9 @@ final class SweepAnnouncement: Sendable {
     init(announcing ids: [NodeID], in repository: Repository) throws {
         self.repository = repository
         var pages = 0
+        guard ids.count / Self.pageIDs < SweepJournal.maximumPages else {
+            throw RepositoryError.collectionRefused(reason: "more than \(ids.count) objects are to be deleted")
+        }
         for start in stride(from: 0, to: ids.count, by: Self.pageIDs) {
             var bytes: [UInt8] = []
             for id in ids[start..<min(start + Self.pageIDs, ids.count)] { id.append(to: &bytes) }

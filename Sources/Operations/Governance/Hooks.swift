@@ -57,7 +57,7 @@ extension RefUpdateRequest {
         case .reset: "reset"
         case .create: "create-\(kind)"
         case .delete: "delete-\(kind)"
-        case .protect, .approve, .withdraw: operation.rawValue
+        case .protect, .retain, .approve, .withdraw: operation.rawValue
         }
     }
 
@@ -157,7 +157,7 @@ extension RefUpdateRequest {
         guard ref.kind == .branch else { return false }
         return switch operation {
         case .commit, .import, .cherryPick, .merge, .fastForward, .revert: true
-        case .reset, .create, .delete, .protect, .approve, .withdraw: false
+        case .reset, .create, .delete, .protect, .retain, .approve, .withdraw: false
         }
     }
 }

@@ -12,6 +12,7 @@ struct MirrorRun {
     let progress: @Sendable (String) -> Void
     var report = MirrorReport()
     private var data: MirrorData
+    private let proof: CollectionProof
 
     private struct Planned {
         let ref: RefSnapshot
@@ -21,6 +22,7 @@ struct MirrorRun {
     }
 
     init(source: Repository, target: Repository, progress: @escaping @Sendable (String) -> Void) {
+        proof = CollectionProof(source)
         self.source = source
         self.target = target
         self.progress = progress
@@ -29,10 +31,12 @@ struct MirrorRun {
 
     mutating func copy(_ patterns: [String]) throws {
         let globs = patterns.map { Glob($0) }
-        let refs = try source.allRefs().filter { ref in
-            globs.isEmpty || globs.contains { $0.matches(ref.name.name) || $0.matches(ref.name.qualified) }
+        func isWanted(_ name: RefName) -> Bool {
+            globs.isEmpty || globs.contains { $0.matches(name.name) || $0.matches(name.qualified) }
         }
-        if refs.isEmpty { throw MirrorFault.noRefMatches(patterns) }
+        // The rules go along: they say what a collector could take from the source.
+        let refs = try source.allRefs().filter { isWanted($0.name) || $0.name.kind == .rules }
+        guard refs.contains(where: { isWanted($0.name) }) else { throw MirrorFault.noRefMatches(patterns) }
         progress("comparing \(refs.count) refs")
         let plans = try refs.compactMap { try plan($0) }
         var wanted: Set<CommitID> = []
@@ -81,8 +85,9 @@ struct MirrorRun {
         let order = missing.sorted { ($0.value.generation, $0.key) < ($1.value.generation, $1.key) }
         for (number, (id, commit)) in order.enumerated() {
             progress("commit \(number + 1) of \(order.count)")
-            if let record = try collected(id, commit.tree, source) {
-                try target.database.recordCollected(commit.tree, [id], rule: record.rule, when: record.when)
+            if let record = try collectedBySource(id, commit.tree) {
+                try target.database.recordCollected(
+                    commit.tree, [id], rule: record.rule, rules: record.rules, when: record.when)
                 report.collectedCommits += 1
             } else {
                 // A parent that is not copied now is at the target, whole.
@@ -109,7 +114,13 @@ struct MirrorRun {
     private func isWhole(_ id: CommitID) throws -> Bool {
         guard try target.database.store.findInfo(ObjectKeys.commit(id)) != nil else { return false }
         let tree = try source.database.commit(id).tree
-        return try collected(id, tree, target) == nil || collected(id, tree, source) != nil
+        return try collected(id, tree, target) == nil || collectedBySource(id, tree) != nil
+    }
+
+    /// The record of a commit that the source's collector could take; a record that anybody put there excuses nothing.
+    private func collectedBySource(_ id: CommitID, _ tree: NodeID) throws -> CollectedTree? {
+        guard let record = try collected(id, tree, source) else { return nil }
+        return try proof.fault(of: id, tree: tree) == nil ? record : nil
     }
 
     private func collected(_ id: CommitID, _ tree: NodeID, _ repository: Repository) throws -> CollectedTree? {

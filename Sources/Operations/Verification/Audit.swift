@@ -177,7 +177,7 @@ private struct AuditVerification {
     }
 
     private static func begins(_ operation: RefUpdate.Operation) -> Bool {
-        [.create, .protect, .approve].contains(operation)
+        [.create, .protect, .retain, .approve].contains(operation)
     }
 
     /// What a ref update says it was let through by.

@@ -33,9 +33,10 @@ package struct FsckReport: Sendable {
 }
 
 extension Repository {
-    /// Checks everything that refs reach: chains, commits, tree nodes, block lists, and that each pack exists and is
-    /// long enough; with `data`, reads and hashes every block. Shared nodes and blocks are checked once. Goes past the
-    /// caches.
+    /// Checks everything that refs reach or ever showed: chains, commits, tree nodes, block lists, and that each pack exists
+    /// and is long enough; with `data`, reads and hashes every block. What can be computed is computed and not believed:
+    /// counts, generations, keys, places of blocks, and whether the collector could take what it says it took. Shared nodes
+    /// and blocks are checked once. Goes past the caches.
     package func fsck(
         data: Bool, progress: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> FsckReport {
@@ -43,35 +44,45 @@ extension Repository {
         let audit = try verifyAudit()
         check.report.refs = audit.refs
         check.report.damage = audit.findings.map { Damage(object: $0.object, reason: $0.reason) }
-        let collected = try database.collectedTrees()
         progress("listing packs")
         try check.listPacks()
-        for id in try check.reachableCommits() {
+        for id in try check.findCommits(unreferenced: audit.unreferenced) {
             progress("commit \(id.hex.prefix(12))")
-            try check.tree(of: id, collected: collected)
+            try check.commit(id)
         }
         try check.packs()
+        check.overlaps()
         if data { try check.data(progress) }
         check.nameFiles()
         return check.report
     }
 }
 
-private struct FsckRun {
+struct FsckRun {
     let repository: Repository
     var report = FsckReport()
-    private var seenNodes: Set<NodeID> = []
+    /// Nodes that were checked, with what is below them; `nil` for one that cannot be read (whole).
+    var seenNodes: [NodeID: Commit.Counts?] = [:]
+    /// Trees of heads whose directories were checked.
+    var seenTrees: Set<NodeID> = []
+    var history = RepositoryHistory(commits: [:], refUpdates: [:], refs: [])
+    var commits: [CommitID: Commit] = [:]
+    var collected: Set<NodeID> = []
+    var proof: CollectionProof
     private var packSizes: [PackID: UInt64] = [:]
     /// Every stored block that a checked file refers to, and who refers to it.
     private var blocks: [Extent: (block: BlockReference, files: [Int])] = [:]
     private var files: [(path: TreePath, commit: CommitID)] = []
-    private var heads: Set<CommitID> = []
+    var heads: Set<CommitID> = []
+    /// Refs whose objects are there and cannot be read.
+    var unreadable: Set<String> = []
     private let moves: PackForwarding
     private var badPacks: [PackID: String] = [:]
     private var badBlocks: [Extent: String] = [:]
 
     init(repository: Repository) {
         self.repository = repository
+        proof = CollectionProof(repository)
         moves = PackForwarding(store: repository.database.store)
     }
 
@@ -81,74 +92,7 @@ private struct FsckRun {
         report.packs = packSizes.count
     }
 
-    mutating func reachableCommits() throws -> [CommitID] {
-        var heads: [CommitID] = []
-        for kind in RefName.Kind.allCases {
-            for name in try repository.database.refNames(kind) {
-                // A damaged ref was reported by the audit; the others are still checked.
-                if let commit = (try? repository.database.readRef(name))?.commit { heads.append(commit) }
-            }
-        }
-        self.heads = Set(heads)
-        var order: [CommitID] = []
-        var seen = Set(heads)
-        var queue = Array(seen).sorted()
-        while let id = queue.popLast() {
-            do {
-                let commit = try repository.database.commit(id)
-                order.append(id)
-                for parent in commit.parents where seen.insert(parent).inserted { queue.append(parent) }
-            } catch {
-                report.damage.append(
-                    Damage(object: ObjectKeys.commit(id), reason: Repository.reason(error), commit: id))
-            }
-        }
-        report.commits = order.count
-        return order
-    }
-
-    /// A commit whose data was collected has none to check; the head of a ref must have all.
-    mutating func tree(of id: CommitID, collected: Set<NodeID>) throws {
-        // Read a moment ago; a commit that cannot be read again is reported as such.
-        guard let tree = try? repository.database.commit(id).tree else {
-            report.damage.append(Damage(object: ObjectKeys.commit(id), reason: "it cannot be read again", commit: id))
-            return
-        }
-        if collected.contains(tree), !heads.contains(id),
-            try CollectedTree.load(tree, from: repository.database.store)?.commits.contains(id) == true
-        {
-            report.collected += 1
-            return
-        }
-        try node(tree, in: id, after: [], upTo: nil)
-    }
-
-    private mutating func node(_ id: NodeID, in commit: CommitID, after: [UInt8], upTo: [UInt8]?) throws {
-        guard seenNodes.insert(id).inserted else { return }
-        let node: Node
-        do {
-            node = try repository.database.nodes.reload(id)
-        } catch .unreadable(_, ObjectDatabaseError.collected) where !heads.contains(commit) {
-            report.collected += 1
-            return
-        } catch {
-            report.damage.append(damaged(id, error, commit, after, upTo))
-            return
-        }
-        report.nodes += 1
-        var previous = after
-        for index in 0..<node.count {
-            let key = node.key(index)
-            if node.isLeaf {
-                entry(node.item(index), in: commit)
-            } else {
-                try self.node(node.child(index), in: commit, after: previous, upTo: key)
-            }
-            previous = key
-        }
-    }
-
-    private func damaged(
+    func damaged(
         _ id: NodeID, _ error: TreeError, _ commit: CommitID, _ after: [UInt8], _ upTo: [UInt8]?
     ) -> Damage {
         let reason =
@@ -162,17 +106,31 @@ private struct FsckRun {
         return Damage(object: ObjectKeys.node(id), reason: reason, paths: range, isRange: true, commit: commit)
     }
 
-    private mutating func entry(_ item: Item, in commit: CommitID) {
+    mutating func entry(_ item: Item, in commit: CommitID, _ counts: inout Commit.Counts) {
         do {
             let path = try TreePath(itemKey: item.key)
             let located = try LocatedEntry(item: item)
+            counts.add(located.entry, sign: 1)
+            if let foreign = located.entry.attributes.first(where: { !ExtendedAttribute.isUsers($0.name) }) {
+                report.damage.append(
+                    Damage(
+                        object: "entry \(path)",
+                        reason: "it has the attribute \(printableName(foreign.name)), which no commit holds",
+                        paths: [path], commit: commit))
+            }
             guard let content = located.entry.file else { return }
             report.files += 1
             files.append((path, commit))
             let list: BlockList
             if case .list(let id) = content.blocks {
                 do {
-                    list = try repository.database.lists.reload(id).list
+                    let map = try repository.database.lists.reload(id)
+                    guard map.sizeBytes == content.sizeBytes else {
+                        throw ObjectDatabaseError.corrupt(
+                            object: ObjectKeys.list(id),
+                            reason: "its blocks are \(map.sizeBytes) bytes, the entry says \(content.sizeBytes)")
+                    }
+                    list = map.list
                 } catch {
                     report.damage.append(
                         Damage(
@@ -208,6 +166,26 @@ private struct FsckRun {
             if extent.end > size {
                 badBlocks[extent] = "the pack ends at byte \(size), before the block does"
             }
+        }
+    }
+
+    /// Blocks of one pack lie one after the other, as they are stored and unpacked. Two that claim the same bytes cannot both be
+    /// where they say, nor can one that follows another in the pack and not in its plain bytes.
+    mutating func overlaps() {
+        let ordered = blocks.keys.sorted { $0.storageOrder < $1.storageOrder }
+        for (first, next) in zip(ordered, ordered.dropFirst()) where first.pack == next.pack {
+            let length = UInt64(blocks[first]?.block.length ?? 0)
+            if next.offset < first.end {
+                badBlocks[next] = "it lies over the block at byte \(first.offset), or that over it"
+            } else if next.offset == first.end, next.plainOffset != first.plainOffset + length {
+                badBlocks[next] =
+                    "its plain offset is \(next.plainOffset), and it follows plain byte \(first.plainOffset + length)"
+            } else if next.plainOffset < first.plainOffset + length {
+                badBlocks[next] = "its plain offset \(next.plainOffset) lies in the block at byte \(first.offset)"
+            }
+        }
+        for extent in ordered where extent.offset == 0 && extent.plainOffset != 0 {
+            badBlocks[extent] = "its plain offset is \(extent.plainOffset), and it is the first of its pack"
         }
     }
 

@@ -15,7 +15,7 @@ struct Audit: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "log",
             abstract: "List the ref updates of all branches and tags, newest first; deleted ones too.",
-            discussion: "Protection rules and approvals move as well: rules/protection, approvals/BRANCH/COMMIT.")
+            discussion: "Rules and approvals move as well: rules/protection, rules/retention, approvals/BRANCH/COMMIT.")
         @Option(name: .customLong("ref"), help: ArgumentHelp("Only this branch or tag.", valueName: "name")) var ref:
             String?
         @Option(help: ArgumentHelp("Only updates by people whose name or address holds this.", valueName: "text"))

@@ -49,7 +49,7 @@ struct Retention: ParsableCommand {
         func run() throws {
             let rule = RetentionRule(
                 branches: branches, days: days, commits: commits, who: try author.resolve(), when: now())
-            try showRules(repository.open().setRetention(branches, to: rule), json.output)
+            try showRules(repository.open().setRetention(branches, to: rule, who: rule.who), json.output)
         }
     }
 
@@ -58,9 +58,12 @@ struct Retention: ParsableCommand {
             commandName: "remove", abstract: "Remove a rule: what is there stays for ever.")
         @Argument(help: "The rule's pattern, as 'list' shows it.") var branches: String
         @OptionGroup var repository: RepositoryArguments
+        @OptionGroup var author: AuthorArguments
         @OptionGroup var json: JSONArguments
 
-        func run() throws { try showRules(repository.open().setRetention(branches, to: nil), json.output) }
+        func run() throws {
+            try showRules(repository.open().setRetention(branches, to: nil, who: author.resolve()), json.output)
+        }
     }
 }
 

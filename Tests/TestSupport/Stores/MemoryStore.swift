@@ -56,7 +56,7 @@ package final class MemoryStore: ObjectStore {
 
     package func put(_ key: String, _ body: [UInt8], _ condition: WriteCondition) throws(StoreError) -> ETag {
         try ObjectKey.check(key)
-        let object = Object(bytes: body, etag: Self.etag(of: body), modifiedSeconds: Self.now())
+        let object = Object(bytes: body, etag: Self.etag(of: body), modifiedSeconds: now())
         let isWritten = state.withLock { state in
             let current = state.objects[KeyBytes(key)]?.etag
             guard ignoresConditions || condition.holds(for: current) else { return false }
@@ -98,7 +98,14 @@ package final class MemoryStore: ObjectStore {
 
     private static func etag(of bytes: [UInt8]) -> ETag { ETag(hexEncoded(Array(Insecure.MD5.hash(data: bytes)))) }
 
-    private static func now() -> Int64 { Int64(Date().timeIntervalSince1970) }
+    private func now() -> Int64 { Int64(Date().timeIntervalSince1970) + clockOffsetSeconds.load(ordering: .relaxed) }
+
+    /// What is written from now on is so much younger than this host's clock says.
+    package func setClock(daysAhead: Double) {
+        clockOffsetSeconds.store(Int64(daysAhead * 86_400), ordering: .relaxed)
+    }
+
+    private let clockOffsetSeconds = Atomic<Int64>(0)
 }
 
 // MARK: - Multipart
@@ -142,7 +149,7 @@ extension MemoryStore {
             bytes += body.bytes
         }
         let object = Object(
-            bytes: bytes, etag: ETag(multipartMD5: sorted.map(\.etag)), modifiedSeconds: Self.now())
+            bytes: bytes, etag: ETag(multipartMD5: sorted.map(\.etag)), modifiedSeconds: now())
         state.withLock { state in
             state.objects[KeyBytes(upload.key)] = object
             state.uploads[upload.uploadID] = nil
