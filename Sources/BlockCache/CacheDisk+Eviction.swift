@@ -79,19 +79,21 @@ extension CacheDisk {
         }
     }
 
-    /// The extent with the pages at its edges that it shares with no live neighbour. Otherwise a page between two
-    /// segments would stay for ever: neither punch covers it whole.
+    /// The extent with the pages at its edges that it shares with no live neighbour, and without any byte of one. Otherwise
+    /// a page between two segments would stay for ever: neither punch covers it whole.
     private func widened(_ extent: Range<UInt64>, of id: SegmentID) -> Range<UInt64> {
         var start = DiskIO.pageRoundDown(extent.lowerBound)
         var end = DiskIO.pageRoundUp(extent.upperBound)
         // A block is shorter than a segment, so only the next neighbours can come near.
         if id.number > 0, let before = index.find(id.neighbour(id.number - 1)) {
-            if index[before.slot].extent.upperBound > start { start = extent.lowerBound }
+            let limit = index[before.slot].extent.upperBound
+            if limit > start { start = max(extent.lowerBound, limit) }
         }
         if id.number < UInt32.max, let after = index.find(id.neighbour(id.number + 1)) {
-            if index[after.slot].extent.lowerBound < end { end = extent.upperBound }
+            let limit = index[after.slot].extent.lowerBound
+            if limit < end { end = min(extent.upperBound, limit) }
         }
-        return start..<end
+        return start..<max(start, end)
     }
 
     private func hasLiveSegments(_ key: CacheKey, _ file: OpenFile) -> Bool {

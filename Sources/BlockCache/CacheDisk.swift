@@ -78,7 +78,7 @@ final class CacheDisk: Sendable {
     ) throws(DiskFailure) -> CacheIndex.Reference {
         try lockedEvictConflicts(with: block)
         // The slot comes first: to get one may evict the last segment of this very pack, and its file with it.
-        guard let reference = lockedSlot(block.segment, extent: block.offset..<block.end) else { throw .held }
+        guard let reference = lockedSlot(block.segment, extent: block.offset..<block.offset) else { throw .held }
         let slot = index[reference.slot]
         let file: OpenFile
         do throws(DiskFailure) {
@@ -90,7 +90,6 @@ final class CacheDisk: Sendable {
             if slot.bytesOnDisk == 0 { lockedEvict(slot: reference.slot) }
             throw error
         }
-        slot.widenExtent(to: block.offset..<block.end)
 
         // Charged before writing and put right afterwards: if we are killed between, the charge is not too low.
         let before = DiskIO.bytesOnDisk(file.descriptor)
@@ -99,6 +98,8 @@ final class CacheDisk: Sendable {
         var tableBytes: UInt64 = 0
         do throws(DiskFailure) {
             tableBytes = try tables.append(block, reference)
+            // After the record: evicting takes the bytes of the whole extent, and what no record claims may be another's.
+            slot.widenExtent(to: block.offset..<block.end)
             index.duringFill { failure = Self.write(block, bytes, to: file) }
         } catch {
             failure = error
@@ -109,7 +110,9 @@ final class CacheDisk: Sendable {
 
         if let failure {
             // What was written stays and does not verify; a segment that was begun for this block goes again.
-            if slot.bytesOnDisk == 0 || slot.extent == block.offset..<block.end { lockedEvict(slot: reference.slot) }
+            if slot.bytesOnDisk == 0 || slot.extent.isEmpty || slot.extent == block.offset..<block.end {
+                lockedEvict(slot: reference.slot)
+            }
             throw failure
         }
         return reference

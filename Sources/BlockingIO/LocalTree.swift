@@ -21,17 +21,28 @@ package final class LocalTree: Sendable {
     package func directory(_ path: [UInt8]) throws(Errno) -> OpenDirectory {
         var known = path[...]
         var directory: OpenDirectory?
+        var probes = 0
         while directory == nil, !known.isEmpty {
+            // What lies further up is not remembered.
+            probes += 1
+            if probes > Self.maximumOpen {
+                known = []
+                break
+            }
             let key = Array(known)
             directory = recent.update(wakes: false) { $0.value(for: key) }
             if directory == nil { known = known[..<(known.lastIndex(of: Self.slash) ?? known.startIndex)] }
         }
         var found = directory ?? root
         if known.count == path.count { return found }
-        for name in path[known.count...].split(separator: Self.slash) {
+        let rest = path[known.count...].split(separator: Self.slash)
+        for (index, name) in rest.enumerated() {
             found = try found.opening(Array(name))
+            // The last of them: a walk from the deepest up asks for these next.
+            guard rest.count - index <= Self.maximumOpen / 2 else { continue }
+            let (key, directory) = (Array(path[..<name.endIndex]), found)
+            recent.update(wakes: false) { $0.insert(directory, for: key, cost: 1) }
         }
-        recent.update(wakes: false) { $0.insert(found, for: path, cost: 1) }
         return found
     }
 

@@ -22,6 +22,10 @@ func message(_ error: WorkspaceError) -> ErrorMessage {
             message: "the disk failed to keep what was written to \(path): \(String(cString: strerror(number)))",
             hint: "Copy what you need, unmount, check the disk, and mount again; then write the files in doubt anew or "
                 + "discard them")
+    case .pathTooLong(let beginning):
+        ErrorMessage(
+            message: "a path that begins '\(printableName(beginning))' is longer than \(TreePath.maximumBytes) bytes",
+            hint: "Move the directories in it further up")
     case .notThere(let directory):
         ErrorMessage(message: "there is no workspace at \(directory)", kind: .notFound)
     case .alreadySealed: ErrorMessage(message: "another commit of this workspace is under way", kind: .refused)

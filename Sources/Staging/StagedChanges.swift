@@ -113,7 +113,9 @@ private struct OverlayWalk<Store: NodeStore> {
         }
         for (name, childID) in names {
             let childPath = path.appending(name)
-            guard childPath.bytes.count <= TreePath.maximumBytes else { throw PathFault.tooLong(name.bytes) }
+            guard childPath.bytes.count <= TreePath.maximumBytes else {
+                throw WorkspaceError.pathTooLong(beginning: Array(childPath.bytes.prefix(200)))
+            }
             let replaced = staysInPlace ? try base.entry(at: childPath) : nil
             guard let childID, let child = try overlay.node(childID), !child.isSpecial else {
                 if let replaced { try remove(childPath, replaced) }

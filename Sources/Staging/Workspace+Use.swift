@@ -11,6 +11,7 @@ extension Workspace {
     ///
     /// - Parameter boot: names the time since the host started; `nil` where that is not known.
     package func beginUse(boot: String? = currentBoot()) throws {
+        try settleFailures()
         let (ended, lastBoot) = try read { (try $0.meta("ended"), try $0.meta("boot")) }
         // A disk may also go away from under a host that stays up: then nobody could say that it ended well.
         let mayLack = ended != "well" || boot == nil || boot != lastBoot

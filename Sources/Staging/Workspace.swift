@@ -45,10 +45,7 @@ package final class Workspace: Sendable {
                 try database.execute(sql: "PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -32768")
             }
             database = try DatabaseQueue(path: path, configuration: configuration)
-            if !readOnly {
-                try prepare(base)
-                try settleFailures()
-            }
+            if !readOnly { try prepare(base) }
         } catch let error as DatabaseError {
             throw WorkspaceError.database(path: path, reason: error.message ?? error.description)
         }
@@ -115,13 +112,15 @@ package final class Workspace: Sendable {
     ///
     /// - Parameters:
     ///   - isStaging: the change may need more room than it makes: on a full disk it is refused (`.localIO`, `ENOSPC`) while
-    ///     there is still some for changes that make room. After a failed sync it is refused too (`.readOnly`).
+    ///     there is still some for changes that make room.
     ///   - undo: called when the transaction was undone, also when keeping it failed, before another can begin.
+    ///
+    /// After a failed sync every change is refused (`.readOnly`).
     package func write<Result>(
         isStaging: Bool = false, _ body: (Overlay) throws -> Result, undo: () -> Void = {}
     ) throws -> Result {
         try mappingErrors {
-            if isStaging { try failures.checkWritable() }
+            try failures.checkWritable()
             return try database.writeWithoutTransaction { database in
                 if isStaging { try log.takeRoom() }
                 var result: Result?
@@ -198,12 +197,15 @@ package final class Workspace: Sendable {
 
     package var isReadOnly: Bool { failures.hasFailed }
 
+    /// The file whose sync failed, in this process or in one before, and with what `errno`; `nil` when nothing is in doubt.
+    package var failedSync: (path: String, errno: Int32)? { failures.record.map { ($0.path, $0.errno) } }
+
     /// Throws `.readOnly` likewise.
     package func checkWritable() throws(WorkspaceError) { try failures.checkWritable() }
 
     /// After a process whose sync failed: writes the log back to the database and to the disk, and tells which files are
     /// in doubt.
-    private func settleFailures() throws {
+    func settleFailures() throws {
         guard let record = failures.record else { return }
         try mappingErrors { try database.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } }
         let (used, names) = try read { overlay in (try overlay.usedData(), try overlay.names(showing: Set(record.data)))

@@ -14,6 +14,8 @@ package enum WorkspaceError: Error, Hashable, Sendable {
     case syncFailed(path: String, errno: Int32)
     /// The workspace takes no more changes because the sync of that file failed.
     case readOnly(path: String, errno: Int32)
+    /// A directory was moved so that a path below it is longer than a tree holds.
+    case pathTooLong(beginning: [UInt8])
     case notThere(directory: String)
     /// A commit is under way (or broke off) on what is sealed.
     case alreadySealed

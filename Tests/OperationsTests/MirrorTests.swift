@@ -52,6 +52,17 @@ import Versioning
         #expect(try objectCount(target, "leases/") == 0)
     }
 
+    /// K1: packs have no limit of their kind, whether they are copied whole or in parts.
+    @Test func largePacksAreCopied() throws {
+        var random = SeededRandom(seed: 5)
+        let source = try TemporaryDirectory()
+        try source.write(["a": String(decoding: random.bytes(3 << 20).map { $0 & 0x7f }, as: UTF8.self)])
+        let id = try repository.importDirectory(source.path, into: .main, .test("large")).commitID
+        _ = try mirror(to: target)
+        #expect(try reopen(target).bytes(of: "a", in: id) == repository.bytes(of: "a", in: id))
+        try expectSame(target)
+    }
+
     /// K2
     @Test func secondRunCopiesOnlyWhatIsNew() throws {
         try mirror(to: target)

@@ -183,12 +183,11 @@ struct GarbageCollectionRun {
         var gone: Set<NodeID> = []
         let proof = CollectionProof(repository, history)
         for tree in trees.intersection(recorded) {
-            let commits = kept.filter { history.commits[$0]?.tree == tree }
-            guard try commits.allSatisfy({ try proof.fault(of: $0, tree: tree) == nil }) else { continue }
             let probe = LiveObjects(repository, moves: moves)
             try probe.add([tree])
             if !probe.result.missing.isEmpty {
-                gone.insert(tree)
+                let commits = kept.filter { history.commits[$0]?.tree == tree }
+                if try commits.allSatisfy({ try proof.fault(of: $0, tree: tree) == nil }) { gone.insert(tree) }
             } else if options.deletes {
                 try repository.database.store.delete(ObjectKeys.collected(tree))
             }

@@ -22,7 +22,7 @@ struct PackCopy {
         let size = info.sizeBytes
         var check = BlockCheck(pack: pack, blocks: blocks, location: source.location)
         if size <= UInt64(PackWriter.partBytes) * 2 {
-            let bytes = try source.get(key).bytes
+            let bytes = try source.get(key, .whole(limitBytes: Int(clamping: size)), ifMatch: info.etag).bytes
             try check.add(bytes)
             try check.finish()
             _ = try target.put(key, bytes, .none)

@@ -10,8 +10,10 @@ package import Versioning
 // "The life of a commit").
 
 extension WorkspaceFileSystem {
-    /// Everything written so far is in the workspace's database when this returns.
+    /// Everything written so far is in the workspace's database when this returns. After a failed sync nothing can be saved
+    /// any more, and whoever wrote was told: then it does nothing, so that the mount can be looked at and ended.
     package func flushAll() throws {
+        if workspace.isReadOnly { return }
         try barrier.alone { try persistAll() }
     }
 

@@ -10,6 +10,7 @@ import ObjectStorage
 import Operations
 import ProllyTree
 import Staging
+import Synchronization
 import VFS
 import Versioning
 
@@ -164,6 +165,8 @@ struct Mount: ParsableCommand {
     /// A killed mount loses at most what was written and not flushed for so long.
     private static let saveSeconds = 5.0
 
+    private static let openWorkspaces = Mutex<[Workspace]>([])
+
     private struct Served {
         let fileSystem: any FileSystem
         var control: ControlServer?
@@ -241,6 +244,8 @@ struct Mount: ParsableCommand {
             repositoryID: repository.database.config.id, repositoryLocation: repository.database.store.location,
             branch: branch.name)
         let workspace = try Workspace(directory: directory, info: info, base: resolved.commitID, logger: logger)
+        // Without a thread to be had, closing its database would wait for one for ever: it closes with the process.
+        Self.openWorkspaces.withLock { $0.append(workspace) }
         try workspace.beginUse()
         let lease = try MountLease(of: workspace, repository.database, logger)
         // What is staged takes locations of blocks from the base, which the lease protects from now on.

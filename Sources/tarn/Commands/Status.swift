@@ -1,4 +1,5 @@
 import ArgumentParser
+import BlockingIO
 import ObjectDatabase
 import Operations
 import ProllyTree
@@ -30,6 +31,8 @@ struct Status: ParsableCommand {
             let conflicts: [ConflictJSON]
             /// Pipes, sockets and devices: they stay in the workspace.
             let notCommitted: [JSONPath]
+            /// The file whose sync failed: nothing is committed until the workspace is mounted again.
+            let failedSync: String?
         }
         struct ConflictJSON: Encodable {
             let path: JSONPath
@@ -41,10 +44,16 @@ struct Status: ParsableCommand {
             conflicts: conflicts.map {
                 ConflictJSON(path: JSONPath($0.path), reason: $0.reason.words(from: .incoming))
             },
-            notCommitted: special.map { JSONPath($0.path) })
+            notCommitted: special.map { JSONPath($0.path) }, failedSync: open.workspace.failedSync?.path)
         let output = json.output
         try output.show(result) {
             var text: [TerminalText] = ["On branch \(result.branch), based on \(base.hex.prefix(12))"]
+            if let failed = open.workspace.failedSync {
+                text.append(
+                    output.paint(
+                        "The disk failed to keep what was written to \(failed.path) (\(Errno(code: failed.errno).text)).",
+                        .red))
+            }
             if lines.isEmpty { text.append("Nothing is staged.") }
             text += lines.map { changeText($0, output) }
             text += special.map { "-  \($0.path)  (\($0.kind.words): stays here, is not committed)" }
