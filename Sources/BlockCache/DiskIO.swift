@@ -48,6 +48,8 @@ enum DiskIO {
 
     /// Gives the whole pages of the range back and zeroes the rest of it. False where the filesystem cannot.
     static func punchHole(_ file: Int32, _ range: Range<UInt64>) -> Bool {
+        // fallocate(2) has no empty range.
+        if range.isEmpty { return true }
         guard let fallocate else { return false }
         while fallocate(file, punchHoleKeepSize, off_t(range.lowerBound), off_t(range.count)) != 0 {
             if errno != EINTR { return false }

@@ -197,6 +197,11 @@ package final class Workspace: Sendable {
 
     package var isReadOnly: Bool { failures.hasFailed }
 
+    /// The file of a workspace whose sync failed, while a mount has it open; `nil` when none did. Throws `.corrupt`, `.localIO`.
+    package static func failedSync(in directory: String) throws(WorkspaceError) -> String? {
+        try SyncFailures(directory: directory).record?.path
+    }
+
     /// The file whose sync failed, in this process or in one before, and with what `errno`; `nil` when nothing is in doubt.
     package var failedSync: (path: String, errno: Int32)? { failures.record.map { ($0.path, $0.errno) } }
 

@@ -163,6 +163,10 @@ struct StandardErrorLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        StandardStreams.writeError("\(now().rfc3339.prefix(19))Z \(event.level.rawValue) tarn: \(event.message)\n")
+        var line: TerminalText = "\(now().rfc3339.prefix(19))Z \(event.level.rawValue) tarn: \(event.message)"
+        for (name, value) in (event.metadata ?? [:]).sorted(by: { $0.key < $1.key }) {
+            line = "\(line); \(name): \("\(value)")"
+        }
+        StandardStreams.writeError("\(line)\n")
     }
 }

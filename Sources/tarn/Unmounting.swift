@@ -4,6 +4,7 @@ import ErrorMessages
 import FoundationEssentials
 import Glibc
 import ObjectDatabase
+import Staging
 import Versioning
 
 /// The end of one mount. It waits for the mount, and for the process that serves it only as long as nothing else holds the
@@ -80,6 +81,11 @@ struct Unmounting {
             guard let connection = try description.connection() else { return }
             close(connection)
             try MountHolder(mount: description).flush()
+            if let workspace = description.workspace, let failed = try Workspace.failedSync(in: workspace) {
+                StandardStreams.writeError(
+                    "tarn: the disk failed to keep what was written to \(failed); what was written since is not saved\n"
+                )
+            }
         } catch {
             throw CommandFailure(
                 message:

@@ -147,7 +147,8 @@ struct FsckRun {
                 blocks[present, default: (placed.block, [])].files.append(files.count - 1)
             }
         } catch {
-            report.damage.append(Damage(object: "entry \(printableName(item.key))", reason: "\(error)", commit: commit))
+            report.damage.append(
+                Damage(object: "entry \(printableName(item.key))", reason: Repository.reason(error), commit: commit))
         }
     }
 
