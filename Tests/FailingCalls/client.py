@@ -68,6 +68,13 @@ class Steps:
         self.write("late", "late", 0, content(25, 5_000), os.O_CREAT | os.O_EXCL)
         self.write("edit2", "made/new", 100, content(26, 50))
 
+    def rewrite(self, path):
+        """Writes a file anew, as most programs do: cut to nothing first."""
+        self.write("rewrite", path, 0, content(27, 3_000), os.O_TRUNC)
+
+    def remove(self, path):
+        self.step("remove.unlink", lambda: os.unlink(os.path.join(self.point, path)))
+
     def read(self, name):
         def whole():
             with open(os.path.join(self.point, name), "rb") as file:
@@ -91,11 +98,11 @@ class Steps:
 def main():
     steps = Steps(sys.argv[1])
     files = {}
-    for action in sys.argv[2:]:
-        if action == "read":
-            files = steps.read_all()
-        else:
-            getattr(steps, action)()
+    action, arguments = sys.argv[2], sys.argv[3:]
+    if action == "read":
+        files = steps.read_all()
+    else:
+        getattr(steps, action)(*arguments)
     print(json.dumps({"told": {name: value for name, value in steps.told.items()
                                if not name.endswith(".read")},
                       "times": steps.times, "files": files}))

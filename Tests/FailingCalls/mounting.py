@@ -69,10 +69,10 @@ class Mounting:
         return self.lake.outside(
             [self.lake.binary, "-C", self.lake.point, "commit", "-m", "Commit"])
 
-    def client(self, hung, action):
-        done = self.lake.outside([sys.executable, CLIENT, self.lake.point, action], CLIENT_SECONDS)
+    def client(self, hung, *action):
+        done = self.lake.outside([sys.executable, CLIENT, self.lake.point, *action], CLIENT_SECONDS)
         if done.code is None:
-            hung.append(f"a program in the mount did not end ({action})")
+            hung.append(f"a program in the mount did not end ({action[0]})")
         if done.code != 0:
             return {}, {}
         answer = json.loads(done.output)
@@ -97,7 +97,7 @@ class Mounting:
                     verdicts.say("failed", f"{name} answered {answer}")
             return
         for name, answer in told.items():
-            if verdicts.error == "ENOSPC" and answer == "EIO":
+            if verdicts.error == "ENOSPC" and answer == "EIO" and not self.is_poisoned():
                 verdicts.say("mistold", f"{name} answered EIO")
             if name.endswith(".again") and answer == "ok" and self.is_sync() and (
                     not self.wrote_again(self.times.get(name, 0))):
@@ -123,6 +123,10 @@ class Mounting:
                  if one.at > failed.at and one.path == failed.path and one.name == failed.name]
         if syncs and not any(one.at < syncs[0] for one in after):
             verdicts.say("swallowed", "a sync failed, was called again, and nobody was told")
+
+    def is_poisoned(self):
+        """After a failed sync of the workspace's disk every sync answers EIO until a remount."""
+        return self.is_sync() and self.verdicts.area == "state"
 
     def is_sync(self):
         """After a failed sync the workspace may refuse all writing."""
@@ -154,6 +158,8 @@ class Mounting:
             is_written = told.get(f"{name}.write") == "ok"
             if not (is_synced and is_written if is_new else is_written):
                 continue
+            if seen.get(path) == "EIO" and self.has_doubtful_write(path, told):
+                continue
             self.expect(when, seen, path, allowed)
         if told.get("one.fsync") == "ok" and told.get("one.write") == "ok":
             if hashed(content(23, 3_000)) not in (seen.get("made/one"), seen.get("made/two")):
@@ -165,6 +171,12 @@ class Mounting:
         for path, data in BASE.items():
             if path not in TOUCHED:
                 self.expect(when, seen, path, (data,))
+
+    def has_doubtful_write(self, path, told):
+        """Whether a write to this file was never synced, because the workspace's disk failed."""
+        return self.verdicts.failed and self.is_poisoned() and any(
+            told.get(f"{name}.write") == "ok" and told.get(f"{name}.fsync") != "ok"
+            for name, (written, _) in WRITTEN.items() if written == path)
 
     def expect(self, when, seen, path, allowed):
         got = seen.get(path, "absent")
@@ -187,6 +199,7 @@ class Mounting:
         hung = []
         _, seen = self.client(hung, "read")
         self.judge_files("after a kill", told, seen, is_new=True)
+        self.give_up(self.in_doubt(seen), hung)
         done = self.commit()
         if done.code != 0 and "nothing to commit" not in done.errors:
             verdicts.say("stuck", f"commit again: exit {done.code}: {done.errors.strip()[-300:]}")
@@ -204,3 +217,22 @@ class Mounting:
         damage = lake.damage()
         if damage:
             verdicts.say("damage", damage)
+
+    def in_doubt(self, seen):
+        """What the next mount may refuse to read, after a failed sync of the workspace's disk."""
+        if self.verdicts.failed is None or not self.is_poisoned():
+            return []
+        return [path for path, got in seen.items() if got == "EIO"]
+
+    def give_up(self, paths, hung):
+        """No commit takes files in doubt; one is written anew, the others are removed."""
+        if not paths:
+            return
+        done = self.commit()
+        if done.code != 1 or "failed to keep" not in done.errors:
+            self.verdicts.say("wrong", f"a commit of files in doubt: exit {done.code}: "
+                              f"{done.errors.strip()[-300:]}")
+        for action, path in zip(["rewrite", *["remove"] * len(paths)], sorted(paths)):
+            told, _ = self.client(hung, action, path)
+            if set(told.values()) != {"ok"}:
+                self.verdicts.say("stuck", f"{action} {path}: {told}")

@@ -1,10 +1,13 @@
 """Every main command, and whether its result is right."""
 import os
+import shutil
 import sys
 
 from lake import FIRST, IMPORTED, KEPT, SECOND, STAGED, THIRD, TOPIC, files_below, remove
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "program.py")
+# One that every user may run: that of this process may lie in a home directory.
+PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
 MERGED = TOPIC | THIRD | {"many/1": TOPIC["many/1"]}
 # What the mount shows of a workspace that was staged on an older head.
 MOUNTED = SECOND | STAGED
@@ -38,7 +41,7 @@ def tarn(lake, said, *arguments):
 
 def program(lake, said, *arguments):
     """Runs a program that reads or writes; what it answers."""
-    done = lake.outside([sys.executable, PROGRAM, *arguments], 25)
+    done = lake.outside([PYTHON, PROGRAM, *arguments], 25)
     if done.code != 0:
         said.append(done)
         raise Failed(done)
@@ -142,7 +145,7 @@ def run(lake, said):
 
 def note(lake):
     """Who serves the mount; asked as whoever may look into it."""
-    done = lake.outside([sys.executable, PROGRAM, "daemon", lake.point], 10)
+    done = lake.outside([PYTHON, PROGRAM, "daemon", lake.point], 10)
     if done.code == 0:
         lake.daemons.add(int(done.output))
 

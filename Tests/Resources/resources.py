@@ -83,8 +83,7 @@ class Cell:
         """Whether this command cannot do its work then, so that a message is enough."""
         kind, command = self.condition.kind, self.command
         if kind == "work without a cache":
-            return command.name == "prefetch" or (
-                command.needs_state and self.condition.home is not None)
+            return command.name == "prefetch"
         if self.condition.area == "state":
             return command.needs_state
         if self.condition.area == "run":

@@ -3,12 +3,15 @@ import os
 import resource
 import subprocess
 import sys
+import time
 
 from commands import PROGRAM, Failed, exported, note, program, same, tarn
 from conditions import fill, run
 from lake import TOPIC, files_below, remove
 
 DESCRIPTORS = 1024
+# How long a mount may take to notice that its control socket is gone.
+SOCKET_SECONDS = 5
 
 
 def open_files(lake, say):
@@ -139,8 +142,11 @@ def removed_runtime(lake, say):
     note(lake)
     remove(lake.run)
     program(lake, said, "write", lake.point)
-    # A new login makes the directory again.
+    # A new login makes the directory again, and the mount its socket in it.
     os.makedirs(lake.run)
+    end = time.monotonic() + SOCKET_SECONDS
+    while not os.path.isdir(os.path.join(lake.run, "tarn")) and time.monotonic() < end:
+        time.sleep(0.1)
     attempt(say, "stuck", lambda: tarn(lake, said, "-C", lake.point, "commit", "-m", "Commit"))
     attempt(say, "stuck", lambda: tarn(lake, said, "umount", lake.point))
 
