@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from injector import Failure, Injection, Met
 from lake import Lake
-from mounting import Mounting
+from mounting import BASE, Mounting, hashed
 from scenarios import SCENARIOS, Verdicts
 
 
@@ -58,7 +58,7 @@ def run(directory):
                     continue
                 failed += 1
                 print(f"NOT FOUND: a tarn that {fake.name}, by {name}: {found or 'no violation'}")
-        for problem in (forgotten_sync(lake), bystander(lake)):
+        for problem in (forgotten_sync(lake), bystander(lake), doubt(lake)):
             passed, failed = passed + (not problem), failed + bool(problem)
             if problem:
                 print(f"NOT FOUND: {problem}")
@@ -83,14 +83,19 @@ def outcome(lake, fake, name):
     return {one.verdict for one in violations}
 
 
-def judged(lake, told, met, failure):
-    """The verdicts on what a program in a mount was told; it was told all of it at time 9."""
+def judge(lake, told, met, failure):
+    """Judges what a program in a mount was told; it was told all of it at time 9."""
     injection = Injection((lake.now + "/",), failure, met=met, failed=met[:1])
     mounting = Mounting(lake, SCENARIOS["mount"], injection, [])
     mounting.times = {name: 9 for name in told}
     mounting.verdicts = Verdicts("mount", injection, lake.place(met[0].path))
     mounting.judge_steps(told)
-    return {one.verdict for one in mounting.verdicts.found}
+    return mounting
+
+
+def judged(lake, told, met, failure):
+    """The verdicts on that."""
+    return {one.verdict for one in judge(lake, told, met, failure).verdicts.found}
 
 
 def forgotten_sync(lake):
@@ -115,3 +120,17 @@ def bystander(lake):
     told = {"new.open": "EIO", "bystander.open": "EIO"}
     found = judged(lake, told, met, Failure("mkdir", 1, "ENOSPC"))
     return "" if {"mistold", "spread"} <= found else "a failure that spreads under another name"
+
+
+def doubt(lake):
+    """A file that cannot be read after a failed sync is lost, unless it had a write that no sync
+    acknowledged."""
+    met = [Met("fdatasync", os.path.join(lake.state, "workspaces/x/main/data/01/1"), 0, 1)]
+    seen = {path: hashed(data) for path, data in BASE.items()} | {"made/new": "EIO"}
+    for last, is_lost in (("ok", True), ("EIO", False)):
+        told = {"new.write": "ok", "new.fsync": "ok", "edit2.write": "ok", "edit2.fsync": last}
+        mounting = judge(lake, told, met, Failure("fdatasync", 1, "EIO"))
+        mounting.judge_files("after a kill", told, seen, is_new=True)
+        if ("lost" in {one.verdict for one in mounting.verdicts.found}) != is_lost:
+            return f"that made/new is {'lost' if is_lost else 'in doubt, and not lost'}"
+    return ""
