@@ -62,7 +62,11 @@ package struct ByteReader {
             let next = try byte()
             guard shift < 63 || next <= 1 else { throw fault("a varint of at most 64 bits") }
             result |= UInt64(next & 0x7f) << shift
-            if next < 0x80 { return result }
+            if next < 0x80 {
+                // Else a number had several forms, and what was decoded another encoding, and another id.
+                guard next > 0 || shift == 0 else { throw fault("a varint that is as short as can be") }
+                return result
+            }
             shift += 7
         }
     }

@@ -75,6 +75,7 @@ extension Entry {
         attributes = []
         if flags & Flags.attributes != 0 {
             attributes = try Self.attributes(&reader)
+            guard !attributes.isEmpty else { throw reader.fault("an attribute where they are announced") }
         }
         switch code {
         case 1: kind = .file(try FileContent(&reader))

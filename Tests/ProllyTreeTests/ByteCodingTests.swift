@@ -29,6 +29,17 @@ import Testing
         }
     }
 
+    /// A number has one form: what decodes encodes to the same bytes again, and so keeps its id.
+    @Test(arguments: [[0x80, 0], [0x81, 0], [0xff, 0x80, 0], [UInt8](repeating: 0x80, count: 9) + [0]] as [[UInt8]])
+    func varintThatIsLongerThanNeedBeIsRefused(bytes: [UInt8]) {
+        #expect(throws: DecodingFault.self) {
+            try bytes.withUnsafeBytes { raw in
+                var reader = ByteReader(raw)
+                _ = try reader.varint()
+            }
+        }
+    }
+
     @Test(arguments: [0, 1, -1, 2, -2, Int64.max, .min])
     func zigzagComesBack(number: Int64) {
         #expect(unzigzag(zigzag(number)) == number)

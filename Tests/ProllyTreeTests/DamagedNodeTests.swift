@@ -120,6 +120,15 @@ private final class LyingStore: NodeStore {
         }
     }
 
+    /// It would not come back from its items, and moving its locations would end the process.
+    @Test func nodeInAnotherEncodingIsRefused() {
+        let node: [UInt8] = [1, 0, 1, 0x81, 0, 0x61, 1, 0x62]
+        #expect(throws: DecodingFault.self) { try Node(id: Self.id, logical: node, location: []) }
+        let count = Self.id.bytes + [0x83, 0]
+        let inner = encode(level: 1, [([0x61], count)])
+        #expect(throws: DecodingFault.self) { try Node(id: Self.id, logical: inner, location: []) }
+    }
+
     @Test func otherFormatOrLevelIsRefused() {
         #expect(throws: DecodingFault.self) { try Node(id: Self.id, logical: [2, 0, 0], location: []) }
         #expect(throws: DecodingFault.self) { try Node(id: Self.id, logical: [1, 33, 0], location: []) }

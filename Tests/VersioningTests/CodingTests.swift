@@ -133,6 +133,14 @@ import Versioning
         #expect(refuses(.directory, [attribute("user.a", 1), attribute("user.a", 1)]))
     }
 
+    @Test func entryInAnotherEncodingIsRefused() throws {
+        var bytes = Entry.test.encoded()
+        #expect(try Entry(decoding: bytes).encoded() == bytes)
+        // Attributes are announced, and there are none.
+        bytes[1] |= 2
+        #expect(throws: DecodingFault.self) { try Entry(decoding: bytes + [0]) }
+    }
+
     @Test func pathsHaveALimit() {
         let deep = String(repeating: "d/", count: TreePath.maximumBytes / 2)
         #expect((try? TreePath(parsing: deep)) != nil && (try? TreePath(parsing: deep + "x")) == nil)
