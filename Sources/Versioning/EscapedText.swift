@@ -1,12 +1,13 @@
 /// Any bytes as a text: a byte that is not part of valid UTF-8 becomes the private-use character U+10FF00 + byte, so
-/// that a path on a command line keeps the bytes it has.
+/// that a path on a command line keeps the bytes it has. So do the bytes of such a character itself: different bytes have
+/// different texts.
 package func escapedText(_ bytes: some Sequence<UInt8>) -> String {
     var text = String.UnicodeScalarView()
     var rest = Array(bytes)[...]
     while !rest.isEmpty {
         var decoder = UTF8()
         var iterator = rest.makeIterator()
-        if case .scalarValue(let scalar) = decoder.decode(&iterator) {
+        if case .scalarValue(let scalar) = decoder.decode(&iterator), !isEscapedByte(scalar) {
             text.append(scalar)
             rest = rest.dropFirst(UTF8.width(scalar))
         } else if let byte = rest.popFirst(), let scalar = Unicode.Scalar(escapeBase + UInt32(byte)) {

@@ -112,7 +112,7 @@ package func printableText(_ text: some StringProtocol) -> String {
 
 /// Any bytes as text that a terminal can show: what is not for printing, and what is not UTF-8, becomes `\xNN`.
 package func printableName(_ bytes: [UInt8]) -> String {
-    printableText(String(validating: bytes, as: UTF8.self) ?? escapedText(bytes))
+    printableText(escapedText(bytes))
 }
 
 /// Whether a character does something to a terminal, or to how the text around it is shown, instead of being seen: control

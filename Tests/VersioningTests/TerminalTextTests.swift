@@ -30,6 +30,13 @@ import Versioning
         #expect(printableText(once) == once)
     }
 
+    /// Also those that are the stand-ins of `escapedText` themselves: two names never have one text.
+    @Test(arguments: [[0xff], [0xf4, 0x8f, 0xbe, 0x80], [0xf4, 0x8f, 0xbf, 0xbf], [0x61, 0xf4, 0x8f], [0xc3, 0xbc]])
+    func bytesComeBackFromTheirText(bytes: [UInt8]) throws {
+        #expect(unescapedBytes(escapedText(bytes)) == bytes)
+        #expect(try TreePath(parsing: escapedText(bytes)).bytes == bytes)
+    }
+
     /// What the source says has its colours and line breaks; what is put in has none, however deep it was put.
     @Test func literalsStayAndInterpolationsAreEscaped() {
         let hostile = "x\u{1b}[2J\ny"
