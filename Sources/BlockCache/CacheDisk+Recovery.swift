@@ -4,10 +4,13 @@ import Synchronization
 extension CacheIndex {
     /// False if a slot says what no process of ours wrote.
     var isPlausible: Bool {
+        var chargedBytes: UInt64 = 0
         for number in 0..<slotCount where self[number].isInUse {
             let slot = self[number]
-            guard let id = slot.id, slot.generation > 0, slot.lastUse < 1 << 62, bucket(of: id).contains(number)
+            guard let id = slot.id, slot.generation > 0, slot.lastUse < 1 << 62, bucket(of: id).contains(number),
+                slot.bytesOnDisk <= Self.maximumUsedBytes - chargedBytes
             else { return false }
+            chargedBytes += slot.bytesOnDisk
             let extent = slot.extent
             switch id.kind {
             case .object:

@@ -121,9 +121,12 @@ extension CacheIndex {
         set { words[4].store(newValue, ordering: .relaxed) }
     }
 
+    /// No disk is larger, and sums with it cannot overflow.
+    static let maximumUsedBytes: UInt64 = 1 << 62
+
     /// The sum of `bytesOnDisk` over all slots.
     var usedBytes: UInt64 {
-        get { words[5].load(ordering: .relaxed) }
+        get { min(words[5].load(ordering: .relaxed), Self.maximumUsedBytes) }
         set { words[5].store(newValue, ordering: .relaxed) }
     }
 

@@ -58,6 +58,19 @@ import Testing
         for block in blocks { #expect(cache.isCached(block)) }
     }
 
+    /// Sums of what slots say would overflow.
+    @Test func aSlotThatIsChargedWithTooMuchIsNotBelieved() throws {
+        let blocks = try filled(20)
+        let index = scratch.cache + "/index"
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: index))
+        for slot in stride(from: 4_096, to: bytes.count, by: 64) where bytes[slot] != 0 {
+            scratch.overwrite(index, at: UInt64(slot) + 32, with: [UInt8](repeating: 0xff, count: 8))
+        }
+        let cache = try scratch.open()
+        #expect(cache.status().usedBytes == 0 && scratch.bytesOnDisk() == 0)
+        for block in blocks { #expect(cache.readLake(block).outcome == .fetched) }
+    }
+
     @Test func anUnreadableIndexThatIsInUseIsLeftAlone() throws {
         let first = try scratch.open()
         first.storeLake(Lake.block(1, 0, 1_000))
