@@ -168,6 +168,9 @@ package struct HookFault: Error, Sendable {
 
 /// Reads a hooks file strictly: a word that is not known may be a gate that would be skipped.
 package func parseHooks(_ text: String) throws(HookFault) -> [Hook] {
+    guard yamlAliases(in: text) <= maximumAliases else {
+        throw HookFault(reason: "it uses more than \(maximumAliases) aliases (*name); write out what they stand for")
+    }
     let file: HookFile
     do {
         file = try YAMLDecoder().decode(HookFile.self, from: text)
@@ -185,6 +188,27 @@ package func parseHooks(_ text: String) throws(HookFault) -> [Hook] {
         hooks.append(hook)
     }
     return hooks
+}
+
+/// Each alias of aliases doubles what the parser compares.
+private let maximumAliases = 8
+
+/// How many aliases a YAML text has at most: each `*name` for which there is an `&name`, also where it is only text.
+private func yamlAliases(in text: String) -> Int {
+    let bytes = Array(text.utf8)
+    func names(after sign: Character) -> [ArraySlice<UInt8>] {
+        bytes.indices.filter { bytes[$0] == sign.asciiValue }.compactMap { index in
+            let name = bytes[(index + 1)...].prefix { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, UInt8(ascii: "_"), UInt8(ascii: "-"): true
+                default: false
+                }
+            }
+            return name.isEmpty ? nil : name
+        }
+    }
+    let anchors = Set(names(after: "&"))
+    return names(after: "*").count { anchors.contains($0) }
 }
 
 /// What is wrong with a file, without the decoder's own words around it.
