@@ -208,7 +208,7 @@ package final class BlockCache: Sendable {
     private func serve(_ block: BlockAddress, within: Int, into buffer: UnsafeMutableRawBufferPointer) -> Bool {
         guard let reference = verified.reference(block), disk.index.isCurrent(reference),
             let file = disk.files.any(block.key),
-            DiskIO.readAll(file.descriptor, into: buffer, at: block.offset + UInt64(within)),
+            file.withDescriptor({ DiskIO.readAll($0, into: buffer, at: block.offset + UInt64(within)) }),
             // Last: an eviction that took bytes before they were read has changed the generation before it took them.
             disk.index.isCurrent(reference)
         else { return false }

@@ -70,15 +70,15 @@ final class BlockTables: Sendable {
         let record = SegmentTable.Record(block)
         let grown = try withEntry(block.segment, reference, create: true) { entry throws(DiskFailure) -> UInt64 in
             if entry.table.holds(record) { return 0 }
-            let before = DiskIO.bytesOnDisk(entry.file.descriptor)
+            let before = entry.file.withDescriptor(DiskIO.bytesOnDisk)
             // Over the rest of a record that somebody did not live to write whole.
-            let failure = record.encoded.withUnsafeBytes {
-                DiskIO.writeAll(entry.file.descriptor, $0, at: UInt64(entry.bytesRead))
+            let failure = record.encoded.withUnsafeBytes { bytes in
+                entry.file.withDescriptor { DiskIO.writeAll($0, bytes, at: UInt64(entry.bytesRead)) }
             }
             if let failure { throw failure }
             entry.isBroken = !entry.table.insert(record)
             entry.bytesRead += SegmentTable.Record.encodedBytes
-            let after = DiskIO.bytesOnDisk(entry.file.descriptor)
+            let after = entry.file.withDescriptor(DiskIO.bytesOnDisk)
             return after - min(before, after)
         }
         guard let grown else { throw DiskFailure(operation: "create", errno: ENOENT) }
@@ -136,7 +136,7 @@ final class BlockTables: Sendable {
 extension BlockTables.Entry {
     /// Reads what was appended since.
     fileprivate mutating func readNew(of segment: SegmentID) throws(DiskFailure) {
-        let unread = Int(clamping: DiskIO.sizeBytes(file.descriptor)) - bytesRead
+        let unread = Int(clamping: file.withDescriptor(DiskIO.sizeBytes)) - bytesRead
         let count = unread / SegmentTable.Record.encodedBytes * SegmentTable.Record.encodedBytes
         guard count > 0 else { return }
         guard unread <= Self.maximumTableBytes else {
@@ -144,9 +144,11 @@ extension BlockTables.Entry {
             return
         }
         var bytes = [UInt8](repeating: 0, count: count)
-        let descriptor = file.descriptor
         let offset = UInt64(bytesRead)
-        guard bytes.withUnsafeMutableBytes({ DiskIO.readAll(descriptor, into: $0, at: offset) }) else {
+        let isRead = bytes.withUnsafeMutableBytes { buffer in
+            file.withDescriptor { DiskIO.readAll($0, into: buffer, at: offset) }
+        }
+        guard isRead else {
             throw DiskFailure(operation: "read a table", errno: EIO)
         }
         bytes.withUnsafeBytes { raw in

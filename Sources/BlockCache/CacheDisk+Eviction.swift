@@ -72,7 +72,8 @@ extension CacheDisk {
 
     /// `id` is hidden from `find` already.
     private func lockedFreeSpace(_ id: SegmentID, _ extent: Range<UInt64>, _ file: OpenFile) {
-        if !DiskIO.punchHole(file.descriptor, widened(extent, of: id)) {
+        let range = widened(extent, of: id)
+        if !file.withDescriptor({ DiskIO.punchHole($0, range) }) {
             lockedDropPack(id.key, file)
         } else if !hasLiveSegments(id.key, file) {
             lockedRemoveFile(id.key, file)
@@ -102,8 +103,7 @@ extension CacheDisk {
 
     /// Calls `body` with each live slot of a pack until it says false. True if there was any.
     private func liveSegments(_ key: CacheKey, _ file: OpenFile, _ body: (Int) -> Bool) -> Bool {
-        var information = stat()
-        guard fstat(file.descriptor, &information) == 0, information.st_size > 0 else { return false }
+        guard let information = file.status, information.st_size > 0 else { return false }
         var found = false
         for number in 0...UInt32(UInt64(information.st_size - 1) / SegmentID.sizeBytes) {
             guard let reference = index.find(SegmentID(kind: .pack, key: key, number: number)) else { continue }
@@ -124,7 +124,7 @@ extension CacheDisk {
 
     /// Truncated first: other processes may have the file open, and its last pages shall not wait for them.
     private func lockedRemoveFile(_ key: CacheKey, _ file: OpenFile) {
-        ftruncate(file.descriptor, 0)
+        file.withDescriptor { _ = ftruncate($0, 0) }
         packs.remove(key)
         files.forget(key)
     }

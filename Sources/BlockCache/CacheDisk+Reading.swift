@@ -11,7 +11,7 @@ extension CacheDisk {
         guard extent.lowerBound <= block.offset, block.end <= extent.upperBound,
             // A file that cannot be opened is as good as none.
             let file = try? files.current(block.key),
-            !DiskIO.isHole(file.descriptor, block.offset..<block.end)
+            !file.withDescriptor({ DiskIO.isHole($0, block.offset..<block.end) })
         else { return nil }
         return (reference, file)
     }
@@ -23,10 +23,8 @@ extension CacheDisk {
         let sequence = index.fillSequence
         guard let (reference, file) = location(of: block) else { return nil }
         let bytes = [UInt8](unsafeUninitializedCapacity: block.length) { buffer, count in
-            let isWhole = DiskIO.readAll(
-                file.descriptor,
-                into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<block.length]),
-                at: block.offset)
+            let whole = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<block.length])
+            let isWhole = file.withDescriptor { DiskIO.readAll($0, into: whole, at: block.offset) }
             count = isWhole ? block.length : 0
         }
         guard !bytes.isEmpty else { return nil }
@@ -53,15 +51,13 @@ extension CacheDisk {
             let descriptor = (try? objects.open(key, O_RDONLY)) ?? nil
         else { return nil }
         let file = OpenFile(descriptor: descriptor)
-        var information = stat()
-        guard fstat(file.descriptor, &information) == 0, information.st_mtim.tv_sec >= seconds,
+        guard let information = file.status, information.st_mtim.tv_sec >= seconds,
             information.st_size >= ObjectFile.trailerBytes
         else { return nil }
         let length = Int(information.st_size)
         let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
-            let isWhole = DiskIO.readAll(
-                file.descriptor,
-                into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<length]), at: 0)
+            let whole = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<length])
+            let isWhole = file.withDescriptor { DiskIO.readAll($0, into: whole, at: 0) }
             count = isWhole ? length : 0
         }
         if let object = ObjectFile.decode(bytes), object.withUnsafeBytes(verify) {

@@ -92,7 +92,7 @@ final class CacheDisk: Sendable {
         }
 
         // Charged before writing and put right afterwards: if we are killed between, the charge is not too low.
-        let before = DiskIO.bytesOnDisk(file.descriptor)
+        let before = file.withDescriptor(DiskIO.bytesOnDisk)
         charge(slot, need)
         var failure: DiskFailure?
         var tableBytes: UInt64 = 0
@@ -104,7 +104,7 @@ final class CacheDisk: Sendable {
         } catch {
             failure = error
         }
-        let after = DiskIO.bytesOnDisk(file.descriptor)
+        let after = file.withDescriptor(DiskIO.bytesOnDisk)
         discharge(slot, need)
         charge(slot, (after > before ? after - before : 0) + tableBytes)
 
@@ -136,8 +136,8 @@ final class CacheDisk: Sendable {
     private static func write(
         _ block: BlockAddress, _ bytes: UnsafeRawBufferPointer, to file: OpenFile
     ) -> DiskFailure? {
-        let write = { DiskIO.writeAll(file.descriptor, bytes, at: block.offset) }
-        if block.end <= DiskIO.sizeBytes(file.descriptor) { return write() }
+        let write = { file.withDescriptor { DiskIO.writeAll($0, bytes, at: block.offset) } }
+        if block.end <= file.withDescriptor(DiskIO.sizeBytes) { return write() }
         return file.unlessHeld(write) ?? .held
     }
 

@@ -3,7 +3,7 @@ import Synchronization
 
 /// An open pack file; the descriptor is closed when the last thread that uses it lets go.
 final class OpenFile: Sendable {
-    let descriptor: Int32
+    private let descriptor: Int32
 
     init(descriptor: Int32) {
         self.descriptor = descriptor
@@ -13,18 +13,31 @@ final class OpenFile: Sendable {
         close(descriptor)
     }
 
+    /// The descriptor is open while `body` runs, and may not be after.
+    func withDescriptor<Result, Failure: Error>(
+        _ body: (Int32) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        defer { withExtendedLifetime(self) {} }
+        return try body(descriptor)
+    }
+
     /// The file has a name: what is written to it can be found again.
-    var isLinked: Bool {
+    var isLinked: Bool { status.map { $0.st_nlink > 0 } ?? false }
+
+    /// fstat(2); `nil` when it fails.
+    var status: stat? {
         var information = stat()
-        return fstat(descriptor, &information) == 0 && information.st_nlink > 0
+        return withDescriptor { fstat($0, &information) } == 0 ? information : nil
     }
 
     /// Runs `body` while nobody, in any process, holds a `WholeFile` of this file; nil if somebody does. Under the
     /// exclusive lock of the cache.
     func unlessHeld<T>(_ body: () -> T) -> T? {
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return nil }
-        defer { flock(descriptor, LOCK_UN) }
-        return body()
+        withDescriptor { descriptor in
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return nil }
+            defer { flock(descriptor, LOCK_UN) }
+            return body()
+        }
     }
 }
 
@@ -35,7 +48,7 @@ final class OpenFile: Sendable {
 /// The hold is a shared `flock`, which belongs to the open file and not to the process: when the kernel has taken the
 /// descriptor over, it outlives us.
 package final class WholeFile: Sendable {
-    package let descriptor: Int32
+    private let descriptor: Int32
 
     init(descriptor: Int32) {
         self.descriptor = descriptor
@@ -43,6 +56,14 @@ package final class WholeFile: Sendable {
 
     deinit {
         close(descriptor)
+    }
+
+    /// The descriptor is open while `body` runs, and may not be after.
+    package func withDescriptor<Result, Failure: Error>(
+        _ body: (Int32) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        defer { withExtendedLifetime(self) {} }
+        return try body(descriptor)
     }
 }
 

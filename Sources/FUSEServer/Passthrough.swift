@@ -77,7 +77,7 @@ final class Passthrough: Sendable {
     }
 
     private func register(_ file: HostFile) -> Answer {
-        let number = tarn_backing_open(device.load(ordering: .acquiring), file.descriptor)
+        let number = file.withDescriptor { tarn_backing_open(device.load(ordering: .acquiring), $0) }
         return number > 0 ? .backed(number) : .served
     }
 
@@ -97,7 +97,7 @@ final class Passthrough: Sendable {
     private func refusal(_ fileSystem: any FileSystem) -> String? {
         guard tarn_has_passthrough() != 0 else { return "this kernel does not offer it (Linux 6.9 does)" }
         guard let sample = fileSystem.sampleHostFile() else { return "there is no block cache" }
-        let number = tarn_backing_open(device.load(ordering: .acquiring), sample.descriptor)
+        let number = sample.withDescriptor { tarn_backing_open(device.load(ordering: .acquiring), $0) }
         switch number {
         case -EPERM: return "it needs CAP_SYS_ADMIN (root)"
         case -ELOOP: return "the block cache lies on a stacked filesystem"

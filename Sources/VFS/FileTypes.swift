@@ -226,5 +226,6 @@ package struct HostFile: Sendable {
         self.file = file
     }
 
-    package var descriptor: Int32 { file.descriptor }
+    /// See `WholeFile.withDescriptor`.
+    package func withDescriptor<Result>(_ body: (Int32) -> Result) -> Result { file.withDescriptor(body) }
 }

@@ -95,7 +95,7 @@ import Testing
         forged.store(in: try scratch.open())
         #expect(!forged.read(from: cache).isCached)
         var bytes = [UInt8](repeating: 0, count: 300_000)
-        #expect(pread(file.descriptor, &bytes, bytes.count, 0) == bytes.count)
+        #expect(file.withDescriptor { pread($0, &bytes, bytes.count, 0) } == bytes.count)
         #expect(bytes == honest.bytes)
     }
 

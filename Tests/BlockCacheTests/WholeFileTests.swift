@@ -15,7 +15,9 @@ import Testing
 
     private func bytes(_ held: WholeFile) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 4 << 20)
-        let count = bytes.withUnsafeMutableBytes { pread(held.descriptor, $0.baseAddress, $0.count, 0) }
+        let count = bytes.withUnsafeMutableBytes { buffer in
+            held.withDescriptor { pread($0, buffer.baseAddress, buffer.count, 0) }
+        }
         return Array(bytes.prefix(max(0, count)))
     }
 

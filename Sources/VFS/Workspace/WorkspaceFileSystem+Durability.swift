@@ -55,7 +55,7 @@ extension WorkspaceFileSystem {
         guard content.mayCoverOlderBytes(saved: state.savedRanges) else { return }
         for data in state.dataInUse {
             do {
-                try workspace.syncData(data, dataFiles.descriptor(data, create: false).number)
+                try syncData([data: dataFiles.descriptor(data, create: false)])
             } catch WorkspaceError.localIO(_, errno: ENOENT) {
                 // Deleted: nothing shows its bytes any more.
             }
@@ -107,7 +107,9 @@ extension WorkspaceFileSystem {
     }
 
     func syncData(_ descriptors: [DataFileID: Descriptor]) throws {
-        for (data, descriptor) in descriptors { try workspace.syncData(data, descriptor.number) }
+        for (data, descriptor) in descriptors {
+            try descriptor.withDescriptor { try workspace.syncData(data, $0) }
+        }
     }
 
     /// Runs `body` as one transaction of the workspace. When it fails, the inodes it changed are as they were.

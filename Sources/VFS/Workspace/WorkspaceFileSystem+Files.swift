@@ -98,9 +98,9 @@ extension WorkspaceFileSystem {
             switch source.source {
             case .zeros: piece.initializeMemory(as: UInt8.self, repeating: 0)
             case .data(let data):
-                let descriptor = try descriptor(file, data, create: false)
-                try readWhole(
-                    descriptor.number, at: source.from, into: piece, path: Array(workspace.dataPath(data).utf8))
+                try descriptor(file, data, create: false).withDescriptor {
+                    try readWhole($0, at: source.from, into: piece, path: Array(workspace.dataPath(data).utf8))
+                }
             case .base, .cloned:
                 guard let open = try committedFile(file, content, source.source) else {
                     preconditionFailure("a committed piece has its entry")
@@ -159,7 +159,9 @@ extension WorkspaceFileSystem {
                 for _ in 0..<Self.maximumWriteAttempts {
                     let (file, data) = try writable(inode)
                     let descriptor = try descriptor(file, data, create: true)
-                    let written = try makingRoom { try writeFully(descriptor.number, at: offset, bytes, data) }
+                    let written = try makingRoom {
+                        try descriptor.withDescriptor { try writeFully($0, at: offset, bytes, data) }
+                    }
                     if note(file, from: offset, to: offset + UInt64(written), in: data) { return written }
                 }
                 throw VFSError.inputOutput

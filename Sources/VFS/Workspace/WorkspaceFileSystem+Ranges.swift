@@ -75,7 +75,8 @@ extension WorkspaceFileSystem {
     }
 
     private func reserve(_ descriptor: Descriptor, _ data: DataFileID, _ offset: UInt64, _ count: UInt64) throws {
-        guard tarn_fallocate_keep_size(descriptor.number, off_t(offset), off_t(count)) == 0 else {
+        let failed = descriptor.withDescriptor { tarn_fallocate_keep_size($0, off_t(offset), off_t(count)) }
+        guard failed == 0 else {
             // A file system that cannot reserve is no failure: the room is taken when bytes are written.
             if errno == EOPNOTSUPP { return }
             if errno == EFBIG { throw VFSError.fileTooLarge }
@@ -90,7 +91,7 @@ extension WorkspaceFileSystem {
         for range in content.ranges.ranges where range.source == .data(target) {
             guard let part = range.clipped(start, end) else { continue }
             // Only room is at stake: the range shows zeros whether or not this succeeds.
-            _ = tarn_fallocate_punch(descriptor.number, off_t(part.from), off_t(part.end - part.start))
+            descriptor.withDescriptor { _ = tarn_fallocate_punch($0, off_t(part.from), off_t(part.end - part.start)) }
         }
     }
 

@@ -166,7 +166,7 @@ final class WorkspaceInode: Sendable {
 
 /// An open file descriptor, closed when the last user is done.
 final class Descriptor: Sendable {
-    let number: Int32
+    private let number: Int32
 
     init(_ number: Int32) {
         self.number = number
@@ -174,5 +174,13 @@ final class Descriptor: Sendable {
 
     deinit {
         close(number)
+    }
+
+    /// The descriptor is open while `body` runs, and may not be after.
+    func withDescriptor<Result, Failure: Error>(
+        _ body: (Int32) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        defer { withExtendedLifetime(self) {} }
+        return try body(number)
     }
 }
