@@ -150,6 +150,26 @@ import Versioning
         #expect(try damage().isEmpty, "this one lets it go")
     }
 
+    /// In a copy everything is as young as the copying: what the collector took before is gone all the same.
+    @Test func aCopyOfACollectedRepositoryIsSound() throws {
+        try repository.createRef(.branch("tmp/x"), at: repository.head(), who: "Test", why: "")
+        try repository.importing("x", "gone", into: .branch("tmp/x"))
+        _ = try repository.deleteRef(.branch("tmp/x"), who: "Test", why: "")
+        try repository.importing("a", "one")
+        try repository.keep("tmp/*", days: 30)
+        store.setClock(daysAhead: 31)
+        #expect(try reopen(store).collect(afterDays: 31).deleted.objects > 0)
+        let copy = MemoryStore()
+        copy.setClock(daysAhead: 40)
+        for key in try store.list(prefix: "", after: nil, limit: 1000).objects.map(\.key) {
+            _ = try copy.put(key, store.get(key, range: nil, ifMatch: nil).bytes, .none)
+        }
+        #expect(try reopen(copy).fsck(data: true).damage.isEmpty)
+        _ = try reopen(copy).collect(afterDays: 41)
+        _ = try reopen(copy).mirror(to: MemoryStore(), targetQuirks: .init(quoteIfMatch: true))
+        #expect(try reopen(copy).fsck(data: true).damage.isEmpty)
+    }
+
     // MARK: Refs
 
     /// G10: a ref object that is gone, or was put back, is not taken for one that needs nothing.

@@ -14,6 +14,8 @@ struct RepositoryHistory: Sendable {
         let seconds: Int64
         /// When it was written to this store, by the store's clock.
         let storedSeconds: Int64
+        /// When it was made, by its own word: the same in every copy of the repository.
+        let madeSeconds: Int64
         let message: String
     }
 
@@ -26,6 +28,18 @@ struct RepositoryHistory: Sendable {
     var commits: [CommitID: Node]
     var refUpdates: [RefUpdateID: Step]
     var refs: [RefSnapshot]
+
+    /// With the times that commits and ref updates give themselves: in a copy the store's are those of the copying.
+    func byOwnTimes() -> RepositoryHistory {
+        RepositoryHistory(
+            commits: commits.mapValues {
+                Node(
+                    parents: $0.parents, tree: $0.tree, seconds: $0.madeSeconds, storedSeconds: $0.madeSeconds,
+                    madeSeconds: $0.madeSeconds, message: $0.message)
+            },
+            refUpdates: refUpdates.mapValues { Step(refUpdate: $0.refUpdate, seconds: $0.refUpdate.when.seconds) },
+            refs: refs)
+    }
 
     /// The ref updates of a ref, newest first. Throws `.missingObject` where the chain breaks: then nothing is safe to
     /// collect.
@@ -57,7 +71,7 @@ extension Repository {
             let commit = try self.database.commit(id)
             return RepositoryHistory.Node(
                 parents: commit.parents, tree: commit.tree, seconds: max(commit.time.seconds, info.modifiedSeconds),
-                storedSeconds: info.modifiedSeconds, message: commit.message)
+                storedSeconds: info.modifiedSeconds, madeSeconds: commit.time.seconds, message: commit.message)
         }
         // The refs after the objects: what came meanwhile is read behind them.
         return try refresh(RepositoryHistory(commits: commits, refUpdates: refUpdates, refs: []))
@@ -89,7 +103,7 @@ extension Repository {
             let commit = try database.commit(id)
             history.commits[id] = RepositoryHistory.Node(
                 parents: commit.parents, tree: commit.tree, seconds: present, storedSeconds: present,
-                message: commit.message)
+                madeSeconds: commit.time.seconds, message: commit.message)
             for parent in commit.parents where history.commits[parent] == nil { waiting.insert(parent) }
         }
         return history

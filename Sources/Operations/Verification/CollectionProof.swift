@@ -26,12 +26,12 @@ final class CollectionProof: Sendable {
     /// - Parameter history: `nil`: it is loaded when the first record is met.
     init(_ repository: Repository, _ history: RepositoryHistory? = nil) {
         self.repository = repository
-        self.history = Mutex(history)
+        self.history = Mutex(history?.byOwnTimes())
     }
 
     private func loadedHistory() throws -> RepositoryHistory {
         if let known = history.withLock({ $0 }) { return known }
-        let loaded = try repository.loadHistory()
+        let loaded = try repository.loadHistory().byOwnTimes()
         history.withLock { $0 = loaded }
         return loaded
     }

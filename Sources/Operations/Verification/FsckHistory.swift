@@ -19,7 +19,7 @@ extension FsckRun {
                 commits[id] = commit
                 history.commits[id] = RepositoryHistory.Node(
                     parents: commit.parents, tree: commit.tree, seconds: commit.time.seconds,
-                    storedSeconds: commit.time.seconds, message: commit.message)
+                    storedSeconds: commit.time.seconds, madeSeconds: commit.time.seconds, message: commit.message)
                 order.append(id)
                 for parent in commit.parents where seen.insert(parent).inserted { queue.append(parent) }
             } catch {
