@@ -20,31 +20,10 @@ class Entry:
 
 ALL = ".*"
 OPEN = [Entry(*one) for one in (
-    ("13.2", r"(tree|list)\.location.*plainOffset = (neighbour's|zero|one|one less|off by one)",
-     ALL, "wrong|poisoned|unfound"),
-    ("13.2", r"forged\.places = a pack of others, another block", ALL, "poisoned|unfound"),
-    ("13.3", r"forged\.nodes = (items of .*|the number of .*)", ALL,
-     "unfound|poisoned|memory|signal|slow"),
-    ("13.4", r"forged\.entries = size (of a list .*|2\^64 - 1)", ALL, "died|unfound|signal"),
-    ("13.4", r"forged\.commits = (files|directories|bytes) .*", ALL, "died|unfound|signal"),
-    ("13.4", r"forged\.commits = generation .*", ALL, "unfound|unnamed|signal"),
-    ("13.13", r"forged\.keys = (1,200|4,000) directories deep", ALL,
-     "signal|died|unnamed|poisoned"),
-    ("13.5", r".*\.object = 6 GiB", ALL, "memory|slow|signal|died"),
     ("13.6", r"forged\.records = (main's head|what main showed) counts as collected.*", ALL,
-     "unfound|poisoned|lost"),
-    # One GET a page that a record names, whether or not there is one.
-    ("13.5", r"forged\.records = a sweep with 2\^31 pages", "gc_delete", "slow"),
-    # fsck believes what it could compute.
-    ("13.3", r"forged\.nodes = (one child twice|a child's .*|leaves below .*|an empty leaf.*)",
-     "fsck_data", "unfound"),
-    ("13 fsck", r"forged\.keys = (below a .*|no root|the root is a file|no entry at all)",
-     "fsck_data", "unfound"),
-    ("13 fsck", r"forged\.entries = (target (empty|NUL)|attributes: .*)", "fsck_data", "unfound"),
-    ("13 fsck", r"forged\.commits = (a parent twice|format 0)", "fsck_data", "unfound"),
-    ("13.7", r"forged\.entries = (mode 0o7777|attributes: .*)", "export", "privilege"),
-    ("13.9", r"ref\.object = absent", ALL, "lost|unfound"),
-    ("13.8", r"forged\..*(control characters|escape in it)", ALL, "raw"),
+     "poisoned"),
+    # The cache's trust depends on a record that every writer may put.
+    ("13.6", r"forged\.records = a sweep with 2\^31 pages", ALL, "poisoned"),
 )]
 
 

@@ -1,6 +1,7 @@
 """One mutation, and every consumer that is asked about it: what is forbidden is a violation."""
 import contextlib
 import hashlib
+import errno
 import json
 import os
 import re
@@ -129,7 +130,7 @@ class Stage:
             failed = True
             if self.mutation.is_control:
                 self.consumers.forbid("control", f"refused though nothing is wrong: {error}")
-            if not isinstance(error, Failed):
+            if not isinstance(error, Failed) and not is_clear(error):
                 self.consumers.forbid("signal", f"{type(error).__name__} {error}")
         found = self.consumers.findings[before:]
         differs = failed
@@ -233,6 +234,12 @@ def change(repository, mutation):
                 file.truncate(data)
         elif data is not None:
             repository.put(key, data)
+
+
+def is_clear(error):
+    """Whether a program in the mount was told that something is wrong; not that the mount died."""
+    name = errno.errorcode.get(getattr(error, "errno", None))
+    return name in CLEAR - {"ENOTCONN"}
 
 
 def copied(source, target):
