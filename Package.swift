@@ -132,3 +132,15 @@ let package = Package(
             ]),
     ]
 )
+
+// `scripts/fuzz.sh` only: it is linked with libFuzzer, which no other build has.
+if Context.environment["TARN_FUZZ"] == "1" {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzzing",
+            dependencies: [
+                "tarn", "Operations", "ObjectDatabase", "Staging", "BlockCache", "ObjectStorage", "Versioning",
+                "ProllyTree", "BlockingIO", logging,
+            ],
+            path: "Tests/Fuzzing/Sources", swiftSettings: strict))
+}

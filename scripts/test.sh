@@ -49,6 +49,7 @@ scripts/test-failing-calls.sh --self-test
 scripts/test-failing-calls.sh --short
 scripts/test-resources.sh --self-test
 scripts/test-resources.sh
+scripts/fuzz.sh --short
 # Does what measures still run? What it measures on a busy machine says nothing.
 TARN=$PWD/.build/release/tarn scripts/bench.sh --smoke read-warm read-cold rename-directory
 scripts/demo.sh >"$servers/demo.log" 2>&1 || { cat "$servers/demo.log"; echo "make demo failed" >&2; exit 1; }

@@ -154,10 +154,11 @@ extension WorkspaceFileSystem {
     }
 }
 
-extension SnapshotFileSystem {
-    fileprivate func perform(_ request: ControlRequest, _ reader: ControlReader) throws -> ControlAnswer {
-        guard request.verb == .order, let commit = request.commit, let count = request.files,
-            let ahead = request.aheadBytes, (0...ReadPlanWindow.maximumFiles).contains(count)
+extension ControlRequest {
+    /// What an order says: the files follow the line.
+    func order(_ reader: ControlReader) throws -> (commit: CommitID, files: [OrderedFile], aheadBytes: UInt64) {
+        guard verb == .order, let commit, let count = self.files,
+            let ahead = aheadBytes, (0...ReadPlanWindow.maximumFiles).contains(count)
         else { throw CommandFailure(message: "a read-only mount does not understand this request") }
         var files: [OrderedFile] = []
         files.reserveCapacity(count)
@@ -167,6 +168,13 @@ extension SnapshotFileSystem {
             }
             files += OrderedFile.decode(bytes)
         }
+        return (commit, files, ahead)
+    }
+}
+
+extension SnapshotFileSystem {
+    fileprivate func perform(_ request: ControlRequest, _ reader: ControlReader) throws -> ControlAnswer {
+        let (commit, files, ahead) = try request.order(reader)
         return ControlAnswer(aheadBytes: try prefetch(files, of: commit, aheadBytes: ahead))
     }
 }
