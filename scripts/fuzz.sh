@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,6p' "$0" >&2; exit 2; }
 
-short_seconds=${TARN_FUZZ_SECONDS:-5}
+short_seconds=${TARN_FUZZ_SECONDS:-3}
 jobs=2
 scratch=$PWD/.build/fuzz
 
