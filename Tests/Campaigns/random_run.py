@@ -93,7 +93,7 @@ class Run(CommitEvents, OtherEvents):
         """The branch as a tree, and where its bytes lie."""
         self.exports += 1
         directory = self.sandbox.path(f"export-{self.exports}")
-        self.sandbox.tarn("export", "main", directory)
+        self.sandbox.tarn("export", "--special-modes", "main", directory)
         return trees.take(os.fsencode(directory)), os.fsencode(directory)
 
     def take_base(self, exported=None):
