@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A store that lies: changes every field of a small repository that no verified hash covers, and
 # asks every consumer.
-# The short form takes some 4 minutes on two free cores; the last line is `N passed, N failed`.
+# The short form takes some 5 minutes on two cores; the last line is `N passed, N failed`.
 #   scripts/test-byzantine.sh [--all] [--only REGEX] [--consumers NAME,…] [--list] [--verbose]
 #       [--write DIRECTORY]
 #   environment: TARN     the program (default: the release build)

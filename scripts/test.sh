@@ -49,6 +49,7 @@ scripts/test-failing-calls.sh --self-test
 scripts/test-failing-calls.sh --short
 scripts/test-resources.sh --self-test
 scripts/test-resources.sh
+scripts/test-byzantine.sh
 scripts/fuzz.sh --short
 # Does what measures still run? What it measures on a busy machine says nothing.
 TARN=$PWD/.build/release/tarn scripts/bench.sh --smoke read-warm read-cold rename-directory

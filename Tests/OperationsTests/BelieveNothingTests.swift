@@ -135,6 +135,14 @@ import Versioning
         }
     }
 
+    /// What a ref shows was never collected.
+    @Test func aRecordOfAHeadIsForged() throws {
+        let head = try repository.importing("a", "one")
+        let tree = try repository.database.commit(head).tree
+        try repository.database.recordCollected(tree, [head], rule: "no rule", rules: nil, when: now())
+        #expect(try damage().map(\.object) == [ObjectKeys.collected(tree)])
+    }
+
     @Test func rulesThatWereSetLaterProveNothing() throws {
         let first = try repository.importing("a", "one")
         try repository.importing("a", "two")

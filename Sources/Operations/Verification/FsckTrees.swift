@@ -36,12 +36,16 @@ extension FsckRun {
     }
 
     private mutating func isCollected(_ id: CommitID, _ tree: NodeID) throws -> Bool {
-        guard collected.contains(tree), !heads.contains(id) else { return false }
+        guard collected.contains(tree) else { return false }
         let key = ObjectKeys.collected(tree)
         do {
             guard let record = try CollectedTree.load(tree, from: repository.database.store),
                 record.commits.contains(id)
             else { return false }
+            if heads.contains(id) {
+                note(key, "it lists commit \(id), which a ref shows", id)
+                return false
+            }
             guard let fault = try proof.fault(of: id, tree: tree) else { return true }
             note(key, "nothing shows that gc could take commit \(id): \(fault)", id)
         } catch ObjectDatabaseError.corrupt(let object, let reason) {
