@@ -97,8 +97,9 @@ package final class DirectoryStore: ObjectStore {
         defer { withExtendedLifetime(lock) {} }
         guard unlink(path) == 0 else {
             let code = errno
+            if code == ENOENT || code == ENOTDIR { return }
             // A directory is no object; EPERM is how POSIX lets unlink say so.
-            if [ENOENT, ENOTDIR, EISDIR, EPERM].contains(code), try info(key) == nil { return }
+            if code == EISDIR || code == EPERM, try info(key) == nil { return }
             throw .localIO(path: path, errno: code)
         }
         do throws(StoreError) {
@@ -117,8 +118,10 @@ package final class DirectoryStore: ObjectStore {
             let status = try file.status()
             guard status.isRegularFile else { throw StoreError.notFound(key: key) }
             return (file, status)
-        } catch .localIO(let path, let code) where [ENOENT, ENOTDIR, ELOOP, ENXIO].contains(code) {
-            // ELOOP and ENXIO mean a symbolic link and a socket, which are no objects, but also other things.
+        } catch .localIO(_, let code) where code == ENOENT || code == ENOTDIR {
+            throw try missing(key)
+        } catch .localIO(let path, let code) where code == ELOOP || code == ENXIO {
+            // A symbolic link or a socket, which are no objects, but these mean other things too.
             guard try info(key) == nil else { throw .localIO(path: path, errno: code) }
             throw try missing(key)
         }
