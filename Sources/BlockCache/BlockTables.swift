@@ -1,3 +1,4 @@
+import BlockingIO
 import Glibc
 import Synchronization
 
@@ -16,33 +17,28 @@ final class BlockTables: Sendable {
     private static let shardCount = 16
 
     /// A table as far as it was read.
-    fileprivate struct Entry {
+    fileprivate struct Entry: Sendable {
         let reference: CacheIndex.Reference
         let file: OpenFile
         var table = SegmentTable()
         var bytesRead = 0
         /// It contradicts itself.
         var isBroken = false
-        var lastUse: UInt64 = 0
-    }
-
-    private struct State {
-        var entries: [SegmentID: Entry] = [:]
-        var clock: UInt64 = 0
     }
 
     private final class Shard: Sendable {
-        let state = Mutex(State())
+        let entries: Mutex<BoundedCache<SegmentID, Entry>>
+
+        init(limit: Int) { entries = Mutex(BoundedCache(limit: limit)) }
     }
 
     private let directory: KeyedDirectory<SegmentID>
-    private let tablesPerShard: Int
-    private let shards = (0..<shardCount).map { _ in Shard() }
+    private let shards: [Shard]
 
     /// - Parameter limit: how many tables are kept in memory, about, each with an open file.
     init(directory: KeyedDirectory<SegmentID>, limit: Int) {
         self.directory = directory
-        tablesPerShard = max(1, limit / Self.shardCount)
+        shards = (0..<Self.shardCount).map { _ in Shard(limit: max(1, limit / Self.shardCount)) }
     }
 
     /// Whether the block was written into the segment as `reference` saw it. Who got true must look whether the reference
@@ -76,7 +72,7 @@ final class BlockTables: Sendable {
                 entry.file.withDescriptor { DiskIO.writeAll($0, bytes, at: UInt64(entry.bytesRead)) }
             }
             if let failure { throw failure }
-            entry.isBroken = !entry.table.insert(record)
+            if !entry.table.insert(record) { entry.isBroken = true }
             entry.bytesRead += SegmentTable.Record.encodedBytes
             let after = entry.file.withDescriptor(DiskIO.bytesOnDisk)
             return after - min(before, after)
@@ -87,12 +83,12 @@ final class BlockTables: Sendable {
 
     /// Forgets a segment's blocks. Under the exclusive lock, while the segment is hidden or new.
     func remove(_ segment: SegmentID) {
-        shard(segment).state.withLock { state in _ = state.entries.removeValue(forKey: segment) }
+        shard(segment).entries.withLock { $0.remove(segment) }
         directory.remove(segment)
     }
 
     func removeAll() throws(DiskFailure) {
-        for shard in shards { shard.state.withLock { $0.entries.removeAll() } }
+        for shard in shards { shard.entries.withLock { $0.removeAll() } }
         try directory.removeAll()
     }
 
@@ -106,23 +102,20 @@ final class BlockTables: Sendable {
         _ segment: SegmentID, _ reference: CacheIndex.Reference, create: Bool = false,
         _ body: (inout Entry) throws(DiskFailure) -> T
     ) throws(DiskFailure) -> T? {
-        try shard(segment).state.withLock { state throws(DiskFailure) -> T? in
-            state.clock += 1
-            if state.entries[segment]?.reference != reference {
-                state.entries[segment] = nil
+        try shard(segment).entries.withLock { entries throws(DiskFailure) -> T? in
+            var entry: Entry
+            if let known = entries.value(for: segment), known.reference == reference {
+                entry = known
+            } else {
+                entries.remove(segment)
                 guard let descriptor = try directory.open(segment, create ? O_RDWR | O_CREAT : O_RDWR) else {
                     return nil
                 }
-                if state.entries.count >= tablesPerShard,
-                    let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })
-                {
-                    state.entries[oldest.key] = nil
-                }
-                state.entries[segment] = Entry(reference: reference, file: OpenFile(descriptor: descriptor))
+                entry = Entry(reference: reference, file: OpenFile(descriptor: descriptor))
             }
-            guard var entry = state.entries.removeValue(forKey: segment) else { return nil }
-            entry.lastUse = state.clock
-            defer { state.entries[segment] = entry }
+            // Taken out first: the table is then changed in place instead of copied.
+            entries.remove(segment)
+            defer { entries.insert(entry, for: segment) }
             try entry.readNew(of: segment)
             return try body(&entry)
         }
