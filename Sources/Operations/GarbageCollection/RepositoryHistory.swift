@@ -11,12 +11,24 @@ struct RepositoryHistory: Sendable {
         let parents: [CommitID]
         let tree: NodeID
         /// When it was made, or written to this store: whichever is later.
-        let seconds: Int64
+        private(set) var seconds: Int64
         /// When it was written to this store, by the store's clock.
-        let storedSeconds: Int64
+        private(set) var storedSeconds: Int64
         /// When it was made, by its own word: the same in every copy of the repository.
         let madeSeconds: Int64
         let message: String
+
+        init(_ commit: Commit, seconds: Int64, storedSeconds: Int64) {
+            (parents, tree, message) = (commit.parents, commit.tree, commit.message)
+            (self.seconds, self.storedSeconds, madeSeconds) = (seconds, storedSeconds, commit.time.seconds)
+        }
+
+        /// By the time that the commit gives itself.
+        func byOwnTime() -> Node {
+            var copy = self
+            (copy.seconds, copy.storedSeconds) = (madeSeconds, madeSeconds)
+            return copy
+        }
     }
 
     struct Step: Sendable {
@@ -32,11 +44,7 @@ struct RepositoryHistory: Sendable {
     /// With the times that commits and ref updates give themselves: in a copy the store's are those of the copying.
     func byOwnTimes() -> RepositoryHistory {
         RepositoryHistory(
-            commits: commits.mapValues {
-                Node(
-                    parents: $0.parents, tree: $0.tree, seconds: $0.madeSeconds, storedSeconds: $0.madeSeconds,
-                    madeSeconds: $0.madeSeconds, message: $0.message)
-            },
+            commits: commits.mapValues { $0.byOwnTime() },
             refUpdates: refUpdates.mapValues { Step(refUpdate: $0.refUpdate, seconds: $0.refUpdate.when.seconds) },
             refs: refs)
     }
@@ -70,8 +78,7 @@ extension Repository {
         let commits = try loadAll(ObjectKeys.commits) { (id: CommitID, info) in
             let commit = try self.database.commit(id)
             return RepositoryHistory.Node(
-                parents: commit.parents, tree: commit.tree, seconds: max(commit.time.seconds, info.modifiedSeconds),
-                storedSeconds: info.modifiedSeconds, madeSeconds: commit.time.seconds, message: commit.message)
+                commit, seconds: max(commit.time.seconds, info.modifiedSeconds), storedSeconds: info.modifiedSeconds)
         }
         // The refs after the objects: what came meanwhile is read behind them.
         return try refresh(RepositoryHistory(commits: commits, refUpdates: refUpdates, refs: []))
@@ -101,9 +108,7 @@ extension Repository {
         var waiting = needed.filter { history.commits[$0] == nil }
         while let id = waiting.popFirst() {
             let commit = try database.commit(id)
-            history.commits[id] = RepositoryHistory.Node(
-                parents: commit.parents, tree: commit.tree, seconds: present, storedSeconds: present,
-                madeSeconds: commit.time.seconds, message: commit.message)
+            history.commits[id] = RepositoryHistory.Node(commit, seconds: present, storedSeconds: present)
             for parent in commit.parents where history.commits[parent] == nil { waiting.insert(parent) }
         }
         return history

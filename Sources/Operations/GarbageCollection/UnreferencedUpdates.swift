@@ -35,10 +35,10 @@ struct UnreferencedUpdates {
                 if let present = newest[name] { update.previous == present } else { update.previous == nil }
             // The loser of a compare-and-swap follows an update that another follows, too.
             let previous = update.previous.flatMap { others[$0]?.refUpdate }
-            let mayBeTheRefs = follows || previous?.ref == name || (newest[name] == nil)
-            guard mayBeTheRefs, !broken.contains(name) else { continue }
+            let isLost = previous?.ref == name || (newest[name] == nil && update.previous != nil)
+            guard follows || isLost, !broken.contains(name) else { continue }
             commits.formUnion([update.old, update.new].compactMap { $0 })
-            if previous?.ref == name || (newest[name] == nil && update.previous != nil) { lost.append((name, id)) }
+            if isLost { lost.append((name, id)) }
         }
         lost.sort { ($0.ref, $0.update) < ($1.ref, $1.update) }
     }

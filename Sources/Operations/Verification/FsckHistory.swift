@@ -18,8 +18,7 @@ extension FsckRun {
                 let commit = try repository.database.commit(id)
                 commits[id] = commit
                 history.commits[id] = RepositoryHistory.Node(
-                    parents: commit.parents, tree: commit.tree, seconds: commit.time.seconds,
-                    storedSeconds: commit.time.seconds, madeSeconds: commit.time.seconds, message: commit.message)
+                    commit, seconds: commit.time.seconds, storedSeconds: commit.time.seconds)
                 order.append(id)
                 for parent in commit.parents where seen.insert(parent).inserted { queue.append(parent) }
             } catch {
