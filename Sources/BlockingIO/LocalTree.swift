@@ -19,23 +19,9 @@ package final class LocalTree: Sendable {
     /// The directory at `path`, names joined by `/`; the root for an empty one. ENOTDIR or ELOOP when a part of it is no
     /// directory.
     package func directory(_ path: [UInt8]) throws(Errno) -> OpenDirectory {
-        var known = path[...]
-        var directory: OpenDirectory?
-        var probes = 0
-        while directory == nil, !known.isEmpty {
-            // What lies further up is not remembered.
-            probes += 1
-            if probes > Self.maximumOpen {
-                known = []
-                break
-            }
-            let key = Array(known)
-            directory = recent.update(wakes: false) { $0.value(for: key) }
-            if directory == nil { known = known[..<(known.lastIndex(of: Self.slash) ?? known.startIndex)] }
-        }
-        var found = directory ?? root
-        if known.count == path.count { return found }
-        let rest = path[known.count...].split(separator: Self.slash)
+        let (nearest, known) = nearest(to: path)
+        var found = nearest
+        let rest = path[known...].split(separator: Self.slash)
         for (index, name) in rest.enumerated() {
             found = try found.opening(Array(name))
             // The last of them: a walk from the deepest up asks for these next.
@@ -44,6 +30,18 @@ package final class LocalTree: Sendable {
             recent.update(wakes: false) { $0.insert(directory, for: key, cost: 1) }
         }
         return found
+    }
+
+    /// The deepest directory on the way to `path` that is open, and how many bytes of `path` lead to it.
+    private func nearest(to path: [UInt8]) -> (directory: OpenDirectory, bytes: Int) {
+        var known = path[...]
+        // What lies further up is not remembered.
+        for _ in 0..<Self.maximumOpen where !known.isEmpty {
+            let key = Array(known)
+            if let open = recent.update(wakes: false, { $0.value(for: key) }) { return (open, known.count) }
+            known = known[..<(known.lastIndex(of: Self.slash) ?? known.startIndex)]
+        }
+        return (root, 0)
     }
 
     /// The directory that `path` lies in, and its name there.

@@ -59,16 +59,16 @@ final class SyncFailures: Sendable {
     /// What is in doubt, from before or now.
     var record: Record? { state.withLock { $0.record } }
 
+    private var failure: (path: String, errno: Int32)? { hasFailed ? state.withLock { $0.failure } : nil }
+
     /// Throws `.syncFailed` when a sync failed in this process.
     func check() throws(WorkspaceError) {
-        guard hasFailed, let failure = state.withLock({ $0.failure }) else { return }
-        throw .syncFailed(path: failure.path, errno: failure.errno)
+        if let failure { throw .syncFailed(path: failure.path, errno: failure.errno) }
     }
 
     /// Throws `.readOnly` when a sync failed in this process.
     func checkWritable() throws(WorkspaceError) {
-        guard hasFailed, let failure = state.withLock({ $0.failure }) else { return }
-        throw .readOnly(path: failure.path, errno: failure.errno)
+        if let failure { throw .readOnly(path: failure.path, errno: failure.errno) }
     }
 
     /// Throws `.syncFailed` for a data file whose bytes are in doubt.
