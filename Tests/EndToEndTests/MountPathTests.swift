@@ -107,7 +107,7 @@ import Testing
             try sandbox.write("m/f\(round)", String(repeating: "x", count: 1 << 20))
             try sandbox.unmount(point)
             #expect(access("/proc/\(server)/fd/0", F_OK) != 0, "round \(round)")
-            try sandbox.shell("flock --nonblock state/workspaces/*/work/lock true")
+            try sandbox.shell("flock --nonblock state/workspaces/*/*/lock true")
         }
     }
 
