@@ -28,11 +28,6 @@ from sample import Sample, check
 from trial import Worker, change, ours
 
 
-def tarn_binary():
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return os.path.abspath(os.environ.get("TARN") or os.path.join(root, ".build/release/tarn"))
-
-
 def chosen(mutations):
     """The short form: of every field some changes, other ones of each, so that all labels occur."""
     groups = collections.defaultdict(list)
@@ -156,7 +151,7 @@ def clear(directory):
 
 def campaign(options, directory):
     began = time.monotonic()
-    sample = Sample(tarn_binary(), os.path.join(directory, "sample"))
+    sample = Sample(process.tarn_binary(), os.path.join(directory, "sample"))
     sample.build()
     enumerated = list(Enumeration(sample).all())
     problems = described_and_met(sample, enumerated)

@@ -2,8 +2,12 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Shared"))
+from programs import is_running, tarn_binary  # noqa: E402
 
 MEMORY_BYTES = 512 << 20
 SECONDS = 60
@@ -73,14 +77,6 @@ def run(arguments, environment, directory, scratch, seconds=SECONDS):
 def remove(directory):
     """Also a tree that is deeper than Python's stack or longer than a path."""
     subprocess.run(["rm", "-rf", "--", directory], check=False, stderr=subprocess.DEVNULL)
-
-
-def is_running(process):
-    try:
-        with open(f"/proc/{process}/stat", "rb") as status:
-            return status.read().rsplit(b") ", 1)[1][:1] != b"Z"
-    except OSError:
-        return False
 
 
 def end(process):

@@ -5,8 +5,12 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Shared"))
+from programs import is_running, tarn_binary  # noqa: E402
 
 
 class Violation(Exception):
@@ -16,11 +20,6 @@ class Violation(Exception):
         super().__init__(f"{kind}: {detail}" if detail else kind)
         self.kind = kind
         self.detail = detail
-
-
-def tarn_binary():
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return os.path.abspath(os.environ.get("TARN") or os.path.join(root, ".build/release/tarn"))
 
 
 def end_process(process, seconds=5):
@@ -163,15 +162,6 @@ class Sandbox:
                 os.kill(process, signal.SIGKILL)
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def is_running(process):
-    """A process that has ended and that nobody has waited for does not count."""
-    try:
-        with open(f"/proc/{process}/stat", "rb") as status:
-            return status.read().rsplit(b") ", 1)[1][:1] != b"Z"
-    except OSError:
-        return False
 
 
 def end_thread(thread, seconds, who):

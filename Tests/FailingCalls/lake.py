@@ -6,11 +6,15 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
 
 import injector
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Shared"))
+from programs import is_running, tarn_binary  # noqa: E402
 
 AUTHOR = "Campaign <campaign@example.org>"
 SECONDS = 40
@@ -26,11 +30,6 @@ class Result:
     output: bytes
     errors: str
     seconds: float = 0
-
-
-def tarn_binary():
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return os.path.abspath(os.environ.get("TARN") or os.path.join(root, ".build/release/tarn"))
 
 
 def content(seed, size):
@@ -94,14 +93,6 @@ def end_mounts_below(directory):
         if point.startswith(directory + "/"):
             subprocess.run(["fusermount3", "-u", "-z", "--", point], capture_output=True,
                            timeout=30, check=False)
-
-
-def is_running(process):
-    try:
-        with open(f"/proc/{process}/stat", "rb") as status:
-            return status.read().rsplit(b") ", 1)[1][:1] != b"Z"
-    except OSError:
-        return False
 
 
 FIRST = {"small": b"hello\n", "large": content(1, 300_000), "gone": content(2, 5_000),
