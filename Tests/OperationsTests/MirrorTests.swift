@@ -174,6 +174,65 @@ import Versioning
         }
     }
 
+    /// K1: a pack that is there was verified for the blocks that were known then, and for no others.
+    @Test func placesInPacksThatAreThereAreVerified() throws {
+        try mirror(to: target)
+        let head = try repository.head()
+        var items: [Item] = []
+        try repository.database.tree(repository.database.commit(head).tree).forEach { item in
+            items.append(item)
+            return true
+        }
+        let small = try #require(items.firstIndex { String(decoding: $0.key, as: UTF8.self).hasSuffix("a") })
+        var entry = try LocatedEntry(item: items[small])
+        let extent = try #require(entry.extents.first)
+        entry.extents[0] = Extent(
+            pack: extent.pack, offset: extent.offset, storedLength: extent.storedLength - 1,
+            codec: .zstd, plainOffset: extent.plainOffset)
+        entry.entry.mode = 0o600
+        items[small] = try entry.item(at: TreePath(parsing: "a"))
+        let tree = try SnapshotTree.build(items, in: repository.database.nodes).root
+        try repository.database.flush()
+        var commit = try repository.database.commit(head)
+        (commit.tree, commit.parents, commit.generation) = (tree, [head], commit.generation + 1)
+        let id = try repository.database.saveCommit(commit)
+        try repository.createRef(.branch("evil"), at: id, who: "Test", why: "")
+        #expect(throws: ObjectDatabaseError.self) { try mirror(to: target) }
+        #expect(try reopen(target).database.readRef(.branch("evil")) == nil)
+    }
+
+    /// K2: the neighbours of what is new are not read again.
+    @Test func whatTheMirrorHasProvenIsNotReadAgain() throws {
+        try repository.importing("b", "beside")
+        try mirror(to: target)
+        try repository.importing("c", "new")
+        let reads = CallCounter()
+        try mirror(
+            to: FaultyStore(target) { call in
+                if call.key.hasPrefix("packs/"), call.kind == .get { _ = reads.next() }
+                return .pass
+            })
+        #expect(reads.count == 0)
+        try expectSame(target)
+    }
+
+    /// K3: a commit that no ref of the mirror reaches does not show that its data is there.
+    @Test func whatABrokenCopyLeftIsNotBelieved() throws {
+        let broken = FaultyStore(target) { call in
+            call.key.hasPrefix("refs/") && call.kind != .get && call.kind != .list
+                ? .failBefore(.lostReply(call.key)) : .pass
+        }
+        #expect(throws: (any Error).self) { try mirror(to: broken) }
+        #expect(try objectCount(target, "commits/") > 0)
+        for prefix in ["packs/", "trees/", "lists/"] {
+            for object in try target.list(prefix: prefix, after: nil, limit: 1000).objects {
+                try target.delete(object.key)
+            }
+        }
+        try mirror(to: target)
+        try expectSame(target)
+    }
+
     /// K5: what gc took from the source is copied as taken; the mirror has its own gc.
     @Test func collectedCommitsAreCopiedAsRecords() throws {
         try repository.keep("tmp/*", commits: 1)

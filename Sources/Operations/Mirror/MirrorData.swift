@@ -42,7 +42,8 @@ struct MirrorData {
         }
     }
 
-    mutating func copy(_ tree: NodeID) throws {
+    /// - Parameter parents: trees that the target has whole.
+    mutating func copy(_ tree: NodeID, parents: [NodeID]) throws {
         if present == nil {
             progress("listing packs")
             sourcePacks = try source.database.packSizes()
@@ -51,6 +52,8 @@ struct MirrorData {
         }
         var needed: [PackID: Set<PlacedBlock>] = [:]
         var late: (nodes: [NodeID], lists: [ContentID]) = ([], [])
+        var ranges: [ClosedRange<PlacementProof.Key>] = []
+        let listsBefore = doneLists
         var level = [tree].filter { done.insert($0).inserted }
         while !level.isEmpty {
             let found = Mutex(Found())
@@ -61,18 +64,24 @@ struct MirrorData {
                     found.lists += copied.lists
                     found.blocks += copied.blocks
                     found.late += copied.late
+                    found.ranges += copied.ranges
                 }
             }
             nodes += level.count
             let result = found.withLock { $0 }
             let lists = try copyLists(result.lists.filter { doneLists.insert($0).inserted })
             for block in result.blocks + lists.blocks { needed[block.extent.pack, default: []].insert(block) }
+            ranges += result.ranges
             late.nodes += result.late
             late.lists += lists.late
             level = result.children.filter { done.insert($0).inserted }
             progress("\(nodes) tree nodes, \(packs) packs")
         }
-        try copyPacks(needed)
+        let toCopy = needed.filter { !isPresent($0.key) }
+        packsPresent += needed.count - toCopy.count
+        try PlacementProof(target: target, wholeTrees: parents).verify(
+            needed.filter { toCopy[$0.key] == nil }, ranges: ranges, lists: doneLists.subtracting(listsBefore))
+        try copyPacks(toCopy)
         try concurrently(late.nodes, threads: source.database.ioThreads) { [self] id in
             _ = try copyNode(id, isLast: true)
         }
@@ -86,6 +95,8 @@ struct MirrorData {
         var lists: [ContentID] = []
         var blocks: [PlacedBlock] = []
         var late: [NodeID] = []
+        /// Of the keys of leaves.
+        var ranges: [ClosedRange<PlacementProof.Key>] = []
     }
 
     /// Answers whether the object is at the target now; otherwise it is to be put again when its packs are there.
@@ -107,6 +118,11 @@ struct MirrorData {
             return Found(children: (0..<node.count).map { node.child($0) })
         }
         var found = Found()
+        if node.count > 0 {
+            found.ranges = [
+                PlacementProof.Key(bytes: node.key(0))...PlacementProof.Key(bytes: node.key(node.count - 1))
+            ]
+        }
         let items = try (0..<node.count).map { index in
             let item = node.item(index)
             var located = try LocatedEntry(item: item)
@@ -147,18 +163,16 @@ struct MirrorData {
         return try moves.present(of: extent)
     }
 
-    private mutating func copyPacks(_ needed: [PackID: Set<PlacedBlock>]) throws {
-        var missing: [(pack: PackID, blocks: Set<PlacedBlock>)] = []
-        for (pack, blocks) in needed {
-            if let size = present?[pack], size == sourcePacks[pack] ?? size {
-                packsPresent += 1
-            } else {
-                missing.append((pack, blocks))
-            }
-        }
+    /// Whether the target has the pack, as long as the source has it.
+    private func isPresent(_ pack: PackID) -> Bool {
+        guard let size = present?[pack] else { return false }
+        return size == sourcePacks[pack] ?? size
+    }
+
+    private mutating func copyPacks(_ missing: [PackID: Set<PlacedBlock>]) throws {
         let copied = Mutex<[PackID: UInt64]>([:])
         let total = missing.count
-        try concurrently(missing, threads: min(4, source.database.ioThreads)) {
+        try concurrently(Array(missing), threads: min(4, source.database.ioThreads)) {
             [source, target, progress] pack, blocks in
             let bytes = try PackCopy(
                 pack: pack, source: source.database.store, target: target.database.store, blocks: Array(blocks)

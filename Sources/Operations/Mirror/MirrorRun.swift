@@ -13,6 +13,8 @@ struct MirrorRun {
     var report = MirrorReport()
     private var data: MirrorData
     private let proof: CollectionProof
+    /// What the target's refs show when the copy begins.
+    private var targetHeads: [CommitID] = []
 
     private struct Planned {
         let ref: RefSnapshot
@@ -37,6 +39,7 @@ struct MirrorRun {
         // The rules go along: they say what a collector could take from the source.
         let refs = try source.allRefs().filter { isWanted($0.name) || $0.name.kind == .rules }
         guard refs.contains(where: { isWanted($0.name) }) else { throw MirrorFault.noRefMatches(patterns) }
+        targetHeads = try Set(target.allRefs().compactMap(\.commit)).sorted()
         progress("comparing \(refs.count) refs")
         let plans = try refs.compactMap { try plan($0) }
         var wanted: Set<CommitID> = []
@@ -91,10 +94,13 @@ struct MirrorRun {
                 report.collectedCommits += 1
             } else {
                 // A parent that is not copied now is at the target, whole.
-                for parent in commit.parents where missing[parent] == nil {
-                    try data.skip(source.database.commit(parent).tree)
+                var parents: [NodeID] = []
+                for parent in commit.parents {
+                    let tree = try source.database.commit(parent).tree
+                    parents.append(tree)
+                    if missing[parent] == nil { try data.skip(tree) }
                 }
-                try data.copy(commit.tree)
+                try data.copy(commit.tree, parents: parents)
                 if try collected(id, commit.tree, target) != nil {
                     try target.database.store.delete(ObjectKeys.collected(commit.tree))
                 }
@@ -109,12 +115,23 @@ struct MirrorRun {
         report.packsPresent = data.packsPresent
     }
 
-    /// A commit is written after all its data, so where it is its data is, unless a collector has taken that and the
-    /// source still has it.
+    /// What a ref of the target reaches is there: the ref was moved after all its data was, and the target's collector keeps
+    /// it, unless by its rules, and the source still has it. A commit that no ref reaches proves nothing: what it needs may
+    /// have been collected since a copy broke off.
     private func isWhole(_ id: CommitID) throws -> Bool {
         guard try target.database.store.findInfo(ObjectKeys.commit(id)) != nil else { return false }
+        guard try targetHeads.contains(where: { try isReached(id, from: $0) }) else { return false }
         let tree = try source.database.commit(id).tree
         return try collected(id, tree, target) == nil || collectedBySource(id, tree) != nil
+    }
+
+    private func isReached(_ id: CommitID, from head: CommitID) throws -> Bool {
+        do {
+            return try target.database.isAncestor(id, of: head)
+        } catch ObjectDatabaseError.missingObject {
+            // The copy brings it again.
+            return false
+        }
     }
 
     /// The record of a commit that the source's collector could take; a record that anybody put there excuses nothing.
