@@ -146,10 +146,17 @@ package struct StagedContent: Hashable, Sendable {
         ranges = StagedRanges()
     }
 
-    /// Whether the bytes are exactly the base's.
-    package var isUnchanged: Bool {
-        guard let base else { return false }
-        return ranges.isEmpty && baseLimit == base.entry.sizeBytes && sizeBytes == baseLimit
+    /// The committed file whose bytes these are, all of them and no others; `nil` when there is none. It need not be the
+    /// file that the base tree has at this path: a whole copy shows another one.
+    package var wholeBase: LocatedEntry? {
+        guard let base, ranges.isEmpty, baseLimit == base.entry.sizeBytes, sizeBytes == baseLimit else { return nil }
+        return base
+    }
+
+    /// Whether the bytes are known to be those of this version.
+    package func shows(_ version: Entry.Kind?) -> Bool {
+        guard let version, let wholeBase else { return false }
+        return wholeBase.entry.kind == version
     }
 
     /// Whether what is written now may cover bytes that lie elsewhere: of the base, of a committed file that was cloned, or

@@ -42,7 +42,7 @@ extension OverlayEntry {
         case .directory, .special: return false
         case .symlink(let target): return entry(kind: .symlink(target: target)) == replaced.entry
         case .file(let content):
-            guard content.isUnchanged, let base = content.base else { return false }
+            guard let base = content.wholeBase else { return false }
             return entry(kind: base.entry.kind) == replaced.entry
         }
     }

@@ -55,7 +55,7 @@ extension Workspace {
 
 extension Overlay {
     fileprivate func rebase(_ move: BaseMove, _ sealed: SealedCopy) throws -> [TreePath] {
-        var rebase = Rebase(overlay: self, sealed: sealed, move: move)
+        var rebase = try Rebase(overlay: self, sealed: sealed, move: move)
         try rebase.run()
         for path in move.others where try move.newEntry(path) != nil {
             if let hidden = try hidingDirectory(of: path) { rebase.note(hidden) }
@@ -73,8 +73,13 @@ private struct Rebase {
     /// Files put on the new base: one with several names is met several times.
     private var visited: Set<OverlayEntryID> = []
 
-    init(overlay: Overlay, sealed: SealedCopy, move: BaseMove) {
+    /// Paths at which the commit has not what was sealed: a conflict was decided for the branch's version.
+    private let decidedForOthers: Set<TreePath>
+
+    init(overlay: Overlay, sealed: SealedCopy, move: BaseMove) throws {
         self.overlay = overlay
+        decidedForOthers = try Set(
+            overlay.conflicts().filter { [.current, .base].contains($0.resolution) }.map(\.path))
         self.sealed = sealed
         self.move = move
     }
@@ -282,6 +287,16 @@ private struct Rebase {
         return try node.origin == target && (node.links <= 1 || target.flatMap(move.newEntry) == nil)
     }
 
+    /// A decision about a path goes for everything below it.
+    private func isDecidedForOthers(_ path: TreePath) -> Bool {
+        var next: TreePath? = decidedForOthers.isEmpty ? nil : path
+        while let path = next {
+            if decidedForOthers.contains(path) { return true }
+            next = path.parent
+        }
+        return false
+    }
+
     /// Puts a node on the new base: field by field what only others changed is taken over, and what both changed is a
     /// conflict (as in a merge).
     private mutating func settle(
@@ -298,11 +313,14 @@ private struct Rebase {
             return
         }
         if let content = node.content {
-            // What the file held when it was sealed, or (if it was not) when it was first staged.
-            let before = counterpart?.node.content ?? content
-            if content.isUnchanged, now.entry.file != nil {
+            // The version that was written over: what the commit holds when it was sealed with a content of its own, else
+            // what the base so far has. Where the bytes come from says nothing of it.
+            let wasCommitted =
+                counterpart.map { $0.node.content?.shows(old?.kind) == false && !isDecidedForOthers($0.path) } ?? false
+            let version = wasCommitted ? now.entry.kind : old?.kind
+            if content.shows(version), now.entry.file != nil {
                 node.kind = .file(StagedContent(base: now))
-            } else if counterpart == nil || before.isUnchanged, before.base?.entry.kind != now.entry.kind {
+            } else if version != now.entry.kind {
                 note(path)
             }
         }

@@ -155,14 +155,14 @@ import Versioning
                 return ClonedEntryID(1)
             }
         }
-        #expect(copy.isUnchanged && copy.base == base)
+        #expect(copy.wholeBase == base)
     }
 
     @Test func fileCutAndExtendedToItsOldSizeIsChanged() {
         var content = StagedContent(base: Self.entry(1, sizeBytes: 10))
         content.resize(to: 4)
         content.resize(to: 10)
-        #expect(!content.isUnchanged)
+        #expect(content.wholeBase == nil)
         #expect(content.source(at: 3).source == .base)
         #expect(content.source(at: 4).source == .zeros)
     }

@@ -140,6 +140,13 @@ final class MountedWorkspace {
         _ = try fileSystem.copy(try inode(path), at: 0, to: try inode(other), at: 0, count: UInt64(count))
     }
 
+    /// As `cp` does: cuts the other file and copies all of this one.
+    func copyWhole(_ path: String, over other: String) throws {
+        let target = try open(other, truncating: true)
+        try copy(path, to: other, count: Int(fileSystem.attributes(inode(path)).sizeBytes))
+        try close(target)
+    }
+
     func setMode(_ path: String, _ mode: UInt16) throws {
         var changes = AttributeChanges()
         changes.mode = mode
@@ -200,6 +207,9 @@ final class MountedWorkspace {
     }
 
     // MARK: Commits
+
+    /// As `tarn update`; answers the conflicts.
+    func update() throws -> [TreePath] { try fileSystem.update().conflicts }
 
     func commit(_ message: String = "test") throws -> StagedCommit {
         try repository.commitStaged(workspace, .test(message), holder: MountHolder(mount: self))

@@ -133,6 +133,64 @@ import Versioning
         }
     }
 
+    // MARK: The version that was written over
+
+    /// W4: a whole copy of another committed file is a change, also of a file that the commit under way brings.
+    @Test(arguments: ["own", "d/x"])
+    func wholeCopySinceTheSealStaysStaged(_ path: String) throws {
+        _ = try commit(own: {
+            try $0.makeFile("own", [1])
+            try $0.edit("d/x", at: 0, [2])
+        }) { mount in
+            try mount.copyWhole("z", over: path)
+        }
+        #expect(try text(path) == "base")
+        #expect(try repository.bytes(of: path, in: mount.commit().published.commitID) == Array("base".utf8))
+    }
+
+    /// W4: to take back what is being committed is a change.
+    @Test func theBytesOfTheBaseWrittenSinceTheSealStayStaged() throws {
+        _ = try commit(own: { try $0.edit("d/x", at: 0, Array("ours".utf8)) }) { try $0.copyWhole("d/y", over: "d/x") }
+        #expect(try text("d/x") == "base")
+        #expect(try repository.bytes(of: "d/x", in: mount.commit().published.commitID) == Array("base".utf8))
+    }
+
+    /// W12: what a workspace alone writes is no conflict with others.
+    @Test func fileThatOnlyWeWriteIsNoConflictAtAnUpdate() throws {
+        _ = try commit(own: { try $0.makeFile("own", [1]) }) { try $0.edit("own", at: 0, [2]) }
+        try others(["theirs": "theirs"])
+        #expect(try mount.update().isEmpty)
+        #expect(try repository.bytes(of: "own", in: mount.commit().published.commitID) == [2])
+    }
+
+    /// W12: what others took back to the state before our commit was changed by others.
+    @Test(arguments: ["z", "own"])
+    func fileThatOthersTookBackIsAConflictAtAnUpdate(_ path: String) throws {
+        _ = try commit(own: { mount in
+            try mount.edit("z", at: 0, Array("ours".utf8))
+            try mount.makeFile("own", [1])
+        }) { try $0.edit(path, at: 0, Array("more".utf8)) }
+        try others([path: "base"])
+        #expect(try mount.update() == [TreePath(parsing: path)])
+        #expect(throws: RepositoryError.self) { try mount.commit("unseen") }
+    }
+
+    /// W12: a whole copy over a file that others changed meanwhile is a conflict.
+    @Test func wholeCopyOverAFileThatOthersChangedIsAConflict() throws {
+        try conflicts("d/x", others: ["d/x": "theirs"]) { try $0.copyWhole("z", over: "d/x") }
+    }
+
+    /// W12: the commit took the branch's version, which nobody saw who wrote on since the seal.
+    @Test func fileDecidedForOthersAndWrittenSinceIsAConflict() throws {
+        try mount.edit("z", at: 0, Array("ours".utf8))
+        try others(["z": "theirs"])
+        #expect(throws: RepositoryError.self) { try mount.commit("in conflict") }
+        #expect(try mount.workspace.resolve(TreePath(parsing: "z"), .current))
+        let commit = try commit { try $0.edit("z", at: 0, Array("more".utf8)) }
+        #expect(try repository.bytes(of: "z", in: repository.head()) == Array("theirs".utf8))
+        #expect(try commit.laterConflicts == [TreePath(parsing: "z")])
+    }
+
     private func removeDirectoryWithFiles(_ mount: MountedWorkspace) throws {
         for name in ["d/x", "d/y"] { try mount.unlink(name) }
         try mount.removeDirectory("d")

@@ -97,7 +97,7 @@ private struct StagedSummary {
                 return nil
             }
             let sameContent =
-                node.content?.isUnchanged
+                node.content?.shows(old.kind)
                 ?? (node.isDirectory == old.isDirectory && node.content == nil && old.file == nil)
             kind = sameContent && node.origin == path ? .attributes : .modified
         } else {

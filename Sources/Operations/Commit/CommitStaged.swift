@@ -231,7 +231,7 @@ extension Repository {
             return .put(LocatedEntry(node.entry(kind: .symlink(target: target))).item(at: path))
         case .special: preconditionFailure("stagedChanges leaves special files out")
         case .file(let content):
-            if content.isUnchanged, let base = content.base {
+            if let base = content.wholeBase {
                 return .put(LocatedEntry(node.entry(kind: base.entry.kind), extents: base.extents).item(at: path))
             }
             try ingest.add(sizeBytes: content.sizeBytes, isNew: content.base == nil) { [self] emit in

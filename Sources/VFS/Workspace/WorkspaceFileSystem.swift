@@ -245,7 +245,7 @@ package final class WorkspaceFileSystem: FileSystem {
             case .base(let located, _): return try entryAttribute(located.entry, name)
             case .staged(let node):
                 // Staged bytes have no content id before they are committed; unchanged ones have the base's.
-                if let content = node.content, content.isUnchanged, let base = content.base,
+                if let base = node.content?.wholeBase,
                     name.elementsEqual(TarnAttribute.content.utf8)
                 {
                     return try entryAttribute(base.entry, name)

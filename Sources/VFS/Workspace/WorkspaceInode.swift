@@ -60,11 +60,10 @@ extension Backing {
     func hasSameContent(as old: Backing, foreign: Set<TreePath>?) -> Bool {
         switch (old, self) {
         case (.base(let was, _), .base(let now, _)): was.entry.kind == now.entry.kind
-        case (.base(let was, _), .staged(let now)): now.content.map { $0.isUnchanged && $0.base == was } ?? true
+        case (.base(let was, _), .staged(let now)): now.content.map { $0.wholeBase == was } ?? true
         case (.staged(let was), .staged(let now)): was.id == now.id && was.content == now.content
         case (.staged(let was), .base(let now, let origin)):
-            was.content?.isUnchanged == true
-                ? was.content?.base?.entry.kind == now.entry.kind : foreign?.contains(origin) == false
+            was.content?.wholeBase.map { $0.entry.kind == now.entry.kind } ?? (foreign?.contains(origin) == false)
         }
     }
 }
