@@ -65,7 +65,7 @@ func message(_ error: ObjectDatabaseError) -> ErrorMessage {
     case .leaseLost(let age):
         ErrorMessage(
             message:
-                "the lease on what was uploaded was last renewed \(age.wholeSeconds / 3600) hours ago, so that it may be gone",
+                "the lease on what was uploaded was last renewed \(age.wholeSeconds / 3600) hours ago, or was taken away, so that it may be gone",
             hint: "Nothing was changed; run the command again")
     case .interrupted: ErrorMessage(message: "interrupted")
 

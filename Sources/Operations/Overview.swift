@@ -43,7 +43,7 @@
 //    `updating` begins again at a. when somebody else was faster, after a pause, at most
 //    `CompareAndSwapLoop.maximumAttempts` times.
 // 6. `StagingHolder.rebase`: what the commit holds leaves the overlay, and what was written since
-//    stays staged on the new base. `planMove` finds what the move needs.
+//    stays staged on the new base. `basePlanner` finds what the move needs.
 // Killed before the swap, everything is still staged. Killed after it, step 1 finishes step 6.
 //
 // A merge, a revert, a cherry-pick and an import make their tree in another way and go through the

@@ -8,6 +8,30 @@ package enum BaseTarget: Sendable {
     case publishedSeal(CommitID)
     /// A commit that holds nothing of what is staged.
     case head(CommitID)
+
+    package var commit: CommitID {
+        switch self {
+        case .publishedSeal(let id), .head(let id): id
+        }
+    }
+}
+
+/// Finds what a move of a workspace's base needs, and protects what it is to stand on: commits know how, the layers of the mount
+/// do not.
+package struct BasePlanner: Sendable {
+    /// Keeps a commit that is about to be published, or to be the base, from the garbage collector. The store knows of it when
+    /// this returns.
+    package let protect: @Sendable (CommitID) throws -> Void
+    /// The move, whose target is protected when this returns.
+    package let plan: @Sendable (BaseTarget) throws -> BaseMove
+
+    package init(
+        protect: @escaping @Sendable (CommitID) throws -> Void,
+        plan: @escaping @Sendable (BaseTarget) throws -> BaseMove
+    ) {
+        self.protect = protect
+        self.plan = plan
+    }
 }
 
 /// What lies below the staged changes: the base so far, and the commit that is to be the base.

@@ -60,6 +60,11 @@ extension Workspace {
         try write { try $0.execute("DELETE FROM uploaded") }
     }
 
+    /// The lease on the commits that staged files show.
+    package func baseLease() throws -> String? { try read { try $0.meta("base-lease") } }
+
+    package func setBaseLease(_ id: String?) throws { try write { try $0.setMeta("base-lease", id) } }
+
     /// The lease on what is uploaded ahead, and the tree that it protects.
     package func uploadLease() throws -> (id: String, tree: NodeID)? {
         try read { overlay in

@@ -2,7 +2,7 @@
 //
 // This target answers FUSE's verbs from trees, blocks and workspaces. It knows no libfuse and no
 // use case, and its errors are its own (`VFSError`): FUSEServer makes an errno of them. What a move
-// of a workspace's base needs comes in as a closure, `WorkspaceFileSystem.MovePlanner`, because
+// of a workspace's base needs comes in as a closure, `WorkspaceFileSystem.BasePlanner`, because
 // commits know how to find it. Tests call it without a mount.
 //
 // ## Main types
@@ -58,7 +58,7 @@
 //    has every file's next write begin a new data file
 //    (docs/explanation/design/002-seal-by-copy.md).
 // 2. The commit is made and published without this mount. Writers go on.
-// 3. `WorkspaceFileSystem.rebase` closes the barrier, asks the `MovePlanner`, and calls
+// 3. `WorkspaceFileSystem.rebase` closes the barrier, asks the `BasePlanner`, and calls
 //    `Workspace.rebase` under the table's lock, with the new base. Each inode is then read again
 //    when it is next used.
 // 4. `KernelCache.dropContent` and `dropName` make the kernel forget what is different now.

@@ -31,6 +31,7 @@ struct MountHolder: StagingHolder {
     let mount: MountDescription
 
     func seal() throws { try send(ControlRequest(verb: .seal)) }
+    func protect(_ commit: CommitID) throws { try send(ControlRequest(verb: .protect, commit: commit)) }
     func abandonSeal() throws { try send(ControlRequest(verb: .abandon)) }
     func flush() throws { try send(ControlRequest(verb: .flush)) }
 

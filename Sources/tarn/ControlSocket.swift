@@ -6,6 +6,7 @@ import Logging
 import ObjectDatabase
 import Operations
 import ProllyTree
+import Staging
 import Synchronization
 import VFS
 import Versioning
@@ -14,7 +15,7 @@ import Versioning
 struct ControlRequest: Codable {
     /// `order` is for read-only mounts, the others are for writable ones.
     enum Verb: String, Codable {
-        case flush, seal, rebase, update, abandon, discard, order
+        case flush, seal, protect, rebase, update, abandon, discard, order
     }
 
     var verb: Verb
@@ -140,6 +141,9 @@ extension WorkspaceFileSystem {
         case .flush: try flushAll()
         case .seal: _ = try seal()
         case .abandon: try abandonSeal()
+        case .protect:
+            guard let commit = request.commit else { throw CommandFailure(message: "'protect' needs a commit") }
+            try basePlanner.protect(commit)
         case .rebase:
             guard let commit = request.commit else { throw CommandFailure(message: "'rebase' needs a commit") }
             let foreign = try request.paths.map { Set(try decodePaths($0)) }

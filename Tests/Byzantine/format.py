@@ -157,8 +157,9 @@ HOOK = Record({
     "code": Int(-2**31, 2**31 - 1), "output": Text(), "isOutputCut": Flag()}, ("code",))
 LEASE = Record({
     "format": FORMAT, "purpose": Choice(("import", "mount", "upload", "write", "mirror")),
-    "tree": Hex(SHA, "tree"), "trees": Many(Hex(SHA, "tree")), "expires": Time(), "holder": Text(),
-    "subject": Text(), "began": Int(-2**63, 2**63 - 1)}, ("trees", "began"))
+    "tree": Hex(SHA, "tree"), "trees": Many(Hex(SHA, "tree")), "lasts": Int(-2**63, 2**63 - 1),
+    "holder": Text(), "subject": Text(), "began": Int(-2**63, 2**63 - 1), "nonce": Text(), "isBroken": Flag()},
+    ("trees", "lasts", "began", "nonce", "isBroken"))
 COLLECTED = Record({
     "format": FORMAT, "commits": Many(Hex(SHA, "commit")), "when": Time(), "rule": Text(),
     "rules": Hex(SHA, "movement")}, ("rules",))

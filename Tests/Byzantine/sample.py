@@ -140,7 +140,7 @@ class Sample:
             self.tarn("umount", point)
         tree = self.repository.commit(self.repository.head("tags/v1"))["tree"]
         for key, data in found.items():
-            lease = json.loads(data) | {"trees": [tree], "began": int(time.time())}
+            lease = json.loads(data) | {"trees": [tree], "began": int(time.time()), "isBroken": False}
             self.repository.put(key, canonical(lease))
 
     def sweeps(self):

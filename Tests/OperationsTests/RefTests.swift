@@ -38,7 +38,7 @@ import Versioning
         #expect(try reopen(store).database.config.id == repository.database.config.id)
     }
 
-    /// What is saved is kept, so that who goes on with it does not fetch it; and a branch costs ten requests.
+    /// What is saved is kept, so that who goes on with it does not fetch it; and a branch costs twelve requests.
     @Test func whatThisHostSavedIsNotFetched() throws {
         let cache = try TemporaryDirectory()
         let saved = try importing("a", into: reopen(store, cache: cache))
@@ -51,7 +51,7 @@ import Versioning
         let work = try RefName.branch("work")
         let head = try repository.database.resolve("main").commitID
         try repository.createRef(work, at: head, who: "w", why: "", main: head)
-        #expect(calls.withLock { $0.count { !$0.hasPrefix("head ") } } == 10)
+        #expect(calls.withLock { $0.count { !$0.hasPrefix("head ") } } == 12)
         _ = try repository.database.tree(saved.commit.tree).count()
         #expect(calls.withLock { $0.allSatisfy { !$0.hasPrefix("get trees/") } })
     }

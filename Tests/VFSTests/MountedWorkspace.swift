@@ -23,9 +23,10 @@ final class MountedWorkspace {
     }
 
     private static func mount(_ repository: Repository, _ workspace: Workspace) throws -> WorkspaceFileSystem {
-        try WorkspaceFileSystem(
+        let lease = try WorkspaceLease(workspace, repository.database)
+        return try WorkspaceFileSystem(
             database: repository.database, workspace: workspace,
-            planMove: { try repository.planMove(of: $0, to: $1) }, mountDescription: "{}", readThreads: 1,
+            basePlanner: repository.basePlanner(of: workspace, lease), mountDescription: "{}", readThreads: 1,
             logger: .silent)
     }
 
@@ -226,6 +227,8 @@ struct MountHolder: StagingHolder {
         _ = try mount.fileSystem.seal()
         try afterSeal()
     }
+
+    func protect(_ commit: CommitID) throws { try mount.fileSystem.basePlanner.protect(commit) }
 
     func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
         try beforeRebase()

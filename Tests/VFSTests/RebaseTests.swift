@@ -191,6 +191,45 @@ import Versioning
         #expect(try commit.laterConflicts == [TreePath(parsing: "z")])
     }
 
+    // MARK: The lease on what is staged
+
+    /// G4: two commits between two looks of the mount at its lease.
+    @Test func theBaseOfAStagedFileIsNotCollected() throws {
+        try repository.keep("main", commits: 1)
+        _ = try commit(own: { try $0.makeFile("own", Array("0123456789".utf8)) }) { _ in }
+        try mount.edit("own", at: 0, Array("A".utf8))
+        _ = try commit(own: { try $0.makeFile("more", [1]) }) { try $0.edit("own", at: 1, Array("B".utf8)) }
+        try others(["theirs": "theirs"])
+        var options = GarbageOptions()
+        options.deletes = true
+        options.grace = .zero
+        options.present = Timestamp(seconds: now().seconds + 60, nanoseconds: 0)
+        _ = try reopen(repository.database.store).collectGarbage(options)
+        #expect(try text("own") == "AB23456789")
+        _ = try mount.commit("after gc")
+        #expect(try reopen(repository.database.store).fsck(data: true).damage.isEmpty)
+        #expect(try repository.bytes(of: "own", in: repository.head()) == Array("AB23456789".utf8))
+    }
+
+    /// G4: others move the branch on, and the commit expires, before the workspace stands on it.
+    @Test func theCommitThatIsToBeTheBaseIsNotCollected() throws {
+        try repository.keep("main", commits: 1)
+        try mount.makeFile("own", [1])
+        var holder = MountHolder(mount: mount)
+        holder.beforeRebase = { [self] in
+            try others(["theirs": "theirs"])
+            var options = GarbageOptions()
+            options.deletes = true
+            options.grace = .zero
+            options.present = Timestamp(seconds: now().seconds + 60, nanoseconds: 0)
+            _ = try reopen(repository.database.store).collectGarbage(options)
+        }
+        _ = try repository.commitStaged(mount.workspace, .test("own"), holder: holder)
+        #expect(try mount.read("own") == [1])
+        #expect(try mount.update().isEmpty)
+        #expect(try text("theirs") == "theirs")
+    }
+
     private func removeDirectoryWithFiles(_ mount: MountedWorkspace) throws {
         for name in ["d/x", "d/y"] { try mount.unlink(name) }
         try mount.removeDirectory("d")

@@ -12,93 +12,93 @@ package import Versioning
 package final class WriteLease: Sendable {
     private struct State {
         var writers = 0
-        var id = ""
+        /// While somebody writes.
+        var held: HeldLease?
         var trees: [NodeID] = []
-        /// When it was last written, by our clock; `nil` when there is none.
-        var savedAt: Timestamp?
+        /// When it was last written, by this host's uptime; `nil` when there is none.
+        var saved: Duration?
         var began: Int64?
         /// Somebody is writing the object: nobody else may.
         var isBusy = false
         var hasRenewer = false
+        /// A request that needs it may still be on its way.
+        var isKept = false
     }
 
     private let state = Monitor(State())
 
     /// How long a writer that was killed keeps the collector from what was uploaded since.
-    static let duration = Duration.days(1)
+    private static let duration = Duration.days(1)
     private static let renewalInterval = Duration.hours(1)
-    /// What is left of the lease when the ref moves must cover the move and the difference of two clocks.
-    private static let margin = Duration.hours(2)
 
     /// Whether somebody writes under it.
     package var isHeld: Bool { state.look { $0.writers > 0 } }
 
     /// Takes the lease, or adds `trees` to it.
     func hold(_ database: ObjectDatabase, _ trees: [NodeID]) throws {
-        let needsSave = state.wait { state -> Bool? in
-            guard !state.isBusy else { return nil }
-            let new = trees.filter { !state.trees.contains($0) }
+        state.update { state in
             state.writers += 1
-            if state.writers == 1 { state.id = randomHex() }
-            state.trees += new
-            state.isBusy = state.savedAt == nil || !new.isEmpty
-            return state.isBusy
+            if state.writers == 1 { state.held = HeldLease(database) }
         }
-        guard needsSave else { return }
         do {
-            try save(database)
+            try add(trees, database)
+            try startRenewing(database)
         } catch {
             release(database)
             throw error
         }
-        try startRenewing(database)
     }
 
-    /// The last writer removes the lease; one that stays because the store is away expires by itself.
+    /// Protects further trees until the last writer ends. Somebody must be writing.
+    package func add(_ trees: [NodeID], _ database: ObjectDatabase) throws {
+        let needsSave = state.wait { state -> Bool? in
+            guard !state.isBusy else { return nil }
+            let new = trees.filter { !state.trees.contains($0) }
+            state.trees += new
+            state.isBusy = state.saved == nil || !new.isEmpty
+            return state.isBusy
+        }
+        if needsSave { try save(database) }
+    }
+
+    /// The last writer removes the lease; one that stays because the store is away ends by itself.
     func release(_ database: ObjectDatabase) {
-        let id = state.wait { state -> String?? in
+        let held = state.wait { state -> HeldLease?? in
             guard !state.isBusy else { return nil }
             state.writers -= 1
             guard state.writers == 0 else { return .some(nil) }
-            defer { state.id = "" }
-            state.trees = []
-            state.began = nil
-            guard state.savedAt != nil else { return .some(nil) }
-            state.savedAt = nil
-            return .some(state.id)
+            defer { state = State(hasRenewer: state.hasRenewer) }
+            return .some(state.isKept ? nil : state.held)
         }
-        guard let id else { return }
-        do {
-            try database.removeLease(id: id)
-        } catch {
-            database.logger.info("the lease \(id) stays until it expires: \(error)")
-        }
+        held?.end()
     }
 
     /// Throws `.leaseLost` when what was uploaded may be gone: the host slept, or the store was away for long.
-    package func check() throws {
-        let saved = state.look { $0.savedAt }
-        guard let saved else { return }
-        let age = now().seconds - saved.seconds
-        if .seconds(age) > Self.duration - Self.margin { throw ObjectDatabaseError.leaseLost(after: .seconds(age)) }
-    }
+    package func check() throws { try state.look { $0.held }?.check() }
+
+    /// The present lease stays after its last writer, until it ends by itself.
+    package func keep() { state.update { $0.isKept = true } }
+
+    /// See `HeldLease.verify`. Nothing to ask when nobody writes.
+    package func verify() throws { try state.look { $0.held }?.verify() }
 
     /// Writes the object; the caller has set `isBusy`.
     private func save(_ database: ObjectDatabase) throws {
         defer { state.update { $0.isBusy = false } }
-        let (before, present) = state.update { ($0, now()) }
-        var began = before.began
-        if began == nil, before.savedAt != nil {
-            began = try database.store.head(ObjectKeys.leases + before.id).modifiedSeconds
+        let (before, sent) = state.update { ($0, uptime()) }
+        guard let held = before.held, let first = before.trees.first else {
+            preconditionFailure("a writer names a tree")
         }
-        guard let first = before.trees.first else { preconditionFailure("a writer names a tree") }
-        let lease = Lease(
-            purpose: .write, tree: first,
-            expires: Timestamp(seconds: present.seconds + Self.duration.wholeSeconds, nanoseconds: 0),
-            holder: holderName(), subject: before.id, trees: Array(before.trees.dropFirst()), began: began)
-        try database.saveLease(lease, id: before.id)
+        var began = before.began
+        if began == nil, before.saved != nil {
+            began = try database.store.head(ObjectKeys.leases + held.id).modifiedSeconds
+        }
+        try held.save(
+            Lease(
+                purpose: .write, tree: first, lasting: Self.duration, holder: holderName(), subject: held.id,
+                trees: Array(before.trees.dropFirst()), began: began))
         state.update { state in
-            state.savedAt = present
+            state.saved = sent
             state.began = began
         }
     }
@@ -125,9 +125,7 @@ package final class WriteLease: Sendable {
 
     private func renewIfDue(_ database: ObjectDatabase) {
         let isDue = state.update { state -> Bool in
-            guard !state.isBusy, let saved = state.savedAt,
-                .seconds(now().seconds - saved.seconds) > Self.renewalInterval
-            else {
+            guard !state.isBusy, let saved = state.saved, uptime() - saved > Self.renewalInterval else {
                 return false
             }
             state.isBusy = true

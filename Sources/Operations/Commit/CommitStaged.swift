@@ -77,6 +77,7 @@ extension Repository {
                 return makeCommit(tree: root.root, parents: [(head, headCommit)], counts: result.counts, info)
             } beforeMove: {
                 try workspace.recordSealedCommit($0)
+                try holder.protect($0)
             }
             let conflicts = try holder.rebase(
                 to: published.commitID, foreign: try foreignContent(staged, published.commit.tree))

@@ -7,9 +7,7 @@ extension Repository {
     /// Makes `id`, which was published from the workspace's seal, its base. Answers paths that were changed here since the
     /// seal and by others in the new base: each is a conflict to resolve before the next commit.
     package func rebase(_ workspace: Workspace, to id: CommitID) throws -> [TreePath] {
-        let conflicts = try workspace.rebase(planMove(of: workspace, to: .publishedSeal(id)))
-        try workspace.finishMove()
-        return conflicts
+        try moving(workspace, to: .publishedSeal(id)) { try workspace.rebase($0) }
     }
 
     /// Puts what is staged on the branch's present head. Answers it, and the paths that are conflicts now.
@@ -20,18 +18,36 @@ extension Repository {
     }
 
     package func update(_ workspace: Workspace, to head: CommitID) throws -> [TreePath] {
-        let conflicts = try workspace.update(planMove(of: workspace, to: .head(head)))
+        try moving(workspace, to: .head(head)) { try workspace.update($0) }
+    }
+
+    /// Moves the base of a workspace that is not mounted.
+    private func moving(
+        _ workspace: Workspace, to target: BaseTarget, _ apply: (BaseMove) throws -> [TreePath]
+    ) throws -> [TreePath] {
+        let lease = try WorkspaceLease(workspace, database)
+        let conflicts = try apply(basePlanner(of: workspace, lease).plan(target))
         try workspace.finishMove()
+        try lease.end()
         return conflicts
     }
 
-    /// The move of a workspace to another base. The nodes that it will ask for are loaded when this returns, so that nobody
-    /// waits for the store in the workspace's transaction.
-    package func planMove(of workspace: Workspace, to target: BaseTarget) throws -> BaseMove {
-        switch target {
-        // The commit's first parent is the head that it was merged onto.
-        case .publishedSeal(let id): try planMove(of: workspace, to: id, others: database.commit(id).parents.first)
-        case .head(let id): try planMove(of: workspace, to: id, others: id)
+    /// Moves the base of a workspace under a lease. The nodes that a move will ask for are loaded when it is planned, so that
+    /// nobody waits for the store in the workspace's transaction.
+    package func basePlanner(of workspace: Workspace, _ lease: WorkspaceLease) -> BasePlanner {
+        // After the lease: either a collector sees it, or we see the collector's record.
+        let protect: @Sendable (CommitID) throws -> Void = { [self] id in
+            let tree = try database.commit(id).tree
+            try lease.protect(tree)
+            try database.refuseIfCollected(id, tree: tree)
+        }
+        return BasePlanner(protect: protect) { [self] target in
+            try protect(target.commit)
+            return switch target {
+            // The commit's first parent is the head that it was merged onto.
+            case .publishedSeal(let id): try planMove(of: workspace, to: id, others: database.commit(id).parents.first)
+            case .head(let id): try planMove(of: workspace, to: id, others: id)
+            }
         }
     }
 

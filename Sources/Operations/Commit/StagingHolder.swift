@@ -1,3 +1,4 @@
+import ObjectDatabase
 package import Staging
 package import Versioning
 
@@ -6,6 +7,9 @@ package import Versioning
 package protocol StagingHolder {
     /// Makes everything written so far part of a seal.
     func seal() throws
+    /// The commit is about to be published: from now on the holder's lease protects it, so that it can become the base
+    /// whatever happens to the branch meanwhile.
+    func protect(_ commit: CommitID) throws
     /// The sealed changes are published: drop them from what is staged. Answers paths that others changed too.
     ///
     /// - Parameter foreign: the paths at which the commit has other content than was sealed; `nil` when that is not
@@ -26,6 +30,11 @@ package struct LocalHolder: StagingHolder {
 
     package func seal() throws {
         _ = try workspace.seal()
+    }
+
+    package func protect(_ commit: CommitID) throws {
+        let database = repository.database
+        try database.writeLease.add([database.commit(commit).tree], database)
     }
 
     package func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {

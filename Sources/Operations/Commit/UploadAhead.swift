@@ -1,6 +1,7 @@
 import BlockingIO
 import Logging
 import ObjectDatabase
+import ObjectStorage
 import ProllyTree
 package import Staging
 import Synchronization
@@ -95,19 +96,26 @@ extension Repository {
             let located = LocatedEntry(entry, of: list)
             return Edit.put(located.item(at: try TreePath(parsing: "\(node.id.value)")))
         }
-        let known = try workspace.uploadLease()
+        var known = try workspace.uploadLease()
+        var held = try known.flatMap { try HeldLease.resuming($0.id, database) }
+        if held == nil, known != nil {
+            // What was uploaded under it may be gone.
+            try workspace.dropUploads()
+            known = nil
+        }
         let start = try known.map { database.tree($0.tree) } ?? SnapshotTree.build([], in: database.nodes)
         let protected = try start.applying(edits.sorted { compareBytes($0.key, $1.key) < 0 })
         try database.flush()
-        let id = known?.id ?? PackID.random().hex
-        try saveUploadLease(protected.root, id: id, holder: workspace.directory)
-        try workspace.setUploadLease((id, protected.root))
+        held = held ?? HeldLease(database)
+        if let held { try save(held, protected.root, workspace) }
     }
 
-    private func saveUploadLease(_ tree: NodeID, id: String, holder: String) throws {
-        let expires = Timestamp(seconds: now().seconds + ObjectDatabase.leaseDuration.wholeSeconds, nanoseconds: 0)
-        try database.saveLease(
-            Lease(purpose: .upload, tree: tree, expires: expires, holder: holder, subject: id), id: id)
+    private func save(_ held: HeldLease, _ tree: NodeID, _ workspace: Workspace) throws {
+        try held.save(
+            Lease(
+                purpose: .upload, tree: tree, lasting: ObjectDatabase.leaseDuration, holder: workspace.directory,
+                subject: held.id))
+        try workspace.setUploadLease((held.id, tree))
     }
 
     /// Keeps the lease while there are uploads to protect; ends it when there are none.
@@ -117,18 +125,21 @@ extension Repository {
             try database.removeLease(id: id)
             return try workspace.setUploadLease(nil)
         }
-        guard let lease = try database.lease(id: id),
-            lease.expires.seconds - now().seconds < ObjectDatabase.leaseDuration.wholeSeconds / 2
-        else {
-            return
+        // Our clock only says when to look; whether the lease still holds, the store's does.
+        let written = try database.store.findInfo(ObjectKeys.leases + id)?.modifiedSeconds ?? 0
+        guard abs(now().seconds - written) > ObjectDatabase.leaseDuration.wholeSeconds / 2 else { return }
+        if let held = try HeldLease.resuming(id, database) {
+            try save(held, tree, workspace)
+        } else {
+            try workspace.dropUploads()
+            try workspace.setUploadLease(nil)
         }
-        try saveUploadLease(tree, id: id, holder: workspace.directory)
     }
 
     /// Whether what was uploaded ahead is surely still there.
     func trustsUploads(of workspace: Workspace) throws -> Bool {
         guard let (id, _) = try workspace.uploadLease(), let lease = try database.lease(id: id) else { return false }
-        return lease.expires.seconds > now().seconds + Self.leaseMargin.wholeSeconds
+        return try lease.endSeconds > database.storeSeconds() + Self.leaseMargin.wholeSeconds
     }
 
     /// A commit that begins this long before the lease ends is over by then.

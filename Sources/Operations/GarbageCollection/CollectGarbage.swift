@@ -46,6 +46,7 @@ struct GarbageCollectionRun {
     var report = GarbageReport()
     let moves: PackForwarding
     private(set) var movedPacks: [PackID: Int64] = [:]
+    /// By the store's clock.
     private var present: Timestamp
     private var history = RepositoryHistory(commits: [:], refUpdates: [:], refs: [])
     private var kept: Set<CommitID> = []
@@ -58,6 +59,8 @@ struct GarbageCollectionRun {
     /// Objects from this second on stay.
     private(set) var cutoffSeconds: Int64
     var deletionPlan = DeletionPlan()
+    /// Leases that have ended: their holders are gone, or may not go on.
+    private(set) var endedLeases: [StoredLease] = []
 
     /// What is to be deleted.
     struct DeletionPlan {
@@ -81,10 +84,8 @@ struct GarbageCollectionRun {
     }
 
     mutating func fixTime() throws {
-        if options.deletes, options.present == nil {
-            _ = try repository.database.store.put(ObjectKeys.clock, encodeRecord(["format": 1]), .none)
-            let seconds = try repository.database.store.head(ObjectKeys.clock).modifiedSeconds
-            present = Timestamp(seconds: seconds, nanoseconds: 0)
+        if options.present == nil {
+            present = Timestamp(seconds: try repository.database.storeSeconds(), nanoseconds: 0)
         }
         cutoffSeconds = present.seconds - (options.grace + options.clockSlack).wholeSeconds
     }
@@ -152,6 +153,7 @@ struct GarbageCollectionRun {
     /// Finds everything that is in use. Leases before refs: a writer holds its lease until its ref has moved.
     mutating func mark() throws {
         try readLeases()
+        if options.deletes { try fence() }
         history = try repository.refresh(history)
         kept.formUnion(try keptCommits(repository.retention()).kept)
         report.keptCommits = kept.count
@@ -208,33 +210,42 @@ struct GarbageCollectionRun {
     /// might protect anything, so it stops the run.
     private mutating func readLeases() throws {
         report.leases = []
-        for object in try repository.database.listKeys(ObjectKeys.leases) {
-            guard let found = try repository.database.store.find(object.key) else { continue }
-            let lease: Lease = try decodeObject(found.bytes, key: object.key)
-            guard lease.expires.seconds + Self.clockDifference.wholeSeconds > present.seconds else { continue }
+        endedLeases = []
+        for stored in try repository.database.allLeases() {
+            let lease = stored.lease
+            if stored.endSeconds <= present.seconds, try !options.deletes || repository.database.breakLease(stored) {
+                endedLeases.append(stored)
+                continue
+            }
             if lease.purpose == .mirror, options.deletes {
+                let end = Timestamp(seconds: stored.endSeconds, nanoseconds: 0)
                 throw RepositoryError.collectionRefused(
-                    reason:
-                        "\(lease.holder) is copying a repository into this one (until \(lease.expires.rfc3339) at most)"
-                )
+                    reason: "\(lease.holder) is copying a repository into this one (until \(end.rfc3339) at most)")
             }
             report.leases.append(lease)
             if lease.purpose == .write || lease.purpose == .mirror {
-                let began = lease.began ?? object.modifiedSeconds
+                let began = lease.began ?? stored.writtenSeconds
                 cutoffSeconds = min(cutoffSeconds, began - options.clockSlack.wholeSeconds)
             }
         }
     }
 
-    func refuseBesideMirror() throws {
-        for (_, lease) in try repository.database.leases() where lease.purpose == .mirror {
-            throw RepositoryError.collectionRefused(
-                reason: "\(lease.holder) has begun to copy a repository into this one; run it again later")
+    /// A writer whose lease has ended may still be there, paused just before it moves a ref to what this run deletes. Writing
+    /// all refs again, as they are, makes its move fail; then it finds that its lease is lost.
+    private func fence() throws {
+        guard endedLeases.contains(where: { $0.lease.purpose == .write || $0.lease.purpose == .mirror }) else { return }
+        progress("writing the refs again, because a lease has ended")
+        try concurrently(try repository.allRefs().map(\.name), threads: repository.database.ioThreads) {
+            [repository] name in try repository.rewriteRef(name)
         }
     }
 
-    /// A lease holds for so long after its end: its holder's clock may be behind ours.
-    static let clockDifference = Duration.hours(1)
+    func refuseBesideMirror() throws {
+        for stored in try repository.database.leases(at: present.seconds) where stored.lease.purpose == .mirror {
+            throw RepositoryError.collectionRefused(
+                reason: "\(stored.lease.holder) has begun to copy a repository into this one; run it again later")
+        }
+    }
 
     /// The roots of commits that expire, for `sweep`.
     var expiredRoots: [NodeID] { Array(expired.keys) }

@@ -60,11 +60,8 @@ extension GarbageCollectionRun {
     /// Removes what earlier runs and holders of leases have left.
     func tidy() throws {
         let limit = now().seconds - SweepAnnouncement.keptFor.wholeSeconds
-        for object in try repository.database.listKeys(ObjectKeys.leases) {
-            guard let found = try repository.database.store.find(object.key) else { continue }
-            let lease: Lease = try decodeObject(found.bytes, key: object.key)
-            if lease.expires.seconds < limit { try repository.database.store.delete(object.key) }
-        }
+        // Nobody renews a lease that has ended.
+        for lease in endedLeases { try repository.database.removeLease(id: lease.id) }
         let old = try SweepJournal.load(from: repository.database.store)?.runs.filter {
             ($0.ended ?? $0.began).seconds < limit
         }

@@ -104,10 +104,8 @@ extension Repository {
     /// What earlier runs of the same import have uploaded, as far as it is surely there: a lease about to expire counts
     /// for nothing.
     fileprivate func checkpoints(of subject: String) throws -> [(id: String, tree: NodeID)] {
-        let present = now().seconds
-        return try database.leases().filter { _, lease in
-            lease.purpose == .import && lease.subject == subject
-                && lease.expires.seconds > present + Self.leaseMargin.wholeSeconds
+        try database.leases(at: database.storeSeconds() + Self.leaseMargin.wholeSeconds).filter { stored in
+            stored.lease.purpose == .import && stored.lease.subject == subject
         }.map { ($0.id, $0.lease.tree) }
     }
 
@@ -136,7 +134,9 @@ private final class ImportSession: Sendable {
     private let base: SnapshotTree
     private let subject: String
     private let holder: String
-    private let leaseID: String
+    private let lease: HeldLease
+    /// The leases that earlier runs have left.
+    private let earlierLeases: [String]
     private let progress: ImportProgress
     private let known: Mutex<[BlockID: Extent]>
     /// Earlier trees whose blocks are too many to be remembered.
@@ -183,7 +183,8 @@ private final class ImportSession: Sendable {
             }
         }
         self.largeTrees = largeTrees
-        leaseID = earlier.first?.id ?? randomHex()
+        lease = HeldLease(repository.database)
+        earlierLeases = earlier.map(\.id)
         self.known = Mutex(known)
         output = Mutex(Output(tree: start))
     }
@@ -215,9 +216,10 @@ private final class ImportSession: Sendable {
         }
     }
 
-    /// The commit exists: the checkpoint is of no further use (and expires by itself if it stays).
+    /// The commit exists: the checkpoints are of no further use (and end by themselves if they stay).
     func dropCheckpoint() {
-        try? repository.database.removeLease(id: leaseID)
+        lease.end()
+        for id in earlierLeases { try? repository.database.removeLease(id: id) }
     }
 
     private func produce(_ ingest: FileIngest<ScannedPath>) throws {
@@ -308,9 +310,10 @@ private final class ImportSession: Sendable {
 
     /// Leaves a lease on what is uploaded, so that the next run of the same import need not upload it again.
     private func saveCheckpoint(_ tree: SnapshotTree) throws {
-        let expires = Timestamp(seconds: now().seconds + ObjectDatabase.leaseDuration.wholeSeconds, nanoseconds: 0)
-        try repository.database.saveLease(
-            Lease(purpose: .import, tree: tree.root, expires: expires, holder: holder, subject: subject), id: leaseID)
+        try lease.save(
+            Lease(
+                purpose: .import, tree: tree.root, lasting: ObjectDatabase.leaseDuration, holder: holder,
+                subject: subject))
     }
 
     /// Paths below the destination that the source does not have.

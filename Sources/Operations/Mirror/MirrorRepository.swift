@@ -25,11 +25,11 @@ extension Repository {
         let other = try openMirror(target, targetQuirks)
         let lease = TreeLease(
             other.database, purpose: .mirror, subject: database.store.location,
-            id: String(CommitID(hashing: Array(database.store.location.utf8)).hex.prefix(32)), lasting: .hours(1),
+            lasting: .hours(1),
             trees: [try database.commit(liveHead()).tree])
         return try lease.held(warnTo: database.logger) {
             try other.waitForSweeps()
-            var run = MirrorRun(source: self, target: other, progress: progress)
+            var run = MirrorRun(source: self, target: other, lease: lease, progress: progress)
             try run.copy(patterns)
             return run.report
         }

@@ -10,6 +10,8 @@ struct MirrorRun {
     let source: Repository
     let target: Repository
     let progress: @Sendable (String) -> Void
+    /// What was copied is there only as long as this held all the time.
+    private let lease: TreeLease
     var report = MirrorReport()
     private var data: MirrorData
     private let proof: CollectionProof
@@ -23,7 +25,10 @@ struct MirrorRun {
         var refUpdates: [RefUpdateID]
     }
 
-    init(source: Repository, target: Repository, progress: @escaping @Sendable (String) -> Void) {
+    init(
+        source: Repository, target: Repository, lease: TreeLease, progress: @escaping @Sendable (String) -> Void
+    ) {
+        self.lease = lease
         proof = CollectionProof(source)
         self.source = source
         self.target = target
@@ -105,6 +110,7 @@ struct MirrorRun {
                     try target.database.store.delete(ObjectKeys.collected(commit.tree))
                 }
             }
+            try lease.check()
             try copyRecord(ObjectKeys.commit(id), id: id)
             report.commits += 1
         }
@@ -154,17 +160,19 @@ struct MirrorRun {
     private mutating func move(_ plan: Planned) throws {
         for id in plan.refUpdates { try copyRecord(ObjectKeys.refUpdate(id), id: id) }
         report.refUpdates += plan.refUpdates.count
-        let state = RefState(
-            commit: plan.ref.commit, refUpdate: plan.ref.state.refUpdate, writeID: randomHex())
         let key = ObjectKeys.ref(plan.ref.name)
-        if try target.database.store.swap(key, from: plan.present?.etag, to: encodeRecord(state)) {
-            report.refsMoved.append(plan.ref.name)
-        } else if try target.database.readRef(plan.ref.name)?.state.refUpdate == plan.ref.state.refUpdate {
-            // Another copy was as fast, or the reply to our own swap was lost.
-            report.refsMoved.append(plan.ref.name)
-        } else {
-            report.diverged.append(plan.ref.name)
+        let hasMoved: Bool? = try CompareAndSwapLoop.run {
+            // Another copy may be as fast, and the reply to our own swap may be lost.
+            let present = try target.database.readRef(plan.ref.name)
+            if present?.state.refUpdate == plan.ref.state.refUpdate { return true }
+            guard present?.state.refUpdate == plan.present?.state.refUpdate else { return false }
+            try lease.verify()
+            let state = RefState(commit: plan.ref.commit, refUpdate: plan.ref.state.refUpdate, writeID: randomHex())
+            return try target.database.store.swap(key, from: present?.etag, to: encodeRecord(state)) ? true : nil
         }
+        if hasMoved == true { report.refsMoved.append(plan.ref.name) } else { report.diverged.append(plan.ref.name) }
+        // Nothing makes the creation of an object fail: what was created while the lease was lost may show holes.
+        try lease.verify()
     }
 
     /// Copies what else is in the repository: rules, hooks' records and the like.

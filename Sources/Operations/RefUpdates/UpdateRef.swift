@@ -51,7 +51,8 @@ extension Repository {
     }
 
     private func swapRef(_ authorization: RefUpdateAuthorization, from current: RefSnapshot?) throws -> RefSnapshot {
-        try database.writeLease.check()
+        // Between the look at the ref and its move: a collector that ends the lease makes the move fail (`fence`).
+        try database.writeLease.verify()
         let move = authorization.move
         let name = move.ref
         guard current?.commit == move.old else { throw RefUpdateFailure.moved(current: current) }
@@ -64,19 +65,62 @@ extension Repository {
         do {
             let etag = try database.store.put(
                 ObjectKeys.ref(name), encodeRecord(state), current.map { .matches($0.etag) } ?? .absent)
-            return RefSnapshot(name: name, state: state, newestUpdate: refUpdate, etag: etag)
-        } catch {
+            let created = RefSnapshot(name: name, state: state, newestUpdate: refUpdate, etag: etag)
+            if current == nil { try takeBackIfLeaseIsLost(created) }
+            return created
+        } catch let error as StoreError {
             // The condition failed, or no reply came: either way the chain tells whether our write took effect.
             let found: RefSnapshot?
             switch error {
             case .preconditionFailed: found = try database.readRef(name)
-            case .unavailable: found = try? database.readRef(name)
+            case .unavailable: found = settled(name, current)
             default: throw error
             }
             if let found, try chain(of: found, holds: refUpdateID, since: current?.state.refUpdate) { return found }
             if case .preconditionFailed = error { throw RefUpdateFailure.moved(current: found) }
             throw error
         }
+    }
+
+    /// What became of a move that got no answer, which may still be on its way: writes the ref again as it is, so that the move
+    /// fails if it comes later. Where that is not possible, the lease on what it shows stays until it ends by itself.
+    private func settled(_ name: RefName, _ before: RefSnapshot?) -> RefSnapshot? {
+        do {
+            let found = try database.readRef(name)
+            if let found, found.etag == before?.etag {
+                try rewriteRef(name)
+                return try database.readRef(name)
+            }
+            if found == nil { database.writeLease.keep() }
+            return found
+        } catch {
+            database.logger.warning("whether \(name.name) was moved is not known: \(error)")
+            database.writeLease.keep()
+            return nil
+        }
+    }
+
+    /// No write of a collector makes the creation of an object fail, so after one the lease is asked for again. Takes the new
+    /// ref away and throws `.leaseLost` when what it shows may be gone.
+    private func takeBackIfLeaseIsLost(_ created: RefSnapshot) throws {
+        do {
+            try database.writeLease.verify()
+        } catch ObjectDatabaseError.leaseLost(let age) {
+            let refUpdate = RefUpdate(
+                ref: created.name.qualified, old: created.commit, new: nil, who: created.newestUpdate.who, when: now(),
+                operation: .delete, why: "the lease on what it shows was lost", previous: created.state.refUpdate)
+            let state = RefState(
+                commit: nil, refUpdate: try database.saveRefUpdate(refUpdate), writeID: randomHex())
+            _ = try database.store.swap(ObjectKeys.ref(created.name), from: created.etag, to: encodeRecord(state))
+            throw ObjectDatabaseError.leaseLost(after: age)
+        }
+    }
+
+    /// Writes a ref again as it is, so that a move which was prepared before fails. One that is moved meanwhile needs it not.
+    func rewriteRef(_ name: RefName) throws {
+        guard let found = try database.readRef(name) else { return }
+        let state = RefState(commit: found.commit, refUpdate: found.state.refUpdate, writeID: randomHex())
+        _ = try database.store.swap(ObjectKeys.ref(name), from: found.etag, to: encodeRecord(state))
     }
 
     /// Whether the ref updates from `snapshot` back to (not including) `start` hold `wanted`.

@@ -75,7 +75,7 @@ extension WorkspaceFileSystem {
     ///   known.
     package func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
         try changingBelow(foreign: foreign) { [workspace] in
-            let move = try planMove(workspace, .publishedSeal(commit))
+            let move = try basePlanner.plan(.publishedSeal(commit))
             try warm(move)
             return ChangeBelow(head: commit, apply: { try workspace.rebase(move) }, finish: workspace.finishMove)
         }.conflicts
@@ -86,7 +86,7 @@ extension WorkspaceFileSystem {
         try changingBelow(foreign: []) { [workspace] in
             let head = try database.liveRef(.branch(workspace.info.branch)).commit
             guard try workspace.base() != head else { return ChangeBelow(head: head, apply: { [] }) }
-            let move = try planMove(workspace, .head(head))
+            let move = try basePlanner.plan(.head(head))
             try warm(move)
             return ChangeBelow(head: head, apply: { try workspace.update(move) }, finish: workspace.finishMove)
         }

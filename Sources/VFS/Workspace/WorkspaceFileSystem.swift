@@ -18,9 +18,7 @@ package final class WorkspaceFileSystem: FileSystem {
     let fetcher: BlockFetcher
     let table: Mutex<InodeTable>
     let barrier = SealBarrier()
-    /// What a move of the workspace's base needs; commits know how to find it, this layer does not.
-    package typealias MovePlanner = @Sendable (Workspace, BaseTarget) throws -> BaseMove
-    let planMove: MovePlanner
+    package let basePlanner: BasePlanner
     private let mountDescription: [UInt8]
     /// Everything belongs to whoever mounted, and stays so.
     let squashesOwners: Bool
@@ -33,13 +31,13 @@ package final class WorkspaceFileSystem: FileSystem {
     private static let timeoutSeconds = 1.0
 
     package init(
-        database: ObjectDatabase, workspace: Workspace, planMove: @escaping MovePlanner, mountDescription: String,
+        database: ObjectDatabase, workspace: Workspace, basePlanner: BasePlanner, mountDescription: String,
         squashesOwners: Bool = false,
         readThreads: Int, logger: Logger
     ) throws {
         self.database = database
         self.workspace = workspace
-        self.planMove = planMove
+        self.basePlanner = basePlanner
         self.logger = logger
         self.mountDescription = Array(mountDescription.utf8)
         self.squashesOwners = squashesOwners

@@ -247,25 +247,27 @@ struct Mount: ParsableCommand {
         // Without a thread to be had, closing its database would wait for one for ever: it closes with the process.
         Self.openWorkspaces.withLock { $0.append(workspace) }
         try workspace.beginUse()
-        let lease = try MountLease(of: workspace, repository.database, logger)
+        let lease = try WorkspaceLease(workspace, repository.database)
         // What is staged takes locations of blocks from the base, which the lease protects from now on.
         try repository.database.refreshCacheTrust()
         try prepare(workspace, repository, head: resolved)
         let fileSystem = try WorkspaceFileSystem(
             database: repository.database, workspace: workspace,
-            planMove: { try repository.planMove(of: $0, to: $1) }, mountDescription: description.json,
+            basePlanner: repository.basePlanner(of: workspace, lease), mountDescription: description.json,
             squashesOwners: options.squashesOwners, readThreads: repository.database.readThreads, logger: logger)
         let control = ControlServer(listener, fileSystem: fileSystem, logger: logger)
         try control.start()
+        let renewal = try MountLease.renewal(logger) { try lease.look() }
         let saver = try PeriodicTask(everySeconds: Self.saveSeconds) { _ in fileSystem.persistPeriodically() }
         let uploader = options.uploadsInBackground ? try backgroundUploads(fileSystem, repository, logger) : nil
         return Served(fileSystem: fileSystem, control: control) {
             uploader?.stop()
             saver.stop()
             control.stop()
+            renewal.stop()
             do {
                 try fileSystem.flushAll()
-                lease.end()
+                try lease.end()
                 try workspace.endUse()
             } catch {
                 logger.error("saving staged changes: \(logLine(of: error))")

@@ -22,7 +22,7 @@ let recordTargets: [FuzzTarget] = [
     record(
         "lease",
         Lease(
-            purpose: .mirror, tree: NodeID(hashing: []), expires: someTime, holder: "h", subject: "s",
+            purpose: .mirror, tree: NodeID(hashing: []), lasting: .days(1), holder: "h", subject: "s",
             trees: [NodeID(hashing: [1])], began: 7)
     ) { _ = $0.allTrees },
     record(
