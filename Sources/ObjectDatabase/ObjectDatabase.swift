@@ -23,7 +23,6 @@ package final class ObjectDatabase: Sendable {
     package let logger: Logger
     let history = Mutex(KnownHistory())
     package let writeLease = WriteLease()
-    let confirmation = UploadConfirmation()
     let cacheTrust = Mutex(CacheTrust())
     /// Threads for uploads and downloads.
     package let ioThreads: Int
@@ -110,8 +109,10 @@ package final class ObjectDatabase: Sendable {
         Tree(root: id, store: nodes)
     }
 
-    /// Waits until all nodes and lists saved so far are in the bucket, where no sweep removes them.
+    /// Waits until all nodes and lists saved so far are in the bucket. No sweep removes them: each has a version that no
+    /// collector has seen before the lease that it was written under.
     package func flush() throws {
-        try confirmation.confirm(in: self)
+        try nodes.flush()
+        try lists.flush()
     }
 }

@@ -45,16 +45,15 @@
 // 3. `Tree.applying` hands new nodes to `TreeNodeStore.save`; `BlockListStore.save` takes lists.
 //    Both are sent in the background, by `LocationRewriter.put`, which leaves a forwarding note
 //    before it replaces a location that somebody may know.
-// 4. `ObjectDatabase.flush` waits for them. `UploadConfirmation` looks for sweeps that may have
-//    deleted some meanwhile, and sends those again.
+// 4. `ObjectDatabase.flush` waits for them. Each writing has a version of its own, which no
+//    collector deletes that had seen an older one.
 // 5. `saveCommit` and `saveRefUpdate` write the two records, and sign them if there is a key.
 // 6. Operations swaps the ref by `ObjectStore.put` on a condition.
 // **Every upload goes on in the overview of ObjectStorage.**
 //
 // ## Locks
 // Each type has one mutex or `Monitor`, held for its own memory and never during a request. Order:
-// the busy mark of `UploadConfirmation`, the mutex of `CacheTrust`, the memory of a
-// `ContentAddressedStore`. The placer of `FileIngest` may wait for room in its `UploadQueue`;
+// the busy mark of `WriteLease`, the mutex of `CacheTrust`, the memory of a `ContentAddressedStore`. The placer of `FileIngest` may wait for room in its `UploadQueue`;
 // uploads take no lock of the placer.
 //
 // ## Rules

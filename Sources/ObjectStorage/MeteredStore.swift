@@ -69,6 +69,10 @@ package final class MeteredStore: ObjectStore {
         try measured(\.other) { () throws(StoreError) in try base.delete(key) }
     }
 
+    package func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion {
+        try measured(\.other) { () throws(StoreError) in try base.delete(key, ifMatch: version) }
+    }
+
     package func list(prefix: String, after: String?, limit: Int) throws(StoreError) -> ObjectPage {
         try measured(\.list) { () throws(StoreError) in try base.list(prefix: prefix, after: after, limit: limit) }
     }

@@ -27,6 +27,9 @@ package protocol ObjectStore: Sendable {
     /// Removes an object; one that is not there is no error.
     func delete(_ key: String) throws(StoreError)
 
+    /// Removes an object if it still is this version, atomically. A store that cannot do that does nothing and says so.
+    func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion
+
     /// Up to `limit` (1...1,000) objects whose key begins with `prefix`, in ascending byte order of keys, beginning
     /// after the key `after`.
     func list(prefix: String, after: String?, limit: Int) throws(StoreError) -> ObjectPage
@@ -47,6 +50,15 @@ package protocol ObjectStore: Sendable {
 
 extension ObjectStore {
     package var traffic: PacerMetrics? { nil }
+}
+
+/// What came of deleting one version of an object.
+package enum ConditionalDeletion: Hashable, Sendable {
+    case deleted
+    /// It is another version now, or gone.
+    case changed
+    /// Some S3 servers ignore the condition of a DELETE and delete what is there.
+    case unsupported
 }
 
 /// What of an object is read.

@@ -44,6 +44,10 @@ package final class RetryingStore: ObjectStore {
         try retrying(key) { _ throws(StoreError) in try base.delete(key) }
     }
 
+    package func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion {
+        try retrying(key) { _ throws(StoreError) in try base.delete(key, ifMatch: version) }
+    }
+
     package func list(prefix: String, after: String?, limit: Int) throws(StoreError) -> ObjectPage {
         try retrying(prefix) { _ throws(StoreError) in try base.list(prefix: prefix, after: after, limit: limit) }
     }

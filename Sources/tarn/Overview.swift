@@ -48,7 +48,7 @@
 //    background, and waits until it says that the mount is up.
 // 2. `serveCommit` makes a `SnapshotFileSystem`; `serveBranch` takes the `WorkspaceLock`, finishes
 //    a commit that broke off, and makes a `WorkspaceFileSystem` with the `BasePlanner` of its
-//    `WorkspaceLease`, which tells the garbage collector. For a read-only mount a `MountLease` does.
+//    `WorkspaceLease`, which tells the garbage collector. A read-only mount has a `MountLease`.
 // 3. `FUSEServer.run` serves until the end. **A read goes on in the overview of FUSEServer.**
 // 4. `Served.end` stops the threads, saves what is staged, and gives the lease back.
 //

@@ -85,7 +85,7 @@ FORGED = {
     "commits": (("log", "mount_write"), ("export", "merge", "diff", "audit", "mirror", "mount")),
     "records": (("audit", "export"), ("hooks", "gc", "log", "mirror", "mount_write"))}
 CONSUMED_BY = {"lease": ["gc"], "sweeps": ["gc_delete"],
-               "collected": ["gc_delete"], "doomed": ["gc_delete"], "hook": ["hooks"],
+               "collected": ["gc_delete"], "hook": ["hooks"],
                "signature": ["audit"], "movement": ["audit"], "ref": ["audit", "gc_delete"]}
 
 ADDRESS_SPACE = 4 << 30

@@ -162,13 +162,14 @@ LEASE = Record({
     ("trees", "lasts", "began", "nonce", "isBroken"))
 COLLECTED = Record({
     "format": FORMAT, "commits": Many(Hex(SHA, "commit")), "when": Time(), "rule": Text(),
-    "rules": Hex(SHA, "movement")}, ("rules",))
+    "rules": Hex(SHA, "movement"), "runs": Many(Text())}, ("rules", "runs"))
 MOVED = Record({
     "format": FORMAT, "when": Time(), "offsets": Many(Int(0, U64)), "extents": Packed(EXTENTS)})
 SWEEPS = Record({
     "format": FORMAT, "lastEnded": Time(), "runs": Many(Record({
         "id": Hex(32), "began": Time(), "ended": Time(), "pulse": Int(0, 2**63 - 1),
-        "alive": Time(), "pages": Int(0, 2**31)}, ("ended", "alive")))}, ("lastEnded",))
+        "alive": Time(), "deletes": Flag(), "isSettled": Flag()},
+        ("ended", "alive", "deletes", "isSettled")))}, ("lastEnded",))
 CLOCK = Record({"format": FORMAT})
 
 
@@ -204,7 +205,6 @@ OBJECTS = [
     Kind("collected", f"collected/{ID}", COLLECTED, decides=False),
     Kind("moved", r"moved/[0-9a-f]{2}/[0-9a-f]{32}", MOVED),
     Kind("sweeps", r"gc/sweeps\.json", SWEEPS, decides=True),
-    Kind("doomed", r"gc/doomed/[^/]+/[0-9]+", Rest(Octets(32)), decides=True),
     Kind("clock", r"gc/clock", CLOCK),
 ]
 

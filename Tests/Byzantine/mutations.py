@@ -186,7 +186,7 @@ class Enumeration:
                  "refs/tags/-x", "refs/other/main", "refs/heads/" + "n" * 240, "refs/approvals/x",
                  "movements/short", "commits/short", "trees/00/short", "lists/zz/short",
                  "packs/00/short", "packs/ff/" + "f" * 32, "leases/short", "collected/short",
-                 "moved/00/short", "gc/doomed/x/-1", "hooks/x/y.json", "signatures/x", "other"]
+                 "moved/00/short", "hooks/x/y.json", "signatures/x", "other"]
         for key in names:
             for label, data in (("a ref's bytes", refs), ("empty", b"")):
                 yield self.make(None, key.split("/")[0], f"{key[:40]!r} {label}", {key: data})

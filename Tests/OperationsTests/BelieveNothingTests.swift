@@ -118,7 +118,7 @@ import Versioning
         try repository.importing("a", "two")
         let tree = try repository.database.commit(first).tree
         for rules: RefUpdateID? in [nil, RefUpdateID(hashing: [1])] {
-            try repository.database.recordCollected(tree, [first], rule: "no rule", rules: rules, when: now())
+            try repository.database.recordCollected(tree, [first], rule: "no rule", rules: rules, when: now(), run: nil)
             #expect(try damage().map(\.object) == [ObjectKeys.collected(tree)])
             // With the data missing, too: the collector refuses, a mirror fails.
             let fresh = MemoryStore()
@@ -139,7 +139,7 @@ import Versioning
     @Test func aRecordOfAHeadIsForged() throws {
         let head = try repository.importing("a", "one")
         let tree = try repository.database.commit(head).tree
-        try repository.database.recordCollected(tree, [head], rule: "no rule", rules: nil, when: now())
+        try repository.database.recordCollected(tree, [head], rule: "no rule", rules: nil, when: now(), run: nil)
         #expect(try damage().map(\.object) == [ObjectKeys.collected(tree)])
     }
 
@@ -149,12 +149,12 @@ import Versioning
         let tree = try repository.database.commit(first).tree
         try repository.keep("main", commits: 5)
         let strict = try repository.auditLog(ref: RefName(.rules, "retention"))[0].id
-        try repository.database.recordCollected(tree, [first], rule: "", rules: strict, when: now())
+        try repository.database.recordCollected(tree, [first], rule: "", rules: strict, when: now(), run: nil)
         #expect(try damage().map(\.object) == [ObjectKeys.collected(tree)], "this rule keeps it")
         try store.delete(ObjectKeys.collected(tree))
         try repository.keep("main", commits: 1)
         let loose = try repository.auditLog(ref: RefName(.rules, "retention"))[0].id
-        try repository.database.recordCollected(tree, [first], rule: "", rules: loose, when: now())
+        try repository.database.recordCollected(tree, [first], rule: "", rules: loose, when: now(), run: nil)
         #expect(try damage().isEmpty, "this one lets it go")
     }
 

@@ -66,7 +66,9 @@ import Versioning
         let clean = try reopen(store).fsck(data: true)
         #expect(clean.damage.isEmpty && clean.files == 2)
         for key in try keys(prefix) {
-            let count = try store.head(key).sizeBytes
+            // The random bytes at the end of an object of two parts say nothing.
+            let ignored: UInt64 = ["trees/", "lists/"].contains(prefix) ? 16 : 0
+            let count = try store.head(key).sizeBytes - ignored
             var harmless = 0
             for _ in 0..<(prefix == "packs/" ? 3 : 12) {
                 let bit = random.below(Int(count) * 8)

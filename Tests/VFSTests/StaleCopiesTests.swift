@@ -111,7 +111,7 @@ import Versioning
     @Test(arguments: [(60, true), (2 * 86_400, false)])
     func sweepThatBrokeOffIsOver(secondsAgo: Int64, isUnderWay: Bool) throws {
         let began = Timestamp(seconds: now().seconds - secondsAgo, nanoseconds: 0).rfc3339
-        let notices = #"{"format":1,"runs":[{"began":"\#(began)","id":"x","pages":0,"pulse":3}]}"#
+        let notices = #"{"format":1,"runs":[{"began":"\#(began)","id":"x","deletes":true,"pulse":3}]}"#
         _ = try store.put("gc/sweeps.json", Array(notices.utf8), .none)
         let fresh = try reopen(store, cache: cache)
         try fresh.importing("c", "three")

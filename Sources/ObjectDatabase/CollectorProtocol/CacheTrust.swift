@@ -13,7 +13,7 @@ extension SweepJournal {
     /// delete what was kept a moment ago: `.max`.
     func copiesTrustedFrom(present: Int64) -> Int64? {
         var last = lastEnded?.seconds
-        for run in runs {
+        for run in runs where run.deletes == true {
             guard let end = run.ended?.seconds ?? run.endAfterSilence(present: present) else { return .max }
             last = max(last ?? end, end)
         }

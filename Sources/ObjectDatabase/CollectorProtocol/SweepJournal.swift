@@ -1,11 +1,9 @@
 import BlockingIO
 package import ObjectStorage
-import ProllyTree
 package import Versioning
 
-/// `gc/sweeps.json`: runs of the garbage collector that delete, or have deleted lately, objects which are named by their
-/// content. A writer may put such an object again at the same moment, so it looks here before it relies on it.
-package struct SweepJournal: Codable, RangedRecord {
+/// `gc/sweeps.json`: runs of the garbage collector that delete, or have deleted lately.
+package struct SweepJournal: Codable {
     package struct Run: Codable {
         package var id: String
         package var began: Timestamp
@@ -14,19 +12,17 @@ package struct SweepJournal: Codable, RangedRecord {
         package var pulse: Int
         /// When it changed last, by the run's clock.
         package var alive: Timestamp?
-        /// `gc/doomed/<id>/<0 ..< pages>` hold the ids of the nodes and lists that the run deletes, 32 bytes each.
-        package var pages: Int
+        /// It has begun to delete. Before that it has only noted what it is going to delete (`collected/`).
+        package var deletes: Bool?
+        /// It has ended, and each of its requests was answered: none can arrive any more.
+        package var isSettled: Bool?
 
-        package init(id: String, began: Timestamp, pages: Int) {
+        package init(id: String, began: Timestamp) {
             self.id = id
             self.began = began
-            self.pages = pages
             pulse = 0
         }
     }
-
-    /// Of a run: two thousand million ids.
-    package static let maximumPages = 65_536
 
     package var format = 1
     package var runs: [Run] = []
@@ -50,12 +46,6 @@ package struct SweepJournal: Codable, RangedRecord {
         try decodeObject(bytes, key: ObjectKeys.sweeps)
     }
 
-    package var fault: String? {
-        runs.lazy.compactMap { run in
-            (0...Self.maximumPages).contains(run.pages) ? nil : "a run has \(run.pages) pages of ids"
-        }.first
-    }
-
     /// A run that has shown no life for so long has ended.
     package static let deadAfterMilliseconds = 180_000
 
@@ -73,10 +63,10 @@ package struct SweepJournal: Codable, RangedRecord {
     }
 
     /// Changes the object by compare-and-swap.
-    package static func update(in store: any ObjectStore, _ body: (inout SweepJournal) -> Void) throws {
+    package static func update(in store: any ObjectStore, _ body: (inout SweepJournal) throws -> Void) throws {
         try store.update(ObjectKeys.sweeps) { found in
             var journal = try found.map { try decode($0.bytes) } ?? SweepJournal()
-            body(&journal)
+            try body(&journal)
             return encodeRecord(journal)
         }
     }

@@ -45,10 +45,6 @@ package final class BlockListStore: Sendable {
 
     func dropCached() { contents.dropCached() }
 
-    func takeUnconfirmed() -> [ContentID: FileMap] { contents.takeUnconfirmed() }
-
-    func giveBack(_ lists: [ContentID: FileMap]) { contents.giveBack(lists) }
-
     package func flush() throws { try contents.flush() }
 
     private func found(_ id: ContentID, _ body: () throws(ContentFailure) -> FileMap) throws -> FileMap {

@@ -52,8 +52,6 @@ final class ContentAddressedStore<Content: StoredContent>: Sendable {
         var epoch = 0
         /// Saved and not in the bucket yet.
         var pending: [ID: Content] = [:]
-        /// Saved since `takeUnconfirmed`.
-        var unconfirmed: [ID: Content] = [:]
     }
 
     private let store: any ObjectStore
@@ -116,10 +114,7 @@ final class ContentAddressedStore<Content: StoredContent>: Sendable {
     /// Queues the upload; `flush` waits for it.
     func save(_ content: Content) {
         let id = content.id
-        memory.withLock { memory in
-            memory.pending[id] = content
-            memory.unconfirmed[id] = content
-        }
+        memory.withLock { $0.pending[id] = content }
         uploads.submit { [self] in
             try put(content)
             memory.withLock { memory in
@@ -142,18 +137,6 @@ final class ContentAddressedStore<Content: StoredContent>: Sendable {
         diskCache?.keepObject(cacheKey(id), stored)
     }
 
-    /// What was saved since the last call.
-    func takeUnconfirmed() -> [ID: Content] {
-        memory.withLock { memory in
-            defer { memory.unconfirmed = [:] }
-            return memory.unconfirmed
-        }
-    }
-
-    func giveBack(_ contents: [ID: Content]) {
-        memory.withLock { $0.unconfirmed.merge(contents) { newer, _ in newer } }
-    }
-
     /// Waits until everything saved is in the bucket; throws the first upload that failed.
     func flush() throws {
         try uploads.flush()
@@ -162,19 +145,25 @@ final class ContentAddressedStore<Content: StoredContent>: Sendable {
     private func fetch(_ id: ID) throws(ContentFailure) -> [UInt8] {
         let key = Content.key(id)
         do {
-            guard let diskCache else { return try store.get(key).bytes }
+            guard let diskCache else { return try stored(key) }
             let cached = try diskCache.object(cacheKey(id)) { bytes in
                 (try? TwoPartObject(decoding: Array(bytes), kind: Content.objectKind, id: id)) != nil
             } fetch: { () throws(StoreError) -> [UInt8] in
-                try store.get(key).bytes
+                try stored(key)
             }
             // What does not verify is not cached; fetched once more, it is decoded and named below.
-            return try cached ?? store.get(key).bytes
+            return try cached ?? stored(key)
         } catch StoreError.notFound {
             throw .missing
         } catch {
             throw .unreadable(error)
         }
+    }
+
+    private func stored(_ key: String) throws(StoreError) -> [UInt8] {
+        let bytes = try store.get(key).bytes
+        if TwoPartObject.isTombstone(bytes) { throw .notFound(key: key) }
+        return bytes
     }
 
     private func decode(_ id: ID, _ bytes: [UInt8]) throws(ContentFailure) -> Content {

@@ -16,13 +16,10 @@ package enum ObjectKeys {
     package static let collected = "collected/"
     package static let moved = "moved/"
     package static let sweeps = "gc/sweeps.json"
-    package static let deletionPlan = "gc/doomed/"
     package static let clock = "gc/clock"
 
     package static func collected(_ tree: NodeID) -> String { collected + tree.hex }
     package static func moved(_ id: PackID) -> String { "moved/\(id.hex.prefix(2))/\(id.hex)" }
-    package static func deletionPlans(run: String) -> String { "\(deletionPlan)\(run)/" }
-    package static func deletionPlan(run: String, page: Int) -> String { deletionPlans(run: run) + String(page) }
     package static func commit(_ id: CommitID) -> String { commits + id.hex }
     package static func refUpdate(_ id: RefUpdateID) -> String { refUpdates + id.hex }
     package static func node(_ id: NodeID) -> String { "trees/\(id.hex.prefix(2))/\(id.hex)" }

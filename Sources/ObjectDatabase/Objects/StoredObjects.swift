@@ -15,7 +15,7 @@ extension ObjectDatabase {
 
     private func stored<Content: StoredContent>(_ id: Identifier<Content.Kind>) throws -> Content? {
         let key = Content.key(id)
-        guard let bytes = try storedBytes(key) else { return nil }
+        guard let bytes = try storedBytes(key), !TwoPartObject.isTombstone(bytes) else { return nil }
         do {
             return try Content.decode(id, object: bytes)
         } catch {

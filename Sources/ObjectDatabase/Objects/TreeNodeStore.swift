@@ -55,10 +55,6 @@ package final class TreeNodeStore: NodeStore {
 
     func dropCached() { contents.dropCached() }
 
-    func takeUnconfirmed() -> [NodeID: Node] { contents.takeUnconfirmed() }
-
-    func giveBack(_ nodes: [NodeID: Node]) { contents.giveBack(nodes) }
-
     /// Waits until every saved node is in the bucket; throws the first upload that failed.
     package func flush() throws { try contents.flush() }
 

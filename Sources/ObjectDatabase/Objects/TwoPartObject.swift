@@ -8,7 +8,7 @@ import Versioning
 /// ```
 /// 0   4   "TARN"
 /// 4   1   format, 1
-/// 5   1   kind: "N" tree node, "L" block list
+/// 5   1   kind: "N" tree node, "L" block list ("D": see `tombstone`)
 /// 6   1   codec of the logical part: 0 raw, 1 zstd
 /// 7   1   codec of the location part
 /// 8   4   logical part, plain bytes        (all numbers little-endian)
@@ -17,8 +17,11 @@ import Versioning
 /// 20  4   location part, stored bytes
 /// 24  32  SHA-256 of the location part's plain bytes
 /// 56      logical part as stored, then location part as stored
+/// then 16 random bytes, or nothing
 /// ```
-struct TwoPartObject {
+/// The random bytes give each writing of an object a version (ETag) of its own, so that what was meant for an older writing
+/// never meets a newer one.
+package struct TwoPartObject {
     enum Kind: UInt8 {
         case node = 0x4e
         case blockList = 0x4c
@@ -42,7 +45,7 @@ struct TwoPartObject {
     private static let compressionLevel: Int32 = 3
 
     /// What a whole object has at most: parts that zstd makes longer are stored raw.
-    static func maximumBytes(_ kind: Kind) -> Int { headerBytes + 2 * kind.maximumPartBytes }
+    static func maximumBytes(_ kind: Kind) -> Int { headerBytes + 2 * kind.maximumPartBytes + nonceBytes }
 
     static func encode(kind: Kind, logical: [UInt8], location: [UInt8]) -> [UInt8] {
         let (logicalCodec, storedLogical) = pack(logical)
@@ -52,7 +55,23 @@ struct TwoPartObject {
             withUnsafeBytes(of: UInt32(count).littleEndian) { output.append(contentsOf: $0) }
         }
         Identifier<TwoPartObject>(hashing: location).append(to: &output)
-        return output + storedLogical + storedLocation
+        return output + storedLogical + storedLocation + nonce()
+    }
+
+    private static let nonceBytes = 16
+
+    private static func nonce() -> [UInt8] { (0..<nonceBytes).map { _ in UInt8.random(in: 0...255) } }
+
+    /// What a collector puts in the place of an object that it deletes, where the store cannot delete on condition. To readers
+    /// the object is not there; a writer replaces it.
+    static func tombstone() -> [UInt8] { tombstonePrefix + nonce() }
+
+    private static let tombstonePrefix = magic + [format, 0x44]
+    /// No object has this size: it is less than a header.
+    package static let tombstoneBytes = 6 + nonceBytes
+
+    static func isTombstone(_ bytes: [UInt8]) -> Bool {
+        bytes.count == tombstoneBytes && bytes.starts(with: tombstonePrefix)
     }
 
     private static func pack(_ plain: [UInt8]) -> (codec: UInt8, stored: [UInt8]) {
@@ -78,6 +97,7 @@ struct TwoPartObject {
                     &reader, codec: codecs.0, plain: counts[0], stored: counts[1], limit: kind.maximumPartBytes)
                 let location = try unpack(
                     &reader, codec: codecs.1, plain: counts[2], stored: counts[3], limit: kind.maximumPartBytes)
+                if !reader.isAtEnd { _ = try reader.raw(Self.nonceBytes) }
                 guard reader.isAtEnd else { throw reader.fault("the end of the object") }
                 guard Identifier<ID>(hashing: logical) == id else {
                     throw DecodingFault(reason: "its bytes do not have the SHA-256 that is its name", offset: 0)

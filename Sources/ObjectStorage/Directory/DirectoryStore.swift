@@ -95,6 +95,23 @@ package final class DirectoryStore: ObjectStore {
         let path = path(of: key)
         let lock = try lock(key)
         defer { withExtendedLifetime(lock) {} }
+        try remove(path, key)
+    }
+
+    package func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion {
+        try check(key)
+        let path = path(of: key)
+        let lock = try lock(key)
+        defer { withExtendedLifetime(lock) {} }
+        guard let present = try LocalFile.status(of: path), present.isRegularFile, ETag(present) == version else {
+            return .changed
+        }
+        try remove(path, key)
+        return .deleted
+    }
+
+    /// The caller has the key's lock.
+    private func remove(_ path: String, _ key: String) throws(StoreError) {
         guard unlink(path) == 0 else {
             let code = errno
             if code == ENOENT || code == ENOTDIR { return }

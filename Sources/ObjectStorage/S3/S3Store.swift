@@ -99,6 +99,9 @@ package final class S3Store: ObjectStore {
         }
     }
 
+    /// Ceph and moto ignore `If-Match` on DELETE.
+    package func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion { .unsupported }
+
     package func list(prefix: String, after: String?, limit: Int) throws(StoreError) -> ObjectPage {
         precondition((1...1000).contains(limit), "a page holds 1 to 1,000 objects")
         var token: String?

@@ -13,8 +13,8 @@ extension Repository {
     /// 3. Note those that go (`collected/`), so that nobody builds on them any more.
     /// 4. Read leases and refs again: whoever did not see the note is seen now.
     /// 5. Mark what the commits and leases reach.
-    /// 6. List what is left; announce the nodes and lists that go (`gc/sweeps.json`).
-    /// 7. List again and delete what is announced and was not written again meanwhile; delete packs.
+    /// 6. List what is left.
+    /// 7. Delete the listed versions of nodes and lists, on condition; delete packs.
     /// 8. Rewrite packs that are mostly dead.
     ///
     /// Commits, ref updates and refs are never deleted. Why it is safe beside writers, and may be broken off anywhere:
@@ -26,15 +26,21 @@ extension Repository {
         var collection = GarbageCollectionRun(repository: self, options: options, progress: progress)
         try collection.fixTime()
         try collection.decide()
-        if options.deletes { try collection.noteExpired() }
-        try collection.mark()
-        try collection.survey()
-        if options.deletes {
-            try collection.sweep()
+        guard options.deletes else {
+            try collection.mark()
+            try collection.survey()
+            return collection.report
+        }
+        let run = try SweepRun(in: self)
+        return try run.running {
+            try collection.noteExpired(run)
+            try collection.mark(run)
+            try collection.survey()
+            try collection.sweep(run)
             try collection.repack()
             try collection.tidy()
+            return collection.report
         }
-        return collection.report
     }
 }
 
@@ -138,7 +144,7 @@ struct GarbageCollectionRun {
     }
 
     /// Before anything is deleted: from here on no writer builds on these commits.
-    mutating func noteExpired() throws {
+    mutating func noteExpired(_ run: SweepRun) throws {
         let reasons = Dictionary(report.expired.map { ($0.commit, $0.reason) }) { first, _ in first }
         let entries = expired.filter { !$0.value.isEmpty }
         progress("noting \(entries.count) trees that expire")
@@ -146,12 +152,14 @@ struct GarbageCollectionRun {
             [repository, present, rules] tree, commits in
             try repository.database.recordCollected(
                 tree, commits.sorted(), rule: commits.first.flatMap { reasons[$0] } ?? "no rule", rules: rules,
-                when: present)
+                when: present, run: run.id)
         }
     }
 
     /// Finds everything that is in use. Leases before refs: a writer holds its lease until its ref has moved.
-    mutating func mark() throws {
+    ///
+    /// - Parameter run: `nil` when nothing is deleted.
+    mutating func mark(_ run: SweepRun? = nil) throws {
         try readLeases()
         if options.deletes { try fence() }
         history = try repository.refresh(history)
@@ -165,10 +173,11 @@ struct GarbageCollectionRun {
                 }
                 return commit.tree
             })
-        let doubtful = try collectedEarlier(trees)
+        let journal = try SweepJournal.load(from: repository.database.store)
+        let doubtful = try collectedEarlier(trees, run, journal)
         trees.subtract(doubtful)
         let leased = Set(report.leases.flatMap(\.allTrees))
-        try revive(trees.union(leased).intersection(expired.keys))
+        try revive(trees.union(leased).intersection(expired.keys), run, journal)
         let progress = progress
         try live.add(trees) { progress("marked \($0) nodes") }
         if let missing = live.result.missing.first {
@@ -181,7 +190,9 @@ struct GarbageCollectionRun {
 
     /// Trees of kept commits whose data an earlier run has taken, when the rules were other ones. A record is no proof
     /// that they are gone (a run may have been broken off after it), and counts only if the rules then allowed it.
-    private func collectedEarlier(_ trees: Set<NodeID>) throws -> Set<NodeID> {
+    private func collectedEarlier(
+        _ trees: Set<NodeID>, _ run: SweepRun?, _ journal: SweepJournal?
+    ) throws -> Set<NodeID> {
         var gone: Set<NodeID> = []
         let proof = CollectionProof(repository, history)
         for tree in trees.intersection(recorded) {
@@ -190,18 +201,20 @@ struct GarbageCollectionRun {
             if !probe.result.missing.isEmpty {
                 let commits = kept.filter { history.commits[$0]?.tree == tree }
                 if try commits.allSatisfy({ try proof.fault(of: $0, tree: tree) == nil }) { gone.insert(tree) }
-            } else if options.deletes {
-                try repository.database.store.delete(ObjectKeys.collected(tree))
+            } else if let run {
+                try repository.database.takeBackCollected(tree) { $0 != run.id && journal?.mayDelete($0) == true }
             }
         }
         return gone
     }
 
     /// Takes back what was noted of trees that came into use meanwhile.
-    private mutating func revive(_ trees: Set<NodeID>) throws {
+    private mutating func revive(_ trees: Set<NodeID>, _ run: SweepRun?, _ journal: SweepJournal?) throws {
         for tree in trees {
             let commits = expired.removeValue(forKey: tree) ?? []
-            if options.deletes, !commits.isEmpty { try repository.database.store.delete(ObjectKeys.collected(tree)) }
+            if let run, !commits.isEmpty {
+                try repository.database.takeBackCollected(tree) { $0 != run.id && journal?.mayDelete($0) == true }
+            }
             report.expired.removeAll { commits.contains($0.commit) }
         }
     }

@@ -18,7 +18,7 @@ extension GarbageCollectionRun {
         let (cutoff, movedPacks, share) = (cutoffSeconds, movedPacks, options.repackShare)
         progress("listing tree nodes")
         try forEachObject(below: ObjectKeys.trees) { info, name in
-            guard let id = NodeID(hex: name) else { return }
+            guard !info.isTombstone, let id = NodeID(hex: name) else { return }
             result.withLock { result in
                 if nodes.contains(id) {
                     result.report.live.nodes.add(info.sizeBytes)
@@ -36,7 +36,7 @@ extension GarbageCollectionRun {
         }
         progress("listing block lists")
         try forEachObject(below: ObjectKeys.lists) { info, name in
-            guard let id = ContentID(hex: name) else { return }
+            guard !info.isTombstone, let id = ContentID(hex: name) else { return }
             result.withLock { result in
                 if lists.contains(id) {
                     result.report.live.lists.add(info.sizeBytes)

@@ -95,7 +95,7 @@ struct MirrorRun {
             progress("commit \(number + 1) of \(order.count)")
             if let record = try collectedBySource(id, commit.tree) {
                 try target.database.recordCollected(
-                    commit.tree, [id], rule: record.rule, rules: record.rules, when: record.when)
+                    commit.tree, [id], rule: record.rule, rules: record.rules, when: record.when, run: nil)
                 report.collectedCommits += 1
             } else {
                 // A parent that is not copied now is at the target, whole.
@@ -107,7 +107,8 @@ struct MirrorRun {
                 }
                 try data.copy(commit.tree, parents: parents)
                 if try collected(id, commit.tree, target) != nil {
-                    try target.database.store.delete(ObjectKeys.collected(commit.tree))
+                    let journal = try SweepJournal.load(from: target.database.store)
+                    try target.database.takeBackCollected(commit.tree) { journal?.mayDelete($0) == true }
                 }
             }
             try lease.check()

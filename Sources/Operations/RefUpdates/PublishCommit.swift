@@ -61,6 +61,7 @@ extension Repository {
             let commit = try prepare(head, try self.database.commit(head))
             try database.flush()
             // A sweep since: what was read of the head may have come from copies that it made stale.
+            try database.refreshCacheTrust()
             if database.cacheTrustEpoch != epoch { return nil }
             let id = try database.saveCommit(commit)
             let authorization = try authorize(

@@ -58,7 +58,7 @@ private let someCommit = CommitID(hashing: [1])
 private let someUpdate = RefUpdateID(hashing: [2])
 private let someJournal = """
     {"format":1,"lastEnded":"2026-01-01T00:00:00Z","runs":[{"alive":"2026-01-01T00:00:00Z",\
-    "began":"2026-01-01T00:00:00Z","id":"i","pages":1,"pulse":0}]}
+    "began":"2026-01-01T00:00:00Z","id":"i","deletes":true,"isSettled":false,"pulse":0}]}
     """
 
 extension RetentionRules {

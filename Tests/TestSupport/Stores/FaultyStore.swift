@@ -88,6 +88,10 @@ package final class FaultyStore: ObjectStore {
         try call(.delete, key) { () throws(StoreError) in try base.delete(key) }.value
     }
 
+    package func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion {
+        try call(.delete, key) { () throws(StoreError) in try base.delete(key, ifMatch: version) }.value
+    }
+
     package func list(prefix: String, after: String?, limit: Int) throws(StoreError) -> ObjectPage {
         try call(.list, prefix) { () throws(StoreError) in
             try base.list(prefix: prefix, after: after, limit: limit)

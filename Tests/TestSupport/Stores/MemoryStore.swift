@@ -72,6 +72,9 @@ package final class MemoryStore: ObjectStore {
         state.withLock { _ = $0.objects.removeValue(forKey: KeyBytes(key)) }
     }
 
+    /// As an S3 server that ignores the condition.
+    package func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion { .unsupported }
+
     package func list(prefix: String, after: String?, limit: Int) throws(StoreError) -> ObjectPage {
         precondition((1...1000).contains(limit), "a page holds 1 to 1,000 objects")
         let found = state.withLock { state in
