@@ -53,7 +53,8 @@
 //
 // ## Locks
 // Each type has one mutex or `Monitor`, held for its own memory and never during a request. Order:
-// the busy mark of `WriteLease`, the mutex of `CacheTrust`, the memory of a `ContentAddressedStore`. The placer of `FileIngest` may wait for room in its `UploadQueue`;
+// the busy mark of `WriteLease`, the mutex of `CacheTrust`, the memory of a
+// `ContentAddressedStore`. The placer of `FileIngest` may wait for room in its `UploadQueue`;
 // uploads take no lock of the placer.
 //
 // ## Rules

@@ -66,6 +66,35 @@ import Versioning
         }
     }
 
+    /// One host's wrong clock moves nothing: the order is the chain's.
+    @Test(arguments: [-20_000, 20_000])
+    func aWrongClockIsOutvoted(daysOff: Int64) throws {
+        let ref = try RefName.branch("clocks")
+        let present = now().seconds
+        let offsets: [Int64] = [0, 10, daysOff * 86_400, 20, 30]
+        var previous: RefUpdateID?
+        for (number, offset) in offsets.enumerated() {
+            let update = RefUpdate(
+                ref: ref.qualified, old: number == 0 ? nil : main[number % 2], new: main[(number + 1) % 2], who: "a",
+                when: Timestamp(seconds: present - 1000 + offset, nanoseconds: 0),
+                operation: number == 0 ? .create : .commit, why: "", previous: previous)
+            previous = try repository.database.saveRefUpdate(update)
+        }
+        let state = RefState(commit: main[1], refUpdate: try #require(previous), writeID: "w")
+        _ = try store.put(ObjectKeys.ref(ref), encodeRecord(state), .absent)
+        func shown(_ offset: Int64) throws -> CommitID {
+            let time = Timestamp(seconds: present - 1000 + offset, nanoseconds: 0)
+            return try repository.database.resolve("clocks@{\(time.rfc3339)}").commitID
+        }
+        #expect(throws: ObjectDatabaseError.self) { try shown(-86_400) }
+        #expect(try shown(5) == main[1] && shown(25) == main[0] && shown(35) == main[1])
+        #expect(try repository.database.resolve("clocks@{now}").commitID == main[1])
+        let audit = try repository.verifyAudit()
+        #expect(audit.findings.isEmpty && audit.outOfOrder == 1)
+        let log = try repository.auditLog(ref: ref).map(\.refUpdate.when.seconds)
+        #expect(log == offsets.reversed().map { present - 1000 + $0 })
+    }
+
     @Test func ambiguousPrefixListsTheCandidates() throws {
         let twin = String(side.hex.dropLast()) + (side.hex.last == "0" ? "1" : "0")
         _ = try store.put("commits/\(twin)", [1], .none)

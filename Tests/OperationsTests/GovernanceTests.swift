@@ -307,7 +307,7 @@ import Versioning
         let key = "refs/heads/main"
         let before = try store.get(key, range: nil, ifMatch: nil).bytes
         try change(.main, ["d": "d"])
-        let checkpoint = try repository.auditCheckpoint()
+        let checkpoint = try repository.auditCheckpoint(of: repository.verifyAudit())
         _ = try store.put(key, before, .none)
         let repository = try reopen(store)
         #expect(try repository.verifyAudit().findings.isEmpty)

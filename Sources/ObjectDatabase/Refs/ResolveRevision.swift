@@ -71,23 +71,39 @@ extension ObjectDatabase {
         }
     }
 
+    private static let witnesses = 16
+
     private func parent(of id: CommitID, _ number: Int) throws -> CommitID {
         let parents = try commit(id).parents
         guard number <= parents.count else { throw ObjectDatabaseError.noParent(id, number: number) }
         return parents[number - 1]
     }
 
-    /// Where the ref pointed at `time`: the newest ref update that is not later.
+    /// Where the ref pointed at `time`: the newest ref update that is not later, by the word of those before it too. A host whose
+    /// clock is wrong gives a time that does not fit into the chain: it is outvoted by up to `witnesses` ref updates before it.
     private func commit(of ref: RefName, at time: Timestamp, _ text: String) throws -> CommitID {
-        var found: CommitID?
         var first: Timestamp?
+        /// The newest comes first. All of them are later by their own word or by most of those behind them.
+        var waiting: [RefUpdate] = []
+        var found: RefUpdate?
+        let present = now()
+        func decide(_ isEnd: Bool) {
+            while found == nil, let candidate = waiting.first, isEnd || waiting.count > Self.witnesses {
+                // What claims to be of the future has a wrong clock.
+                let before = waiting.dropFirst().prefix(Self.witnesses).filter { $0.when <= max(present, time) }
+                let agreeing = before.count { $0.when <= time }
+                if candidate.when <= time, agreeing * 2 >= before.count { found = candidate }
+                waiting.removeFirst()
+            }
+        }
         try forEachRefUpdate(of: liveRef(ref).snapshot) { _, refUpdate in
             first = refUpdate.when
-            guard refUpdate.when <= time else { return true }
-            found = refUpdate.new
-            return false
+            waiting.append(refUpdate)
+            decide(false)
+            return found == nil
         }
-        if let found { return found }
+        decide(true)
+        if let commit = found?.new { return commit }
         guard let first, first > time else { throw ObjectDatabaseError.revisionNotFound(text) }
         throw ObjectDatabaseError.notThereYet(ref, at: text, since: first)
     }

@@ -151,11 +151,15 @@ private final class ImportSession: Sendable {
         /// All keys that came, when others are to be removed.
         var keys: Set<[UInt8]> = []
         var lastCheckpoint = ContinuousClock.now
+        /// What was uploaded when it was made.
+        var checkpointBytes: UInt64 = 0
     }
 
     /// An interrupted import goes on from the last checkpoint; one is made this long after the last one, since it waits for
     /// everything under way …
     private static let checkpointInterval = Duration.seconds(10)
+    /// … or when so much was uploaded, which is what a fast network does in that time …
+    private static let checkpointBytes: UInt64 = 128 << 20
     /// … or when this many entries came, which also bounds the memory that they take.
     private static let checkpointEntries = 100_000
 
@@ -278,11 +282,13 @@ private final class ImportSession: Sendable {
             let isDue =
                 ContinuousClock.now - output.lastCheckpoint >= Self.checkpointInterval
                 || output.edits.count >= Self.checkpointEntries
+                || totals.uploadedBytes - output.checkpointBytes >= Self.checkpointBytes
             guard isDue else { return }
             try ingest.settle()
             try apply(&output)
             try saveCheckpoint(output.tree)
             output.lastCheckpoint = .now
+            output.checkpointBytes = totals.uploadedBytes
         }
     }
 

@@ -20,6 +20,11 @@ package struct AuditReport: Sendable {
     package var signed = 0
     package var unsigned = 0
     package var findings: [AuditFinding] = []
+    /// Ref updates that give an earlier time than the one before them in their chain. Their order is the chain's: hosts' clocks
+    /// differ, and this is no finding.
+    package var outOfOrder = 0
+    /// The newest ref update of each ref, as it was verified.
+    package var heads: [String: RefUpdateID] = [:]
     /// Ref updates that no chain holds: usually a compare-and-swap that lost a race.
     package var unreferenced: [RefUpdateID] = []
 }
@@ -36,8 +41,7 @@ package struct AuditCheckpoint: Hashable, Sendable, Codable {
 
 extension Repository {
     /// Verifies every ref's chain of ref updates and the commits they name, with all that lie behind them: each object has
-    /// the SHA-256 that names it, each ref update begins where the one before ended, times do not run backwards, the first
-    /// creates, the ref agrees with the last, and the records of hooks and the approvals that a ref update names are there
+    /// the SHA-256 that names it, each ref update begins where the one before ended, the first creates, the ref agrees with the last, and the records of hooks and the approvals that a ref update names are there
     /// and say yes. Deleted refs are included. Reads commits, ref updates and hooks' records only; needs nothing but the
     /// bucket or a copy of it.
     ///
@@ -64,14 +68,9 @@ extension Repository {
         return verification.report
     }
 
-    package func auditCheckpoint() throws -> AuditCheckpoint {
-        var heads: [String: RefUpdateID] = [:]
-        for kind in RefName.Kind.allCases {
-            for name in try database.refNames(kind) {
-                heads[name.qualified] = try database.readRef(name)?.state.refUpdate
-            }
-        }
-        return AuditCheckpoint(repository: database.config.id.uuidString, time: now(), heads: heads)
+    /// Where the chains stood when they were verified, and not where they stand now.
+    package func auditCheckpoint(of report: AuditReport) -> AuditCheckpoint {
+        AuditCheckpoint(repository: database.config.id.uuidString, time: now(), heads: report.heads)
     }
 
     /// What is wrong with the object that the error is about.
@@ -92,20 +91,29 @@ extension Repository {
         }
     }
 
-    /// The ref updates of all refs (also deleted ones), newest first.
+    /// The ref updates of all refs (also deleted ones), newest first. Those of one ref are in the order of its chain, whatever
+    /// times they give.
     package func auditLog(ref: RefName?) throws -> [(id: RefUpdateID, refUpdate: RefUpdate)] {
         let names = try ref.map { [$0] } ?? RefName.Kind.allCases.flatMap(database.refNames)
-        var log: [(id: RefUpdateID, refUpdate: RefUpdate)] = []
+        var log: [(id: RefUpdateID, refUpdate: RefUpdate, place: Timestamp)] = []
         for name in names {
             guard let snapshot = try database.readRef(name) else {
                 throw ObjectDatabaseError.refNotFound(name)
             }
+            let first = log.count
             try database.forEachRefUpdate(of: snapshot) { id, refUpdate in
-                log.append((id, refUpdate))
+                log.append((id, refUpdate, refUpdate.when))
                 return true
             }
+            // None has its place before the one that it follows.
+            for index in log.indices.dropFirst(first).dropLast().reversed() {
+                log[index].place = max(log[index].place, log[index + 1].place)
+            }
         }
-        return log.sorted { $0.refUpdate.when > $1.refUpdate.when }
+        let order = log.indices.sorted { left, right in
+            log[left].place != log[right].place ? log[left].place > log[right].place : left < right
+        }
+        return order.map { (log[$0].id, log[$0].refUpdate) }
     }
 }
 
@@ -145,6 +153,7 @@ private struct AuditVerification {
         report.refs += 1
         do {
             guard let ref = try repository.database.readRef(name) else { return }
+            report.heads[name.qualified] = ref.state.refUpdate
             try verifyChain(ref, since: known)
         } catch ObjectDatabaseError.corrupt(let object, let reason) {
             note(name.qualified, object, reason)
@@ -168,7 +177,7 @@ private struct AuditVerification {
             if refUpdate.ref != name { note(name, key, "it is a ref update of \(refUpdate.ref)") }
             if let later {
                 if later.old != refUpdate.new { note(name, key, "the next ref update does not begin where it ends") }
-                if later.when < refUpdate.when { note(name, key, "it is later than the next ref update") }
+                if later.when < refUpdate.when { report.outOfOrder += 1 }
             }
             if refUpdate.previous == nil, refUpdate.old != nil || !Self.begins(refUpdate.operation) {
                 note(name, key, "the chain begins with it, but it creates nothing")

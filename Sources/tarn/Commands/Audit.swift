@@ -129,7 +129,8 @@ struct Audit: ParsableCommand {
             try show(report)
             if !report.findings.isEmpty { throw ExitCode(Code.failed.rawValue) }
             if let save {
-                try Data(encodeRecord(repository.auditCheckpoint())).write(to: URL(filePath: save), options: .atomic)
+                try Data(encodeRecord(repository.auditCheckpoint(of: report))).write(
+                    to: URL(filePath: save), options: .atomic)
             }
         }
 
@@ -162,12 +163,13 @@ struct Audit: ParsableCommand {
                 let signed: Int
                 let unsigned: Int
                 let unreferencedMovements: [String]
+                let movementsOutOfOrder: Int
                 let findings: [FindingJSON]
             }
             let result = Result(
                 refs: report.refs, movements: report.refUpdates, commits: report.commits,
                 hookRecords: report.hookRecords, signed: report.signed, unsigned: report.unsigned,
-                unreferencedMovements: report.unreferenced.map(\.hex),
+                unreferencedMovements: report.unreferenced.map(\.hex), movementsOutOfOrder: report.outOfOrder,
                 findings: report.findings.map { FindingJSON(ref: $0.ref, object: $0.object, reason: $0.reason) })
             let output = json.output
             try output.show(result) {
@@ -178,6 +180,11 @@ struct Audit: ParsableCommand {
                 if !report.unreferenced.isEmpty {
                     text.append(
                         "\(count(report.unreferenced.count, "ref update")) that lost a race or were refused \(report.unreferenced.count == 1 ? "is" : "are") in no chain."
+                    )
+                }
+                if report.outOfOrder > 0 {
+                    text.append(
+                        "\(count(report.outOfOrder, "ref update")) \(report.outOfOrder == 1 ? "gives" : "give") an earlier time than the one before: clocks differed. Their order is the chain's."
                     )
                 }
                 text += result.findings.map { output.paint("\($0.ref)  \($0.object): \($0.reason)", .red) }
