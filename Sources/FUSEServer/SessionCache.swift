@@ -28,6 +28,13 @@ final class SessionCache: KernelCache {
         }
     }
 
+    func dropAttributes(of inode: InodeNumber) {
+        session.withLock { session in
+            // A negative offset: no content.
+            if let session { _ = fuse_lowlevel_notify_inval_inode(session.pointer, inode.value, -1, 0) }
+        }
+    }
+
     func dropName(_ name: EntryName, in parent: InodeNumber) {
         session.withLock { session in
             guard let session else { return }

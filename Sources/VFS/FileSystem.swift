@@ -90,6 +90,8 @@ extension FileSystem {
 /// What the kernel has cached of a mount. Calls block until it is forgotten, possibly for reads under way: never from a
 /// thread that serves requests, nor under a lock that one may need.
 package protocol KernelCache: Sendable {
+    /// Content and attributes.
     func dropContent(of inode: InodeNumber)
+    func dropAttributes(of inode: InodeNumber)
     func dropName(_ name: EntryName, in parent: InodeNumber)
 }

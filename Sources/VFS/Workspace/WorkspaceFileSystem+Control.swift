@@ -151,7 +151,11 @@ extension WorkspaceFileSystem {
         var failure: (any Error)?
         for (inode, old) in before {
             do {
-                if try showsOther(inode, than: old, foreign) { kernel?.dropContent(of: inode.number) }
+                switch try difference(of: inode, from: old, foreign) {
+                case .none: break
+                case .attributes: kernel?.dropAttributes(of: inode.number)
+                case .content: kernel?.dropContent(of: inode.number)
+                }
             } catch {
                 // What it shows now is not known: the kernel is to ask.
                 kernel?.dropContent(of: inode.number)
@@ -173,13 +177,20 @@ extension WorkspaceFileSystem {
         }
     }
 
-    private func showsOther(
-        _ inode: WorkspaceInode, than old: Backing, _ foreign: Set<TreePath>?
-    ) throws -> Bool {
+    private enum Difference {
+        case none, attributes, content
+    }
+
+    /// What the kernel may know of an inode and is not so any more.
+    private func difference(
+        of inode: WorkspaceInode, from old: Backing, _ foreign: Set<TreePath>?
+    ) throws -> Difference {
         try table.withLock { table in
-            guard table.inodes[inode.number] != nil else { return false }
+            guard table.inodes[inode.number] != nil else { return .none }
             let now = try current(&table, inode.number).backing
-            return !old.isDirectory && !now.hasSameContent(as: old, foreign: foreign)
+            if !old.isDirectory, !now.hasSameContent(as: old, foreign: foreign) { return .content }
+            let isSame = now.attributes(inode.number) == old.attributes(inode.number)
+            return isSame && !table[inode].names.isEmpty ? .none : .attributes
         }
     }
 

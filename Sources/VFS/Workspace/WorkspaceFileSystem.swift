@@ -124,7 +124,8 @@ package final class WorkspaceFileSystem: FileSystem {
         guard table[inode].epoch != table.epoch else { return }
         let found = try foundAgain(&table, inode)
         table[inode].epoch = table.epoch
-        guard let found else {
+        // What became something of another kind has an inode of its own: the kernel keeps the kind of an inode.
+        guard let found, found.fileKind == inode.backing.fileKind else {
             for name in table[inode].names { table.sever(inode, from: name.parent, name.name) }
             return
         }

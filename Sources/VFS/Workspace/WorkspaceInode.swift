@@ -17,6 +17,13 @@ enum Backing {
         }
     }
 
+    var fileKind: FileKind {
+        switch self {
+        case .base(let located, _): FileAttributes(located.entry, inode: .root).kind
+        case .staged(let node): node.fileKind
+        }
+    }
+
     /// Where unstaged children come from.
     var origin: TreePath? {
         switch self {
