@@ -90,7 +90,7 @@ let package = Package(
             // Its tests look inside.
             swiftSettings: strict + [.unsafeFlags(["-enable-testing"])]),
 
-        tests("EndToEndTests", ["CLinux", "BlockingIO"]),
+        tests("EndToEndTests", ["CLinux", "BlockingIO", "TestSupport"]),
         .target(
             name: "TestSupport",
             dependencies: [
@@ -128,7 +128,7 @@ let package = Package(
             [
                 "tarn", "VFS", "ErrorMessages", "Operations", "ObjectDatabase", "Staging", "ObjectStorage",
                 "Versioning",
-                "ProllyTree", "BlockingIO", arguments,
+                "ProllyTree", "BlockingIO", "TestSupport", arguments,
             ]),
     ]
 )

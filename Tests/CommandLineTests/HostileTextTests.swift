@@ -7,6 +7,7 @@ import ObjectDatabase
 import ObjectStorage
 import Operations
 import ProllyTree
+import TestSupport
 import Testing
 import Versioning
 
@@ -62,22 +63,13 @@ import Versioning
                 "HOME=\(directory)", "TARN_REPO=\(directory)/lake", "TARN_STATE_DIR=\(directory)/state",
                 "TARN_CACHE_DIR=\(directory)/cache", "TARN_AUTHOR=Ada <ada@example.org>", "PATH=/usr/bin:/bin",
             ]
-            let child = try ChildProcess.start(Self.program, ["tarn"] + words, options)
+            let child = try ChildProcess.start(testedProgram, ["tarn"] + words, options)
             close(ends.writing)
             defer { close(ends.reading) }
             let bytes = try #require(try readToEnd(ends.reading, limitBytes: 16 << 20))
             _ = child.wait()
             return String(decoding: bytes, as: UTF8.self)
         }
-
-        #if DEBUG
-            private static let build = "debug"
-        #else
-            private static let build = "release"
-        #endif
-        private static let program =
-            URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().path + "/.build/\(build)/tarn"
     }
 
     private static let commands: [[String]] = [

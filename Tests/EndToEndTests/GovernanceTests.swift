@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Gates, reverts and proofs as a user meets them. SEMANTICS: P1–P7, C1–C4, A1–A4.
@@ -191,7 +192,7 @@ struct GovernanceTests {
         let sandbox = try sandbox(Self.rowCounts)
         sandbox.environment["SEEN"] = sandbox.path("seen")
         sandbox.environment["TARN_TRUST_HOOKS"] = "all"
-        sandbox.environment["PATH"] = "\(Sandbox.packageRoot)/.build/release:/usr/bin:/bin"
+        sandbox.environment["PATH"] = "\(testedProgramDirectory):/usr/bin:/bin"
         try sandbox.tarn("protect", "add", "main")
         let script = Sandbox.packageRoot + "/examples/daily-release.sh"
         func release(_ load: String, code: Int32 = 0) throws -> String {

@@ -11,7 +11,8 @@
 //
 // Beside them: `makeRepository` and `reopen` give a `Repository` in a store; `StagingEditor` stages
 // changes without a mount; `TemporaryDirectory` goes away with its owner; `SeededRandom` gives the
-// same numbers for the same seed; `CallCounter` counts from any thread.
+// same numbers for the same seed; `CallCounter` counts from any thread; `testedProgram` is the
+// program `tarn` of the same build.
 //
 // ## Life of a test of a lost reply
 // 1. `makeRepository` makes a repository in a `MemoryStore`.

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Where a repository lies in a test.
@@ -50,11 +51,7 @@ final class Sandbox {
     static let packageRoot = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path
 
-    #if DEBUG
-        static let binary = packageRoot + "/.build/debug/tarn"
-    #else
-        static let binary = packageRoot + "/.build/release/tarn"
-    #endif
+    static let binary = testedProgram
 
     /// Makes a repository, unless `initialised` is false.
     init(_ place: Place = .directory, initialised: Bool = true) throws {
