@@ -2,7 +2,7 @@
 # A store that lies: changes every field of a small repository that no verified hash covers, and
 # asks every consumer.
 # The short form takes some 5 minutes on two cores; the last line is `N passed, N failed`.
-#   scripts/test-byzantine.sh [--all] [--only REGEX] [--consumers NAME,…] [--list] [--verbose]
+#   scripts/test-byzantine.sh [--all] [--sample N] [--only REGEX] [--consumers NAME,…] [--list] [--verbose]
 #       [--write DIRECTORY]
 #   environment: TARN     the program (default: the release build)
 set -euo pipefail

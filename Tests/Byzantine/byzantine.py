@@ -96,8 +96,9 @@ worker = None
 def begin(sample, directory):
     global worker
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # So that a violation does not take the memory of everybody: it then ends as a trap.
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    if not process.IS_SANITIZED:
+        # So that a violation does not take the memory of everybody: it then ends as a trap.
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     worker = Worker(sample, tempfile.mkdtemp(prefix="worker-", dir=directory))
 
 
@@ -128,6 +129,7 @@ def main():
     parser.add_argument("--consumers", help="these, with commas between")
     parser.add_argument("--write", metavar="DIRECTORY",
                         help="only put the repositories of the mutations below it")
+    parser.add_argument("--sample", type=int, default=1, metavar="N", help="every N-th change")
     parser.add_argument("--list", action="store_true", help="print the titles and stop")
     parser.add_argument("--verbose", action="store_true", help="tell of each mutation at once")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
@@ -163,6 +165,7 @@ def campaign(options, directory):
     mutations = (enumerated if options.all or options.only else chosen(enumerated)) + forged(sample)
     if options.only:
         mutations = [one for one in mutations if re.search(options.only, one.title)]
+    mutations = mutations[::options.sample]
     if options.list:
         print("\n".join(one.title for one in mutations))
         return 0
@@ -199,7 +202,8 @@ def campaign(options, directory):
     report = known_open.sorted_out(tasks, results)
     print(f"{commands} commands in {time.monotonic() - began:.0f} s; the slowest: "
           + "; ".join(f"{title} {seconds:.0f} s" for seconds, title in sorted(slow)[-3:]))
-    return report.show(faults, len(tasks), is_whole=not options.only and not options.consumers)
+    is_whole = not options.only and not options.consumers and options.sample == 1
+    return report.show(faults, len(tasks), is_whole)
 
 
 if __name__ == "__main__":

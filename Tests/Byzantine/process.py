@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Shared"))
-from programs import is_running, tarn_binary  # noqa: E402
+from programs import IS_SANITIZED, is_running, patience, tarn_binary  # noqa: E402
 
-MEMORY_BYTES = 512 << 20
-SECONDS = 60
+MEMORY_BYTES = 4 << 30 if IS_SANITIZED else 512 << 20
+SECONDS = patience(60)
 
 
 @dataclass

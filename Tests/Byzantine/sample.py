@@ -32,7 +32,7 @@ class Sample:
     def tarn(self, *arguments, **more):
         done = subprocess.run(
             [self.binary, *arguments], env=self.environment | more, cwd=self.directory,
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=process.patience(120))
         if done.returncode:
             raise RuntimeError(f"the sample: tarn {' '.join(arguments)} ended with "
                                f"{done.returncode}: {done.stderr.decode(errors='replace')}")

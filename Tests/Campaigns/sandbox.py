@@ -10,7 +10,7 @@ import tempfile
 import time
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Shared"))
-from programs import is_running, tarn_binary  # noqa: E402
+from programs import is_running, patience, tarn_binary  # noqa: E402
 
 
 class Violation(Exception):
@@ -41,7 +41,7 @@ def is_mount_point(point):
 
 
 class Sandbox:
-    TIMEOUT = 120
+    TIMEOUT = patience(120)
 
     def __init__(self, name="campaign", endpoint=None):
         self.directory = tempfile.mkdtemp(prefix=f"tarn-{name}-")
@@ -153,7 +153,7 @@ class Sandbox:
             process = self.servers.pop(point, None)
             if is_mount_point(point):
                 try:
-                    self.tarn("umount", point, timeout=20)
+                    self.tarn("umount", point, timeout=patience(20))
                 except Violation:
                     if process and is_running(process):
                         os.kill(process, signal.SIGKILL)
@@ -167,7 +167,7 @@ class Sandbox:
 def end_thread(thread, seconds, who):
     """Tells a thread to stop and waits for it; raises the violation that it found."""
     thread.stopping.set()
-    thread.join(seconds)
+    thread.join(patience(seconds))
     if thread.is_alive():
         raise Violation("hang", f"{who} does not end")
     if thread.violation:
@@ -175,7 +175,7 @@ def end_thread(thread, seconds, who):
 
 
 def wait_until(condition, seconds, what):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patience(seconds)
     while not condition():
         if time.monotonic() > end:
             raise Violation("hang", what)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import injector
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Shared"))
-from programs import is_running, tarn_binary  # noqa: E402
+from programs import is_running, patience, tarn_binary  # noqa: E402
 
 AUTHOR = "Campaign <campaign@example.org>"
-SECONDS = 40
+SECONDS = patience(40)
 TIME = 1_700_000_000
 AREAS = ("repository", "target", "cache", "state", "run", "source", "out", "home", "point")
 

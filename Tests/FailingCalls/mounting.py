@@ -5,10 +5,10 @@ import os
 import sys
 
 from client import content
-from lake import FIRST, SECOND, STAGED, is_mounted
+from lake import FIRST, SECOND, STAGED, is_mounted, patience
 
 CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "client.py")
-CLIENT_SECONDS = 30
+CLIENT_SECONDS = patience(30)
 # What a workspace of this mount begins with.
 BASE = SECOND | STAGED
 LARGE = STAGED["large"]

@@ -42,7 +42,7 @@ import rows
 import workers
 
 SHARE_ROWS = 24
-SILENCE_SECONDS = 60
+SILENCE_SECONDS = workers.patience(60)
 RELATIME = 4096
 
 

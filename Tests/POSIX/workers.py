@@ -10,6 +10,7 @@ import pickle
 import select
 import signal
 import struct
+import sys
 import time
 import traceback
 
@@ -18,7 +19,10 @@ import objects
 import snapshots
 from names import Descriptor
 
-ROW_SECONDS = 5
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Shared"))
+from programs import patience  # noqa: E402
+
+ROW_SECONDS = patience(5)
 # CLOCK_REALTIME_COARSE: the clock that the kernel takes the times of files from.
 COARSE = 5
 

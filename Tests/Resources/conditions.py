@@ -25,6 +25,10 @@ class Condition:
     is_full: bool = False
     home: str = None
 
+    @property
+    def is_of_addresses(self):
+        return any(which == resource.RLIMIT_AS for which, _ in self.limits)
+
     def begin(self, lake):
         """Called in a mount namespace of the cell's own, with a lake that is as built."""
         if self.limits:

@@ -7,11 +7,11 @@ import time
 
 from commands import PROGRAM, Failed, exported, note, program, same, tarn
 from conditions import fill, run
-from lake import TOPIC, files_below, remove
+from lake import TOPIC, files_below, patience, remove
 
 DESCRIPTORS = 1024
 # How long a mount may take to notice that its control socket is gone.
-SOCKET_SECONDS = 5
+SOCKET_SECONDS = patience(5)
 
 
 def open_files(lake, say):
@@ -125,7 +125,7 @@ def full_output(lake, say):
         with open("/dev/full", "wb") as full:
             done = subprocess.run(
                 [lake.binary, *arguments], env=lake.environment, cwd=lake.directory, stdout=full,
-                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=25, check=False)
+                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=patience(25), check=False)
         name = " ".join(arguments)
         if done.returncode == 0:
             say("untold", f"{name}: exit 0")

@@ -1,0 +1,18 @@
+// How the sanitizers act in every program that scripts/sanitize.sh builds. It is in the program, not in the environment:
+// tests give the programs that they start an environment of their own, and mounts outlive them. Linked by sanitize.sh.
+//
+// REPORTS is the start of the path of each report (.PROCESS follows), SUPPRESSIONS is the list thread.txt, SYMBOLIZER is
+// the program that finds the names of functions. TSAN_OPTIONS and ASAN_OPTIONS go before what is here.
+#define COMMON "exitcode=66:log_path=" REPORTS ":external_symbolizer_path=" SYMBOLIZER
+
+const char *__tsan_default_options(void);
+const char *__asan_default_options(void);
+
+const char *__tsan_default_options(void) {
+    return COMMON ":suppressions=" SUPPRESSIONS;
+}
+
+// Exit tests and commands end on purpose, with what they allocated: that is no leak.
+const char *__asan_default_options(void) {
+    return COMMON ":detect_leaks=0:detect_stack_use_after_return=0";
+}
