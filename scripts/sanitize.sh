@@ -10,11 +10,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,8p' "$0" >&2; exit 2; }
 
-# What the sanitizers need of us, linked into each program: how they act and, for threads, what a Mutex does.
+# What the sanitizers need of us, linked into each program: how they act, and what the runtime does.
 objects() {
     local source object hash
     reports=$PWD/.build/$sanitizer/reports/report
-    for source in options mutex; do
+    for source in options runtime; do
         hash=$(sha256sum "scripts/sanitizers/$source.c")
         # A new name makes SwiftPM link again.
         object=$PWD/.build/$sanitizer/$source-${hash:0:12}.o
@@ -31,7 +31,7 @@ self_test() {
     swiftc -g -O -sanitize="$sanitizer" -use-ld=lld "${linked[@]}" scripts/sanitizers/faulty.swift -o "$faulty"
     new_reports
     env -i "$faulty" nothing
-    [ "$(count_reports)" = 0 ] || { cat "$reports".*; echo "sanitize.sh: a Mutex is reported" >&2; exit 1; }
+    [ "$(count_reports)" = 0 ] || { cat "$reports".*; echo "sanitize.sh: what is right is reported" >&2; exit 1; }
     env -i "$faulty" "$fault" || true
     [ "$(count_reports)" = 1 ] || { echo "sanitize.sh: a fault is not reported: $fault" >&2; exit 1; }
 }
