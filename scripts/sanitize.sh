@@ -62,7 +62,7 @@ watched() {
     found=$(count_reports)
     echo "$sanitizer: $name: $((SECONDS - began)) s, exit code $status, processes with reports: $found"
     if [ "$found" != 0 ]; then
-        head -q -n 60 "$reports".* | head -n 300
+        head -q -n 60 "$reports".* | sed -n 1,300p
         rm -rf ".build/$sanitizer/found/$name"
         mkdir -p ".build/$sanitizer/found"
         mv "${reports%/*}" ".build/$sanitizer/found/$name"
@@ -86,7 +86,10 @@ campaign() {
         watched "$1" python3 Tests/Campaigns/random_operations.py --seed "$seed" --operations 300 --without setid \
             --reruns 0 --output "$output"
         ;;
-    crashes) watched "$1" python3 Tests/Campaigns/crash.py --rounds 9 --seed "$seed" ;;
+    crashes)
+        scripts/moto.sh
+        watched "$1" python3 Tests/Campaigns/crash.py --rounds 9 --seed "$seed"
+        ;;
     byzantine) watched "$1" scripts/test-byzantine.sh --sample 40 ;;
     failing-calls) watched "$1" scripts/test-failing-calls.sh --short --cells 40 --seed "$seed" ;;
     resources) watched "$1" scripts/test-resources.sh --only '.*: (cat|mount --write|gc)|.*open.*' ;;

@@ -7,11 +7,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/packages.sh fuse3 python3 python3-venv strace procps e2fsprogs util-linux mount
-[ -x .venv/bin/moto_server ] || {
-    python3 -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check 'moto[server]==5.2.*' boto3
-}
+scripts/packages.sh fuse3 python3 strace procps e2fsprogs util-linux mount
+scripts/moto.sh
 output=$(mktemp -d -t tarn-campaigns-XXXXXX)
 trap 'rm -rf "$output"' EXIT
 passed=0

@@ -4,12 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/packages.sh fuse3 libfuse3-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev pkg-config python3 python3-venv attr strace \
+scripts/packages.sh fuse3 libfuse3-dev libcurl4-openssl-dev libsqlite3-dev libzstd-dev pkg-config python3 attr strace \
     procps curl openssl openssh-client radosgw ceph-mon ceph-osd ceph-common
-[ -x .venv/bin/moto_server ] || {
-    python3 -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check 'moto[server]==5.2.*' boto3
-}
+scripts/moto.sh
 
 swift format lint --strict -r Package.swift Sources Tests
 scripts/check-files.py --self-test

@@ -2,10 +2,12 @@
 // scripts/sanitize.sh. Without it, what faulty.swift does rightly is reported now and then.
 //
 // - The slow paths of a Mutex. (The fast paths are inlined into the caller, and so are seen.)
-// - Reference counts. Whoever finds that nobody else refers to an array may write into it: whoever read it before has let
-//   go of it.
+// - Reference counts. Whoever finds that nobody else refers to an object may write into it or free it: whoever read it
+//   before has let go of it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +23,7 @@
 
 extern void __tsan_acquire(void *) __attribute__((weak));
 extern void __tsan_release(void *) __attribute__((weak));
+extern size_t swift_retainCount(void *);
 
 static void acquire(void *address) { if (__tsan_acquire) __tsan_acquire(address); }
 static void release(void *address) { if (__tsan_release) __tsan_release(address); }
@@ -43,20 +46,44 @@ SWIFT void tarn_unlock(SELF) {
 // Null, and numbers in the place of a reference, are nobody's.
 static bool is_object(void *object) { return (intptr_t)object > 0; }
 
-void swift_release(void *object) {
-    if (is_object(object)) release(object);
-    NEXT(void (*)(void *), "swift_release")(object);
+// Whoever drops the last reference has all that others did before they dropped theirs: it frees the object. Which one is
+// the last is only known under a lock, one of many.
+enum { lock_count = 4096 };
+static atomic_flag locks[lock_count];
+static __thread bool has_lock;
+
+static void drop(void *object, void *reference, uint32_t count, void (*next)(void *, uint32_t)) {
+    if (!is_object(reference) || has_lock || !__tsan_release) return next(reference, count);
+    atomic_flag *lock = &locks[(uintptr_t)object / 16 % lock_count];
+    has_lock = true;
+    while (atomic_flag_test_and_set(lock)) sched_yield();
+    __tsan_release(object);
+    bool is_last = swift_retainCount(object) <= count;
+    if (!is_last) next(reference, count);
+    atomic_flag_clear(lock);
+    has_lock = false;
+    if (!is_last) return;
+    // Nobody else has it.
+    __tsan_acquire(object);
+    next(reference, count);
 }
 
-void swift_release_n(void *object, uint32_t count) {
-    if (is_object(object)) release(object);
+static void next_release(void *object, uint32_t count) {
     NEXT(void (*)(void *, uint32_t), "swift_release_n")(object, count);
 }
 
+static void next_bridge_release(void *object, uint32_t count) {
+    (void)count;
+    NEXT(void (*)(void *), "swift_bridgeObjectRelease")(object);
+}
+
+void swift_release(void *object) { drop(object, object, 1, next_release); }
+
+void swift_release_n(void *object, uint32_t count) { drop(object, object, count, next_release); }
+
 // Its highest bits are flags; the first of them says that nobody counts.
 void swift_bridgeObjectRelease(void *object) {
-    if (is_object(object)) release((void *)((uintptr_t)object & 0x00fffffffffffff8));
-    NEXT(void (*)(void *), "swift_bridgeObjectRelease")(object);
+    drop((void *)((uintptr_t)object & 0x00fffffffffffff8), object, 1, next_bridge_release);
 }
 
 bool swift_isUniquelyReferenced_nonNull_native(void *object) {
