@@ -1,3 +1,4 @@
+import BlockingIO
 import CFUSE
 import Glibc
 import VFS
@@ -141,19 +142,15 @@ private func list(
             InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0), after: UInt64(bitPattern: Int64(offset)),
             countsAsLookup: withAttributes
         ) { entry in
-            let needed = (entry.name + [0]).withUnsafeBufferPointer { name in
-                name.withMemoryRebound(to: CChar.self) { name -> Int in
-                    if withAttributes {
-                        var parameters = context.entryParameters(entry.attributes, timeout)
-                        return fuse_add_direntry_plus(
-                            request, buffer + used, size - used, name.baseAddress, &parameters,
-                            off_t(truncatingIfNeeded: entry.cookie))
-                    }
-                    var status = context.status(entry.attributes)
-                    return fuse_add_direntry(
-                        request, buffer + used, size - used, name.baseAddress, &status,
-                        off_t(truncatingIfNeeded: entry.cookie))
+            let needed = withCPath(entry.name) { name -> Int in
+                if withAttributes {
+                    var parameters = context.entryParameters(entry.attributes, timeout)
+                    return fuse_add_direntry_plus(
+                        request, buffer + used, size - used, name, &parameters, off_t(truncatingIfNeeded: entry.cookie))
                 }
+                var status = context.status(entry.attributes)
+                return fuse_add_direntry(
+                    request, buffer + used, size - used, name, &status, off_t(truncatingIfNeeded: entry.cookie))
             }
             guard needed <= size - used else { return false }
             used += needed

@@ -1,3 +1,4 @@
+import BlockingIO
 import CFUSE
 import Glibc
 import VFS
@@ -60,9 +61,7 @@ extension ServerContext {
         case .buffer(let buffer):
             fuse_reply_buf(request, buffer.baseAddress, buffer.count)
         case .link(let target):
-            _ = (target + [0]).withUnsafeBufferPointer { bytes in
-                bytes.withMemoryRebound(to: CChar.self) { fuse_reply_readlink(request, $0.baseAddress) }
-            }
+            _ = withCPath(target) { fuse_reply_readlink(request, $0) }
         case .attributeSize(let count):
             fuse_reply_xattr(request, count)
         case .statistics(let statistics):

@@ -1,3 +1,4 @@
+import BlockingIO
 import CFUSE
 import Synchronization
 import VFS
@@ -38,9 +39,9 @@ final class SessionCache: KernelCache {
     func dropName(_ name: EntryName, in parent: InodeNumber) {
         session.withLock { session in
             guard let session else { return }
-            _ = name.bytes.withUnsafeBytes { name in
-                fuse_lowlevel_notify_inval_entry(
-                    session.pointer, parent.value, name.baseAddress?.assumingMemoryBound(to: CChar.self), name.count)
+            // libfuse reads the NUL, too.
+            _ = withCPath(name.bytes) {
+                fuse_lowlevel_notify_inval_entry(session.pointer, parent.value, $0, name.bytes.count)
             }
         }
     }
