@@ -86,6 +86,20 @@ void swift_bridgeObjectRelease(void *object) {
     drop((void *)((uintptr_t)object & 0x00fffffffffffff8), object, 1, next_bridge_release);
 }
 
+// A block of libdispatch has a count of its own: whoever releases it has what others did with it before.
+void _Block_release(const void *block) {
+    bool locks_here = !has_lock;
+    atomic_flag *lock = &locks[(uintptr_t)block / 16 % lock_count];
+    has_lock = true;
+    while (locks_here && atomic_flag_test_and_set(lock)) sched_yield();
+    release((void *)block);
+    acquire((void *)block);
+    NEXT(void (*)(const void *), "_Block_release")(block);
+    if (!locks_here) return;
+    atomic_flag_clear(lock);
+    has_lock = false;
+}
+
 bool swift_isUniquelyReferenced_nonNull_native(void *object) {
     bool is_unique = NEXT(bool (*)(void *), "swift_isUniquelyReferenced_nonNull_native")(object);
     if (is_unique) acquire(object);
