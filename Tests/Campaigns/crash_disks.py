@@ -135,6 +135,7 @@ def full_disk(rounds, seed, tally, writers=3):
                     stage.story.append(f"commit {done.returncode} {done.stderr[:100]}")
                     stage.verify()
                 free_room(stage, ballast)
+                wait_for_room(state)
                 stage.restart_writers()
                 for writer in stage.writers:
                     writer.expected_errors = 0
@@ -148,9 +149,29 @@ def full_disk(rounds, seed, tally, writers=3):
             shutil.rmtree(os.path.join(state, "workspaces"), ignore_errors=True)
 
 
+# Of the disk's 16 MiB, which the ballast filled.
+ROOM_BYTES = 4 << 20
+
+
+def free_bytes(directory):
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
+def wait_for_room(directory):
+    """A file's room is given back once its removal is durable."""
+    try:
+        wait_until(lambda: free_bytes(directory) > ROOM_BYTES, 5, "room")
+    except Violation:
+        raise Violation("room not given back", room(directory)) from None
+
+
 def room(directory):
     status = os.statvfs(directory)
-    return f"{status.f_bavail * status.f_frsize} of {status.f_blocks * status.f_frsize} bytes are free"
+    sizes = {os.path.join(path, name): os.path.getsize(os.path.join(path, name))
+             for path, _, names in os.walk(directory) for name in names}
+    large = ", ".join(f"{path[len(directory):]} {size}" for path, size in sizes.items() if size > 100_000)
+    return f"{free_bytes(directory)} of {status.f_blocks * status.f_frsize} bytes are free; there are {large}"
 
 
 def fill(path, piece):

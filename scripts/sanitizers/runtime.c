@@ -52,19 +52,28 @@ enum { lock_count = 4096 };
 static atomic_flag locks[lock_count];
 static __thread bool has_lock;
 
+// Takes the lock of an object; false inside of another one's, where destroying one object drops the next.
+static bool lock(void *object) {
+    if (has_lock) return false;
+    while (atomic_flag_test_and_set(&locks[(uintptr_t)object / 16 % lock_count])) sched_yield();
+    return has_lock = true;
+}
+
+static void unlock(void *object) {
+    has_lock = false;
+    atomic_flag_clear(&locks[(uintptr_t)object / 16 % lock_count]);
+}
+
 static void drop(void *object, void *reference, uint32_t count, void (*next)(void *, uint32_t)) {
-    if (!is_object(reference) || has_lock || !__tsan_release) return next(reference, count);
-    atomic_flag *lock = &locks[(uintptr_t)object / 16 % lock_count];
-    has_lock = true;
-    while (atomic_flag_test_and_set(lock)) sched_yield();
-    __tsan_release(object);
+    if (!is_object(reference) || !__tsan_release) return next(reference, count);
+    bool is_locked = lock(object);
+    release(object);
     bool is_last = swift_retainCount(object) <= count;
     if (!is_last) next(reference, count);
-    atomic_flag_clear(lock);
-    has_lock = false;
+    if (is_locked) unlock(object);
     if (!is_last) return;
     // Nobody else has it.
-    __tsan_acquire(object);
+    acquire(object);
     next(reference, count);
 }
 
@@ -88,16 +97,12 @@ void swift_bridgeObjectRelease(void *object) {
 
 // A block of libdispatch has a count of its own: whoever releases it has what others did with it before.
 void _Block_release(const void *block) {
-    bool locks_here = !has_lock;
-    atomic_flag *lock = &locks[(uintptr_t)block / 16 % lock_count];
-    has_lock = true;
-    while (locks_here && atomic_flag_test_and_set(lock)) sched_yield();
-    release((void *)block);
-    acquire((void *)block);
+    void *object = (void *)block;
+    bool is_locked = lock(object);
+    release(object);
+    acquire(object);
     NEXT(void (*)(const void *), "_Block_release")(block);
-    if (!locks_here) return;
-    atomic_flag_clear(lock);
-    has_lock = false;
+    if (is_locked) unlock(object);
 }
 
 bool swift_isUniquelyReferenced_nonNull_native(void *object) {
