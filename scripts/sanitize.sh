@@ -30,7 +30,7 @@ self_test() {
     [ "$sanitizer" = thread ] || fault=freed
     swiftc -g -O -sanitize="$sanitizer" -use-ld=lld "${linked[@]}" scripts/sanitizers/faulty.swift -o "$faulty"
     new_reports
-    env -i "$faulty" nothing
+    env -i "$faulty" nothing || true
     [ "$(count_reports)" = 0 ] || { cat "$reports".*; echo "sanitize.sh: what is right is reported" >&2; exit 1; }
     env -i "$faulty" "$fault" || true
     [ "$(count_reports)" = 1 ] || { echo "sanitize.sh: a fault is not reported: $fault" >&2; exit 1; }
