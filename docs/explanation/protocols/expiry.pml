@@ -144,10 +144,10 @@ proctype LastCollector()
 
 	atomic {
 		finished == WRITERS + COLLECTORS && !stray.waits;
-		faults = 0
+		faults = 0;
+		collect();
+		assert(needed || !there)
 	}
-	collect();
-	assert(needed || !there)
 }
 
 init {

@@ -278,19 +278,19 @@ proctype LastCollector()
 		finished == WRITERS + COLLECTORS && !stray.waits;
 		faults = 0;
 		now = MAXIMUM_TIME + 1;
-		me = COLLECTORS
+		me = COLLECTORS;
+		look_at_leases(true);
+		fence_refs();
+		sweep();
+		assert(there == at[REF].body)
 	}
-	look_at_leases(true);
-	fence_refs();
-	sweep();
-	assert(there == at[REF].body)
 }
 
 init {
 	byte number;
 	atomic {
 #ifndef CREATES
-		at[REF].etag = 99;
+		at[REF].etag = ETAG(REF);
 #endif
 		do
 		:: number < WRITERS -> run Writer(number); number++

@@ -51,7 +51,8 @@ bool is_writing_lease;
 byte coming;			/* commits that are about to become the base */
 byte written;			/* commits that the lease of a running commit protects */
 byte expires[OBJECTS];		/* as the lease tells, by the mount's clock */
-byte known;			/* what the lease is to name */
+byte known;			/* bases that were seen at looks */
+byte saved;			/* what the lease names, as far as the mount knows */
 
 #ifdef STORE_CLOCK
 #define LAPSES(lease) (at[lease].date + LASTS)
@@ -83,6 +84,7 @@ inline save_lease(names)
 			if
 			:: result == DONE || at[LEASE].body == names ->
 				held[0] = at[LEASE].etag;
+				saved = names;
 				NOTE_END;
 				break
 			:: else -> held[0] = at[LEASE].etag
@@ -113,7 +115,14 @@ active proctype Looks()
 	byte names;
 	mtype result;
 end:	do
-	:: atomic { is_mounted && !is_writing_lease -> is_writing_lease = true; choose_names() };
+	:: atomic {
+			is_mounted && !is_writing_lease;
+			choose_names();
+			if
+			:: names != saved || !MAY_TICK -> is_writing_lease = true
+			:: else -> names = 0; goto end
+			fi
+		};
 		save_lease(names);
 		names = 0
 	od
@@ -176,7 +185,7 @@ inline unmount()
 	d_step { is_mounted = false; known = 0 };
 	!is_writing_lease;
 	delete(LEASE, result);
-	d_step { is_alive = false; held[0] = 0; session++ }
+	d_step { is_alive = false; held[0] = 0; saved = 0; session++ }
 }
 
 inline mount()

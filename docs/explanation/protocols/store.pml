@@ -13,13 +13,17 @@
 #define MAXIMUM_TIME 3
 #endif
 
+#ifndef DIGEST
+#define DIGEST(body) (body)
+#endif
 #ifndef MAY_TICK
 #define MAY_TICK true
 #endif
 
 #define ABSENT 0
-/* The condition of an unconditional request. */
+/* The condition of an unconditional request, and one that never holds. */
 #define ANY 255
+#define STALE 254
 
 mtype = { PUT, DELETE };
 /* What the sender of a request learns. */
@@ -46,47 +50,44 @@ byte now = 1;			/* the store's clock */
 
 /* The ETags that processes have read and may yet name in a condition. */
 byte held[HOLDERS];
-hidden byte candidate, other;
-hidden byte is_taken;
+hidden byte holder;
 
 #ifdef UNIQUE_ETAG
-/* Every body holds a number that is used once, so no two writes have the same ETag. A number that nobody knows any more is as
- * good as one that was never used, and there are fewer states so. */
-inline choose_etag(o)
+/* Every body holds a number that is used once, so an ETag that was read before a write is never that of the object again. What
+ * the number is does not matter: here, a write makes all ETags stale that were read of the object, and takes the same one. */
+#define ETAG(o) (1 + (o))
+inline outdate(o)
 {
-	candidate = 0;
-	is_taken = true;
+	holder = 0;
 	do
-	:: is_taken ->
-		candidate++;
-		is_taken = stray.waits && stray.condition == candidate;
-		other = 0;
-		do
-		:: other < HOLDERS -> is_taken = is_taken || held[other] == candidate; other++
-		:: else -> break
-		od;
-		other = 0;
-		do
-		:: other < OBJECTS -> is_taken = is_taken || at[other].etag == candidate; other++
-		:: else -> break
-		od
+	:: holder < HOLDERS ->
+		if
+		:: held[holder] == ETAG(o) -> held[holder] = STALE
+		:: else
+		fi;
+		holder++
 	:: else -> break
 	od;
-	at[o].etag = candidate
+	if
+	:: stray.condition == ETAG(o) -> stray.condition = STALE
+	:: else
+	fi
 }
 #else
 /* An ETag is a digest of the body. */
-inline choose_etag(o)	{ at[o].etag = 1 + at[o].body }
+#define ETAG(o) (1 + DIGEST(at[o].body))
+inline outdate(o)	{ skip }
 #endif
 
 inline carry_out(op, o, c, b, result)
 {
 	if
 	:: c == ANY || at[o].etag == c ->
+		outdate(o);
 		if
 		:: op == PUT ->
 			at[o].body = b;
-			choose_etag(o);
+			at[o].etag = ETAG(o);
 			at[o].date = now
 		:: else ->
 			at[o].etag = ABSENT;
@@ -117,6 +118,8 @@ inline request(op, o, c, b, result)
 		:: carry_out(op, o, c, b, result)
 		:: faults > 0 -> faults--;
 			carry_out(op, o, c, b, result);
+			result = UNKNOWN
+		:: faults > 0 -> faults--;
 			result = UNKNOWN
 		:: faults > 0 && !stray.waits -> faults--;
 			leave_astray(op, o, c, b);

@@ -183,18 +183,18 @@ proctype LastCollector()
 	atomic {
 		finished == WRITERS + COLLECTORS && !stray.waits;
 		faults = 0;
-		now = MAXIMUM_TIME + 1
+		now = MAXIMUM_TIME + 1;
+		mark();
+		collect();
+		assert(needed || !IS_LIVE)
 	}
-	mark();
-	collect();
-	assert(needed || !IS_LIVE)
 }
 
 init {
 	byte number;
 	atomic {
 		at[X].body = LIVE;
-		at[X].etag = 1 + LIVE;
+		at[X].etag = ETAG(X);
 		number = 0;
 		do
 		:: number < WRITERS -> run Writer(number); number++
