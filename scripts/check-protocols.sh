@@ -88,7 +88,7 @@ case ${1:-} in
     holds ref $ref WRITERS=2 FAULTS=2
     needs ref "$ref" FAULTS=2
 
-    holds staging $staging
+    holds staging $staging COMMANDS=4
     holds staging $staging NEW_FILE
     falls staging INVARIANTS=1 NEW_FILE
     falls staging INVARIANTS=2

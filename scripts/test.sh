@@ -13,6 +13,7 @@ scripts/check-files.py --self-test
 scripts/check-files.py
 scripts/target-graph.py --self-test
 scripts/target-graph.py
+scripts/check-protocols.sh
 scripts/build.sh --build-tests
 if [ $# = 0 ]; then
     scripts/check-docs.py --self-test

@@ -130,6 +130,10 @@ inline must_show_what_was_written()
 /* The commit that was made from the seal, with `now` at this path, becomes the base. */
 inline rebase(now)
 {
+	/* Conflicts up to the seal were settled before it was published. */
+	has_conflict = false;
+	is_decided = false;
+	conflict_with = NONE;
 	if
 	:: seal.staged && is_as_sealed ->
 		/* It is committed. A merge may have taken others' content where we had changed nothing. */
@@ -243,13 +247,7 @@ inline commit()
 			fi
 		};
 		if
-		:: is_published -> d_step {
-				has_conflict = false;
-				is_decided = false;
-				conflict_with = NONE;
-				rebase(noted)
-			};
-			break
+		:: is_published -> d_step { rebase(noted) }; break
 		:: is_published -> break	/* killed before the rebase */
 		:: else
 		fi
