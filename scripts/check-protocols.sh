@@ -102,11 +102,12 @@ case ${1:-} in
     falls sweep $sweep COLLECTORS=1 TOMBSTONE_GOES
     holds sweep $sweep COLLECTORS=1 TOMBSTONE_GOES DELETE_IF_MATCH
 
-    holds lease $lease
-    holds lease $lease BORN_DELETED CREATES
-    falls lease $lease CREATES
+    holds lease $lease LEASE_NAMED_ONCE
+    holds lease $lease LEASE_NAMED_ONCE BORN_DELETED CREATES
+    falls lease $lease LEASE_NAMED_ONCE CREATES
     falls lease
-    needs lease "$lease"
+    needs lease "$lease" LEASE_NAMED_ONCE
+    falls lease $lease COLLECTORS=2 MAXIMUM_TIME=2
 
     holds expiry $expiry WRITERS=1
     falls expiry
@@ -133,9 +134,10 @@ case ${1:-} in
     holds staging $staging WRITES=4 COMMANDS=4 OTHERS=3 NEW_FILE
     holds sweep $sweep
     holds sweep $sweep COLLECTORS=1 FAULTS=3
+    lease+=' LEASE_NAMED_ONCE'
     holds lease $lease FAULTS=3
     holds lease $lease BORN_DELETED CREATES FAULTS=2
-    holds lease $lease COLLECTORS=2
+    holds lease $lease COLLECTORS=2 MAXIMUM_TIME=2
     holds lease $lease WRITERS=2 MAXIMUM_TIME=2
     holds expiry $expiry
     holds expiry $expiry FAULTS=2

@@ -4,6 +4,7 @@
  * may pause for any time, so to a collector any lease may seem to have lapsed.
  *
  * Rules:
+ *   LEASE_NAMED_ONCE	whoever is not sure that its lease was created begins again under another name: here, it gives up
  *   LEASE_SWAPPED	a lease is renewed only on condition that it is what its holder has written last
  *   LEASE_REVOKED	a collector marks a lapsed lease as revoked, on condition that it is what was read, before it ignores it
  *   REFS_FENCED	a collector that ignores a lease writes the ref anew, before it reads what the ref reaches; a writer
@@ -56,19 +57,24 @@ inline check()
 #endif
 }
 
+/* Answers in `is_held` whether the lease was created. */
 inline take_lease()
 {
 	do
 	:: put(LEASE(me), ABSENT, TAKEN, result);
 		atomic {
+			is_held = at[LEASE(me)].body == TAKEN;
 			if
-			:: at[LEASE(me)].body == TAKEN ->
+			:: is_held ->
 				held[SEEN_LEASE(me)] = at[LEASE(me)].etag;
 				began[me] = at[LEASE(me)].date;
 				break
 			:: else
 			fi
-		}
+		};
+#ifdef LEASE_NAMED_ONCE
+		break
+#endif
 	od
 }
 
@@ -104,6 +110,10 @@ proctype Writer(byte me)
 	byte body;
 
 	take_lease();
+	if
+	:: is_held
+	:: else -> goto stop
+	fi;
 	atomic {
 		there = there | OF(me);
 		uploaded[me] = now
@@ -155,7 +165,7 @@ again:		skip
 	:: delete(LEASE(me), result)
 	:: skip							/* killed */
 	fi;
-	atomic {
+stop:	atomic {
 		held[SEEN_REF(me)] = 0;
 		held[SEEN_LEASE(me)] = 0;
 		finished++
