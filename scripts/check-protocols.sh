@@ -47,7 +47,7 @@ if [ "${1:-}" = --row ]; then
 fi
 if [ "${1:-}" = --story ]; then
     shift
-    build "$work" "$@"
+    CFLAGS="${CFLAGS:--O0} -DREACH" build "$work" "$@"
     model=$1
     shift
     cd "$work"
@@ -125,6 +125,9 @@ case ${1:-} in
     falls mirror MAXIMUM_TIME=2 FAULTS=0
     needs mirror "$(without PACK_NAMED_ONCE $mirror)" PACK_NAMED_ONCE MAXIMUM_TIME=2 FAULTS=0
     falls mirror $(without PACK_NAMED_ONCE $mirror) MAXIMUM_TIME=2
+
+    holds cache SWEEPS_NUMBERED
+    falls cache
     ;;
 --long)
     CFLAGS=${CFLAGS:--O2 -DCOLLAPSE}
@@ -146,6 +149,7 @@ case ${1:-} in
     holds mount $mount UNIQUE_ETAG LEASE_NAMED_ONCE STORE_CLOCK COMMITS=2 MAXIMUM_TIME=4 BEHIND
     holds mirror $mirror MAXIMUM_TIME=2 FAULTS=2
     holds mirror $mirror MAXIMUM_TIME=2 COLLECTORS=2
+    holds cache SWEEPS_NUMBERED SWEEPS=3
     ;;
 *)
     sed -n 's/^#   //p' "$0" >&2
