@@ -5,6 +5,7 @@
  *
  * Rules:
  *   BASE_NAMED_FIRST	the lease names a commit before the ref moves to it (our own), or before it becomes the base (others')
+ *   (NAMED_AFTER_MOVE: our own commit is named when the ref has moved, before the base does)
  *   LEASE_SWAPPED	the lease is renewed only on condition that it is what its holder has written last
  *   LEASE_NAMED_ONCE	the lease of every mount has a name of its own
  *   STORE_CLOCK	a lease has lapsed when the store's clock says so, by the date that the store has given it
@@ -148,8 +149,18 @@ inline commit()
 		written = BIT(base) | BIT(number);
 		there = there | BIT(number)
 	};
+#ifndef NAMED_AFTER_MOVE
 	name_first(number);
+#endif
 	head = number;
+	/* Killed here, its lease lapses; then the next command goes on. */
+	if
+	:: written = 0
+	:: skip
+	fi;
+#ifdef NAMED_AFTER_MOVE
+	name_first(number);
+#endif
 	d_step {
 		base = number;
 		coming = 0;
