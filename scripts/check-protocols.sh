@@ -122,10 +122,10 @@ case ${1:-} in
     holds mount $mount UNIQUE_ETAG LEASE_NAMED_ONCE STORE_CLOCK COMMITS=1 FAULTS=0 MAXIMUM_TIME=4 BEHIND
     falls mount $mount UNIQUE_ETAG LEASE_NAMED_ONCE COMMITS=1 FAULTS=0 MAXIMUM_TIME=4 BEHIND
 
-    holds mirror $mirror MAXIMUM_TIME=2
+    holds mirror $mirror LEASE_NAMED_ONCE MAXIMUM_TIME=2 FAULTS=0
     falls mirror MAXIMUM_TIME=2 FAULTS=0
-    needs mirror "$(without PACK_NAMED_ONCE $mirror)" PACK_NAMED_ONCE MAXIMUM_TIME=2 FAULTS=0
-    falls mirror $(without PACK_NAMED_ONCE $mirror) MAXIMUM_TIME=2
+    needs mirror "$(without PACK_NAMED_ONCE $mirror)" PACK_NAMED_ONCE LEASE_NAMED_ONCE MAXIMUM_TIME=2 FAULTS=0
+    falls mirror $(without PACK_NAMED_ONCE $mirror) LEASE_NAMED_ONCE MAXIMUM_TIME=2
 
     holds cache SWEEPS_NUMBERED
     falls cache
@@ -148,8 +148,9 @@ case ${1:-} in
     holds mount $mount UNIQUE_ETAG LEASE_NAMED_ONCE STORE_CLOCK COMMITS=3 MAXIMUM_TIME=1
     holds mount $mount UNIQUE_ETAG LEASE_NAMED_ONCE STORE_CLOCK COMMITS=2 MAXIMUM_TIME=1 MOUNTS=2
     holds mount $mount UNIQUE_ETAG LEASE_NAMED_ONCE STORE_CLOCK COMMITS=1 MAXIMUM_TIME=4 BEHIND
-    holds mirror $mirror MAXIMUM_TIME=2 FAULTS=2
-    holds mirror $mirror MAXIMUM_TIME=2 COLLECTORS=2
+    holds mirror $mirror LEASE_NAMED_ONCE MAXIMUM_TIME=2
+    holds mirror $mirror LEASE_NAMED_ONCE MAXIMUM_TIME=2 COLLECTORS=2 FAULTS=0
+    falls mirror $mirror MAXIMUM_TIME=2 COLLECTORS=2 FAULTS=0
     holds cache SWEEPS_NUMBERED SWEEPS=3
     ;;
 *)

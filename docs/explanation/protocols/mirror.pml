@@ -8,8 +8,7 @@
  *   COPY_FENCED	a collector revokes a lapsed lease and writes the ref anew before it ignores it; a copy reads the ref, then sees
  *			whether its lease is still what it wrote, then swaps
  *   PACK_NAMED_ONCE	each copy of a pack has a name of its own, so that a late DELETE finds only what it was meant for
- *
- * All copies share one lease: whoever takes it ends the others, which find it changed.
+ *   LEASE_NAMED_ONCE	each copy's lease has a name of its own, and its creation is tried once
  */
 #ifndef COPIES
 #define COPIES 2
@@ -20,8 +19,16 @@
 
 #define REF 0
 #define DATA 1
+#ifdef LEASE_NAMED_ONCE
+#define LEASES COPIES
+#define LEASE (2 + me)
+#define LEASE_CONDITION ABSENT
+#else
+#define LEASES 1
 #define LEASE 2
-#define OBJECTS 3
+#define LEASE_CONDITION ANY
+#endif
+#define OBJECTS (2 + LEASES)
 #define SEEN_REF(p) (2 * (p))
 #define SEEN_LEASE(p) (2 * (p) + 1)
 #define COLLECTOR (COPIES + me)
@@ -43,15 +50,18 @@ proctype Copy(byte me)
 	mtype result;
 	bool is_held, is_present;
 
-	/* A lease of an earlier copy that was broken off may be there. */
+	/* Under a name that all copies share, the lease of an earlier one that was broken off may be there. */
 	do
 	:: atomic {
-			put(LEASE, ANY, HELD, result);
+			put(LEASE, LEASE_CONDITION, HELD, result);
 			if
 			:: result == DONE -> held[SEEN_LEASE(me)] = at[LEASE].etag; break
 			:: else
 			fi
-		}
+		};
+#ifdef LEASE_NAMED_ONCE
+		goto stop
+#endif
 	od;
 #ifdef WHOLE_BY_REFS
 	is_present = at[REF].body == COPIED;
@@ -92,7 +102,7 @@ proctype Copy(byte me)
 	:: at[REF].etag != held[SEEN_REF(me)] || at[REF].body == COPIED -> delete(LEASE, result)
 	:: true				/* killed */
 	fi;
-	atomic {
+stop:	atomic {
 		held[SEEN_REF(me)] = 0;
 		held[SEEN_LEASE(me)] = 0;
 		result = 0;
@@ -105,24 +115,28 @@ proctype Copy(byte me)
 /* Answers in `is_refused` whether a copy is under way. */
 inline look_at_leases(all_lapsed)
 {
+	index = 2;
 	do
-	:: atomic {
-			held[SEEN_LEASE(COLLECTOR)] = at[LEASE].etag;
-			body = at[LEASE].body
+	:: index < OBJECTS && !is_refused ->
+		atomic {
+			held[SEEN_LEASE(COLLECTOR)] = at[index].etag;
+			body = at[index].body
 		};
 		if
-		:: body == 0 -> break
-		:: body == HELD && !all_lapsed -> is_refused = true; break
+		:: body == 0 -> index++
+		:: body == HELD && !all_lapsed -> is_refused = true
 		:: body == HELD ->
 			/* It has not been renewed for long. */
 #ifdef COPY_FENCED
-			put(LEASE, held[SEEN_LEASE(COLLECTOR)], REVOKED, result)
+			put(index, held[SEEN_LEASE(COLLECTOR)], REVOKED, result)
 #else
-			break
+			index++
 #endif
-		:: body == REVOKED -> must_fence = true; break
+		:: body == REVOKED -> must_fence = true; index++
 		fi
+	:: else -> break
 	od;
+	index = 0;
 	held[SEEN_LEASE(COLLECTOR)] = 0;
 	body = 0
 }
@@ -175,7 +189,7 @@ inline collect(all_lapsed)
 
 proctype Collector(byte me)
 {
-	byte present, body;
+	byte present, body, index;
 	bool is_refused, must_fence, is_marked;
 	mtype result;
 
@@ -186,7 +200,7 @@ proctype Collector(byte me)
 /* What is dead is collected in the end. */
 proctype LastCollector()
 {
-	byte present, body, me;
+	byte present, body, index, me;
 	bool is_refused, must_fence, is_marked;
 	mtype result;
 
