@@ -73,17 +73,20 @@ private func temporaryFile(holding bytes: [UInt8]) throws -> Int32 {
     return descriptor
 }
 
-/// While it lives, SIGTERM to this process goes to another one, and SIGINT (which the terminal sends to both) to nobody.
+/// While it lives, signals to this process go to another one. Those that the terminal sends to both go to nobody.
 private final class SignalForwarding {
-    private let source: any DispatchSourceSignal
+    private let sources: [any DispatchSourceSignal]
 
     init(to process: pid_t) {
-        signal(SIGINT, SIG_IGN)
-        signal(SIGTERM, SIG_IGN)
-        source = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
-        source.setEventHandler { kill(process, SIGTERM) }
-        source.resume()
+        for number in [SIGINT, SIGQUIT] { signal(number, SIG_IGN) }
+        sources = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM].map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { kill(process, number) }
+            source.resume()
+            return source
+        }
     }
 
-    deinit { source.cancel() }
+    deinit { for source in sources { source.cancel() } }
 }

@@ -2,6 +2,7 @@ import BlockingIO
 import Crypto
 import Foundation
 import Glibc
+import ObjectDatabase
 import ProllyTree
 import VFS
 import Versioning
@@ -22,9 +23,14 @@ enum ReceiptFile {
         var who: String?
         var host: String
         var started: Timestamp
-        var ended: Timestamp
-        /// 128 + the number of a signal.
-        var exitCode: Int32
+        /// Absent while it runs.
+        var ended: Timestamp?
+        /// 128 + the number of a signal; absent when it is not known, because the run was killed.
+        var exitCode: Int32?
+        /// How it ended, when that was not by itself.
+        var ending: String?
+        /// False: what was read is not all known, because the mount was killed or something went on in it.
+        var isComplete: Bool?
     }
 
     struct File: Codable, Hashable {
@@ -50,7 +56,9 @@ enum ReceiptFile {
 
     /// A line for each file that was read on a mount.
     static func writeReads(of fileSystem: SnapshotFileSystem, to path: String) throws {
-        let output = try LineWriter(path, isNew: true)
+        let draft = path + ".new"
+        unlink(draft)
+        let output = try LineWriter(draft)
         try fileSystem.forEachFileRead { read in
             let name = JSONPath(read.path)
             try output.write(
@@ -58,21 +66,48 @@ enum ReceiptFile {
                     path: name.path, pathHex: name.pathHex, content: read.contentID, size: read.sizeBytes,
                     ranges: read.ranges.isEmpty ? nil : read.ranges.map { [$0.lowerBound, $0.upperBound] }))
         }
+        try output.finish(as: path)
+    }
+
+    /// Makes a receipt of a run that begins: its first line. There must be nothing at `path` yet.
+    static func begin(_ header: Header, at path: String) throws {
+        let output = try LineWriter(path)
+        try output.write(header)
         try output.finish()
     }
 
-    /// A whole receipt: `header`, the lines of the file `reads`, and the last line. Answers how many files it names.
+    /// Puts the whole receipt in the place of its beginning: `header`, the lines of the file `reads`, and the last line.
+    /// Answers how many files it names. Without the file `reads` it names none.
     static func write(_ header: Header, reads: String, to path: String) throws -> Int {
-        let output = try LineWriter(path)
+        let draft = path + ".new"
+        unlink(draft)
+        let output = try LineWriter(draft)
         try output.write(header)
         var count = 0
-        try forEachLine(of: reads) { line in
-            try output.write(line: line)
-            count += 1
+        if access(reads, F_OK) == 0 {
+            try forEachLine(of: reads) { line in
+                try output.write(line: line)
+                count += 1
+            }
         }
         try output.write(Footer(files: count, sha256: output.digest()))
-        try output.finish()
+        try output.finish(as: path)
         return count
+    }
+
+    /// Ends the receipt of a run whose `tarn run` was killed. Does nothing when it was ended already.
+    static func endAbandoned(at path: String, reads: String) throws {
+        var lines = 0
+        var header: Header?
+        try forEachLine(of: path) { line in
+            lines += 1
+            if lines == 1 { header = try decode(Header.self, line, path, 1) }
+        }
+        guard lines == 1, var header else { return }
+        header.ended = now()
+        header.ending = "tarn run was killed"
+        header.isComplete = false
+        _ = try write(header, reads: reads, to: path)
     }
 
     /// Writes lines to a new file and hashes them.
@@ -81,9 +116,9 @@ enum ReceiptFile {
         private let stream: UnsafeMutablePointer<FILE>
         private var hash = SHA256()
 
-        /// - Parameter isNew: there must be nothing of that name, not even a link.
-        init(_ path: String, isNew: Bool = false) throws {
-            guard let stream = fopen(path, isNew ? "wex" : "we") else {
+        /// There must be nothing of that name, not even a link.
+        init(_ path: String) throws {
+            guard let stream = fopen(path, "wex") else {
                 throw Unreadable(reason: ReceiptFile.errorText(path))
             }
             self.path = path
@@ -107,6 +142,12 @@ enum ReceiptFile {
             guard fflush(stream) == 0, fsync(fileno(stream)) == 0 else {
                 throw Unreadable(reason: ReceiptFile.errorText(path))
             }
+        }
+
+        /// The same, and then in the place of another file.
+        func finish(as target: String) throws {
+            try finish()
+            guard rename(path, target) == 0 else { throw Unreadable(reason: ReceiptFile.errorText(target)) }
         }
 
         deinit { fclose(stream) }

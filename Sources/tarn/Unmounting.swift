@@ -53,22 +53,28 @@ struct Unmounting {
     }
 
     /// Ends a mount that this program made for itself: whoever still uses it was ended a moment ago. What stays in use is
-    /// detached. Answers when its process has ended; throws when that takes too long.
-    func endOwn() throws {
+    /// detached, and its process told to end. Answers when its process has ended, and whether it did by itself; throws when
+    /// that takes too long.
+    func endOwn() throws -> Bool {
         let process = description.flatMap(ServingProcess.init)
         let deadline = ContinuousClock.now + .milliseconds(Self.busyMilliseconds)
         while true {
             do {
                 try detach(lazily: false)
-                return try wait(for: process)
+                try wait(for: process)
+                return true
             } catch  where ContinuousClock.now < deadline {
                 sleepMilliseconds(Self.pauseMilliseconds * 5)
             } catch {
                 try detach(lazily: true)
-                guard process?.hasEnded(withinMilliseconds: Self.busyMilliseconds) ?? true else {
-                    throw CommandFailure(message: "something that was started in \(shown) still uses the mount there")
+                guard let process else { return true }
+                if process.hasEnded(withinMilliseconds: Self.busyMilliseconds) { return true }
+                writeError("tarn: something that was started in \(shown) still uses the mount there; it is ended")
+                kill(process.id, SIGTERM)
+                guard process.hasEnded(withinMilliseconds: Self.busyMilliseconds) else {
+                    throw CommandFailure(message: "process \(process.id) of the mount at \(shown) does not end")
                 }
-                return
+                return false
             }
         }
     }

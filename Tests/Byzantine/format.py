@@ -158,8 +158,9 @@ HOOK = Record({
 LEASE = Record({
     "format": FORMAT, "purpose": Choice(("import", "mount", "upload", "write", "mirror")),
     "tree": Hex(SHA, "tree"), "trees": Many(Hex(SHA, "tree")), "lasts": Int(-2**63, 2**63 - 1),
-    "holder": Text(), "subject": Text(), "began": Int(-2**63, 2**63 - 1), "nonce": Text(), "isBroken": Flag()},
-    ("trees", "lasts", "began", "nonce", "isBroken"))
+    "holder": Text(), "subject": Text(), "began": Int(-2**63, 2**63 - 1), "nonce": Text(), "isBroken": Flag(), "process": Record({
+        "boot": Text(), "namespace": Text(), "process": Int(-2**31, 2**31 - 1), "began": Int(0, U64)})},
+    ("trees", "lasts", "began", "nonce", "isBroken", "process"))
 COLLECTED = Record({
     "format": FORMAT, "commits": Many(Hex(SHA, "commit")), "when": Time(), "rule": Text(),
     "rules": Hex(SHA, "movement"), "runs": Many(Text())}, ("rules", "runs"))

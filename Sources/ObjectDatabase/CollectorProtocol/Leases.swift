@@ -1,4 +1,4 @@
-import BlockingIO
+package import BlockingIO
 import Logging
 import ObjectStorage
 package import ProllyTree
@@ -22,6 +22,8 @@ package struct Lease: Hashable, Sendable, Codable, RangedRecord {
     package var holder: String
     /// Tells the holder's next run that this lease is its own: for an import, source, branch and destination.
     package var subject: String
+    /// The process with which it ends, whatever time is left; absent when what it protects outlives its process.
+    package var process: ProcessIdentity?
     /// Further trees that are in use.
     package var trees: [NodeID]?
     /// When it was taken, in seconds by the store's clock, if it was written again since. What a holder of purpose
@@ -37,7 +39,7 @@ package struct Lease: Hashable, Sendable, Codable, RangedRecord {
 
     package init(
         purpose: Purpose, tree: NodeID, lasting: Duration, holder: String, subject: String, trees: [NodeID]? = nil,
-        began: Int64? = nil
+        began: Int64? = nil, process: ProcessIdentity? = nil
     ) {
         self.purpose = purpose
         self.tree = tree
@@ -46,6 +48,7 @@ package struct Lease: Hashable, Sendable, Codable, RangedRecord {
         self.subject = subject
         self.trees = trees
         self.began = began
+        self.process = process
         nonce = randomHex()
     }
 
@@ -65,6 +68,9 @@ package struct StoredLease: Sendable {
     let etag: ETag
     /// When it was written, in seconds since 1970 by the store's clock.
     package let writtenSeconds: Int64
+
+    /// Whether its holder was a process of this host that has ended.
+    package var isAbandoned: Bool { lease.process?.hasEnded == true }
 
     /// When it ends, by the store's clock.
     package var endSeconds: Int64 {

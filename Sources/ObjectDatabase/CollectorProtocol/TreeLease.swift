@@ -27,11 +27,15 @@ package final class TreeLease: Sendable {
     /// Beyond this many trees the oldest are let go.
     package static let maximumTrees = 4096
 
+    private let outlivesProcess: Bool
+
     /// - Parameter duration: how long it holds after each renewal.
+    /// - Parameter outlivesProcess: what it protects is needed when this process has ended without ending it.
     package init(
         _ database: ObjectDatabase, purpose: Lease.Purpose, subject: String, lasting duration: Duration,
-        trees: [NodeID]
+        trees: [NodeID], outlivesProcess: Bool = false
     ) {
+        self.outlivesProcess = outlivesProcess
         self.database = database
         self.purpose = purpose
         self.subject = subject
@@ -64,7 +68,7 @@ package final class TreeLease: Sendable {
         try due.held.save(
             Lease(
                 purpose: purpose, tree: trees[0], lasting: due.duration, holder: holderName(), subject: subject,
-                trees: Array(trees.dropFirst())))
+                trees: Array(trees.dropFirst()), process: outlivesProcess ? nil : .current))
         state.update { state in
             state.savedTrees = trees
             state.saved = sent

@@ -96,7 +96,8 @@ package final class WriteLease: Sendable {
         try held.save(
             Lease(
                 purpose: .write, tree: first, lasting: Self.duration, holder: holderName(), subject: held.id,
-                trees: Array(before.trees.dropFirst()), began: began))
+                trees: Array(before.trees.dropFirst()), began: began,
+                process: .current))
         state.update { state in
             state.saved = sent
             state.began = began

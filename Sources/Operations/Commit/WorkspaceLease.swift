@@ -45,7 +45,7 @@ package final class WorkspaceLease: Sendable {
         trees = trees.filter { $0 != base } + [base]
         lease = TreeLease(
             database, purpose: .mount, subject: "workspace \(workspace.directory)", lasting: Self.mountDuration,
-            trees: trees)
+            trees: trees, outlivesProcess: true)
         state = Monitor(State(trees: trees))
         try lease.renew()
         try workspace.setBaseLease(lease.id)

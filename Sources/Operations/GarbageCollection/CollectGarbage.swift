@@ -226,7 +226,9 @@ struct GarbageCollectionRun {
         endedLeases = []
         for stored in try repository.database.allLeases() {
             let lease = stored.lease
-            if stored.endSeconds <= present.seconds, try !options.deletes || repository.database.breakLease(stored) {
+            if stored.endSeconds <= present.seconds || stored.isAbandoned,
+                try !options.deletes || repository.database.breakLease(stored)
+            {
                 endedLeases.append(stored)
                 continue
             }

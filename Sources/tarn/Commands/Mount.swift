@@ -41,12 +41,11 @@ struct Mount: ParsableCommand {
 
     @Argument(help: "The repository.") var repo: String
     @Argument(help: "An empty directory.") var directory: String
-    @Option(name: .customLong("ref"), help: ArgumentHelp("The branch, tag or commit to show.", valueName: "rev"))
+    @Option(name: .customLong("ref"), help: .init("The branch, tag or commit to show.", valueName: "rev"))
     var revision: String?
     @Flag(help: "Let the branch be changed; changes are staged until you commit.") var write = false
     @Flag(help: "Move to the branch's new head by itself (see -o poll).") var follow = false
-    @Option(name: .customShort("o"), help: ArgumentHelp("Mount options.", valueName: "options")) var options: [String] =
-        []
+    @Option(name: .customShort("o"), help: .init("Mount options.", valueName: "options")) var options: [String] = []
     @Flag(
         name: .customLong("adopt-workspace"),
         help: "Take over the workspace of a repository that was moved here from another location (with --write).")
@@ -60,6 +59,10 @@ struct Mount: ParsableCommand {
     /// For `tarn run`: where to write, at the end, what was read.
     @Option(help: .hidden) var record: String?
     @Flag(help: .hidden) var recordRanges = false
+    /// The receipt that is ended here when `tarn run` is killed.
+    @Option(help: .hidden) var recordReceipt: String?
+    /// The process of this program that the mount is for.
+    @Option(help: .hidden) var owner: Int32?
     @OptionGroup var store: StoreArguments
 
     func run() throws {
@@ -68,6 +71,8 @@ struct Mount: ParsableCommand {
         guard !write || revision != nil else {
             throw CommandFailure(message: "--write needs --ref BRANCH", kind: .usage)
         }
+        let owned = try readyDescriptor == nil ? nil : owner.map(OwnedMount.init)
+        defer { owned?.leaveNothing(mountPoint, record, recordReceipt) }
         guard !follow || (revision != nil && !write) else {
             throw CommandFailure(
                 message: "--follow needs --ref BRANCH and no --write",
@@ -187,14 +192,11 @@ struct Mount: ParsableCommand {
         guard follow else {
             let control = listener.map { ControlServer($0, fileSystem: fileSystem, logger: logger) }
             try control?.start()
+            let recording = try record.map { try ReadRecording(of: fileSystem, to: $0, logger) }
             return Served(fileSystem: fileSystem, control: control) {
                 control?.stop()
                 lease.end()
-                do {
-                    if let record { try ReceiptFile.writeReads(of: fileSystem, to: record) }
-                } catch {
-                    logger.error("writing what was read: \(logLine(of: error))")
-                }
+                recording?.end()
             }
         }
         guard let branch = resolved?.ref, branch.kind == .branch else {

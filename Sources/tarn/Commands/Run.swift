@@ -20,7 +20,8 @@ struct Run: ParsableCommand {
 
             --receipt writes what was read: the commit, each file with its content id, the command, times, exit code, host. \
             'tarn receipt verify' checks it against the repository, 'tarn receipt diff' compares two runs. With TARN_SIGNING_KEY it is \
-            signed (FILE.sig).
+            signed (FILE.sig). The file must not be there yet. It is made before the program starts; when 'tarn run' is killed, the mount \
+            ends, and the receipt says so.
 
               tarn run --ref main --at /lake --receipt train.jsonl -- python3 train.py /lake
             """)
@@ -58,27 +59,66 @@ struct Run: ParsableCommand {
             unlink(reads)
             rmdir(records)
         }
-        let recording = receipt.map { _ in ["--record", reads] + (ranges ? ["--record-ranges"] : []) } ?? []
-        try runTarn(
-            ["mount", opened.database.store.location, directory, "--ref", found.commitID.hex] + recording
-                + repository.store.words)
-        let started = now()
-        let outcome = Result { try runProgram(words, ignoringInterrupts: true) }
-        let ended = now()
-        try Unmounting(directory, isLazy: false).endOwn()
-        let code = try outcome.get()
+        var header = ReceiptFile.Header(
+            repository: opened.database.config.id.uuidString.lowercased(), location: opened.database.store.location,
+            revision: revision, commit: found.commitID, mountPoint: directory, command: words,
+            directory: currentDirectory() ?? "", who: try? AuthorArguments.parse([]).resolve(), host: hostName(),
+            started: now())
+        try beginReceipt(header)
+        var recording: [String] = []
         if let receipt {
-            let header = ReceiptFile.Header(
-                repository: opened.database.config.id.uuidString.lowercased(), location: opened.database.store.location,
-                revision: revision, commit: found.commitID, mountPoint: directory, command: words,
-                directory: currentDirectory() ?? "", who: try? AuthorArguments.parse([]).resolve(),
-                host: hostName(),
-                started: started, ended: ended, exitCode: code)
-            let files = try ReceiptFile.write(header, reads: reads, to: receipt)
-            try signReceipt(receipt)
-            writeError("tarn: \(receipt): \(count(files, "file")) of \(found.commitID.hex.prefix(12))")
+            let path = receipt.hasPrefix("/") ? receipt : "\(currentDirectory() ?? ".")/\(receipt)"
+            recording = ["--record", reads, "--record-receipt", path] + (ranges ? ["--record-ranges"] : [])
         }
+        do {
+            try runTarn(
+                ["mount", opened.database.store.location, directory, "--ref", found.commitID.hex] + OwnedMount.words
+                    + recording + repository.store.words)
+        } catch {
+            if let receipt { unlink(receipt) }
+            throw error
+        }
+        let outcome = Result { try runProgram(words, ignoringInterrupts: true) }
+        header.ended = now()
+        let isWhole = end()
+        switch outcome {
+        case .success(let code): header.exitCode = code
+        case .failure: header.ending = "the program could not be started"
+        }
+        if !isWhole || (receipt != nil && access(reads, F_OK) != 0) { header.isComplete = false }
+        if let receipt { try endReceipt(header, reads, at: receipt) }
+        let code = try outcome.get()
         if code != 0 { throw ExitCode(code) }
+    }
+
+    /// Before the program starts: what cannot be written is told while nothing is lost.
+    private func beginReceipt(_ header: ReceiptFile.Header) throws {
+        guard let receipt else { return }
+        if access(receipt, F_OK) == 0 {
+            throw CommandFailure(
+                message: "there is a file at \(receipt) already", hint: "Choose another name for this run's receipt",
+                kind: .refused)
+        }
+        try ReceiptFile.begin(header, at: receipt)
+    }
+
+    /// Ends the mount. Answers whether all that was read in it is noted: nothing goes on in it.
+    private func end() -> Bool {
+        do {
+            return try Unmounting(directory, isLazy: false).endOwn()
+        } catch {
+            writeError("tarn: the mount at \(directory): \(describe(error)?.text ?? "\(error)")")
+            return false
+        }
+    }
+
+    private func endReceipt(_ header: ReceiptFile.Header, _ reads: String, at receipt: String) throws {
+        let files = try ReceiptFile.write(header, reads: reads, to: receipt)
+        try signReceipt(receipt)
+        let isWhole = header.isComplete != false
+        writeError(
+            "tarn: \(receipt): \(count(files, "file")) of \(header.commit.hex.prefix(12))\(isWhole ? "" : ", and perhaps more")"
+        )
     }
 
     private func prepareMountPoint() throws {
@@ -142,6 +182,10 @@ struct Receipt: ParsableCommand {
                     }
                 }
             }
+            if header.isComplete == false {
+                findings.append(
+                    "it may not name all that was read: \(header.ending ?? "something went on in the mount")")
+            }
             if let allowedSigners { findings += try signatureFindings(AllowedSigners(file: allowedSigners), header) }
             try show(header, files, findings)
             if !findings.isEmpty { throw ExitCode(Code.failed.rawValue) }
@@ -160,16 +204,17 @@ struct Receipt: ParsableCommand {
                 let commit: String
                 let files: Int
                 let command: [String]
-                let exitCode: Int32
+                let exitCode: Int32?
+                let isComplete: Bool
                 let findings: [String]
             }
             let result = Result(
                 commit: header.commit.hex, files: files, command: header.command, exitCode: header.exitCode,
-                findings: findings)
+                isComplete: header.isComplete != false, findings: findings)
             let output = json.output
             try output.show(result) {
                 let run: TerminalText =
-                    "\(header.command.joined(separator: " "))  on \(header.host), \(header.started.rfc3339.prefix(19))Z, exit code \(header.exitCode)"
+                    "\(header.command.joined(separator: " "))  on \(header.host), \(header.started.rfc3339.prefix(19))Z, \(header.exitCode.map { "exit code \($0)" } ?? header.ending ?? "exit code unknown")"
                 let verdict: [TerminalText] =
                     findings.isEmpty
                     ? ["It read \(count(files, "file")) of commit \(header.commit.hex); everything fits."]

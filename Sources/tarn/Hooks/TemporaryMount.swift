@@ -11,12 +11,16 @@ import Versioning
 /// program.
 final class TemporaryMount {
     let directory: String
+    /// Of the directories of all such mounts.
+    static let prefix = "/tmp/tarn-mount-"
 
     /// Throws when the commit cannot be mounted.
     init(_ commit: CommitID, of repository: Repository, _ store: StoreArguments) throws {
         directory = try makeTemporaryDirectory("mount")
         do {
-            try runTarn(["mount", repository.database.store.location, directory, "--ref", commit.hex] + store.words)
+            try runTarn(
+                ["mount", repository.database.store.location, directory, "--ref", commit.hex] + OwnedMount.words
+                    + store.words)
         } catch {
             rmdir(directory)
             throw error
@@ -25,7 +29,7 @@ final class TemporaryMount {
 
     deinit {
         // What cannot be unmounted stays until its process ends; nothing depends on it.
-        try? Unmounting(directory, isLazy: false).endOwn()
+        _ = try? Unmounting(directory, isLazy: false).endOwn()
         rmdir(directory)
     }
 }

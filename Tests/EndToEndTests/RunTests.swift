@@ -1,0 +1,82 @@
+import Foundation
+import Testing
+
+/// However a run ends, its mount ends with it, its receipt is kept, and its exit code is the program's. SEMANTICS: A5, A6.
+@Suite(.enabled(if: FUSE.isAvailable, "no /dev/fuse"))
+struct RunTests {
+    private let sandbox: Sandbox
+    private let lake: String
+
+    init() throws {
+        sandbox = try Sandbox()
+        try sandbox.write("data/a", "one")
+        try sandbox.write("data/b", "two")
+        try sandbox.tarn("import", sandbox.path("data"), "-m", "x")
+        lake = sandbox.path("lake-here")
+    }
+
+    private func words(_ script: String) -> [String] {
+        ["run", "--ref", "main", "--at", lake, "--receipt", sandbox.path("receipt"), "--", "sh", "-c", script]
+    }
+
+    private func expectNoMount() throws {
+        try sandbox.shell(
+            "for i in $(seq 100); do pgrep -f '[t]arn mount .* \(lake) ' > /dev/null || exit 0; sleep 0.1; done; exit 1"
+        )
+        try sandbox.shell("test -z \"$(ls lake/leases)\"")
+    }
+
+    @Test func aKilledRunLeavesNoMountAndAReceiptThatSaysSo() throws {
+        let run = try sandbox.start(Sandbox.binary, words("cat '\(lake)/a' > read; sleep 600"))
+        try sandbox.shell("for i in $(seq 200); do test -s read && exit 0; sleep 0.05; done; exit 1")
+        run.kill(SIGKILL)
+        _ = try run.wait()
+        try expectNoMount()
+        let receipt = try sandbox.read("receipt")
+        #expect(receipt.contains("\"path\":\"a\"") && receipt.contains("tarn run was killed"))
+        #expect(try sandbox.tarn("receipt", "verify", "receipt", code: 1).output.contains("killed"))
+        try sandbox.shell("pkill -f 'sleep 60[0]' || true")
+    }
+
+    @Test(arguments: [SIGHUP, SIGUSR1, SIGUSR2, SIGTERM])
+    func signalsReachTheProgram(_ number: Int32) throws {
+        let run = try sandbox.start(
+            Sandbox.binary, words("trap 'exit 42' \(number); cat '\(lake)/a' > read; while :; do sleep 0.05; done"))
+        try sandbox.shell("for i in $(seq 200); do test -s read && exit 0; sleep 0.05; done; exit 1")
+        run.kill(number)
+        #expect(try run.wait().code == 42)
+        #expect(try sandbox.read("receipt").contains("\"exitCode\":42"))
+        try expectNoMount()
+    }
+
+    /// Something goes on in the mount for longer than anybody waits.
+    @Test func aProcessThatStaysDoesNotCostTheReceipt() throws {
+        let outcome = try sandbox.tarn(
+            words("cd '\(lake)' && cat a > /dev/null; (sleep 601 > /dev/null 2>&1 < /dev/null &) ; exit 7"), code: 7)
+        #expect(outcome.errors.contains("perhaps more"))
+        let receipt = try sandbox.read("receipt")
+        #expect(receipt.contains("\"exitCode\":7") && receipt.contains("\"isComplete\":false"))
+        try sandbox.shell("pkill -f 'sleep 60[1]' || true")
+        try expectNoMount()
+    }
+
+    @Test func aReceiptThatCannotBeMadeStopsTheRunBeforeItBegins() throws {
+        try sandbox.write("receipt", "an earlier one")
+        try sandbox.tarn(words("touch ran"), code: 4)
+        #expect(try sandbox.read("receipt") == "an earlier one")
+        try sandbox.shell("rm receipt; mkdir receipt")
+        try sandbox.tarn(words("touch ran"), code: 4)
+        try sandbox.shell("rmdir receipt; test ! -e ran")
+    }
+
+    /// G4: what a killed writer or gate held is given back by the next collector of its host.
+    @Test func theLeaseOfAKilledMountOnThisHostEnds() throws {
+        let point = try sandbox.mount("m", ["--ref", "main"])
+        let server = try sandbox.server(of: point)
+        try sandbox.shell("test -n \"$(ls lake/leases)\"")
+        sandbox.kill(server, SIGKILL)
+        try sandbox.tarn("gc", "--delete")
+        try sandbox.shell("test -z \"$(ls lake/leases)\"")
+        try sandbox.shell("fusermount3 -u -z '\(point)'")
+    }
+}
