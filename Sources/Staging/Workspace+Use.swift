@@ -1,7 +1,9 @@
+import BlockingIO
 import CLinux
 import FoundationEssentials
 import Glibc
 import Logging
+import Versioning
 
 // Who uses a workspace, one after the other.
 
@@ -63,5 +65,18 @@ extension Workspace {
 package func currentBoot() -> String? {
     FileManager.default.contents(atPath: "/proc/sys/kernel/random/boot_id").map { text in
         String(decoding: text.prefix { $0 > 32 }, as: UTF8.self)
+    }
+}
+
+extension Workspace {
+    /// Gives the workspace in a directory to another branch of its repository. Nobody may have it open. Durable on return.
+    package static func assign(_ directory: String, to branch: String) throws {
+        var info = try info(of: directory)
+        info.branch = branch
+        do throws(SystemFailure) {
+            try replaceFile(directory + "/workspace.json", with: encodeRecord(info))
+        } catch {
+            throw WorkspaceError.localIO(path: error.path, errno: error.errno)
+        }
     }
 }

@@ -57,6 +57,12 @@ package final class Workspace: Sendable {
         try self.init(directory: directory, info: info, base: nil, logger: logger)
     }
 
+    /// What the workspace in a directory belongs to. Throws `.notThere`.
+    package static func info(of directory: String) throws -> WorkspaceInfo {
+        guard let info = try storedInfo(directory) else { throw WorkspaceError.notThere(directory: directory) }
+        return info
+    }
+
     /// What `workspace.json` says; `nil` when there is none.
     private static func storedInfo(_ directory: String) throws -> WorkspaceInfo? {
         let path = directory + "/workspace.json"
@@ -238,6 +244,19 @@ package final class Workspace: Sendable {
         try read { overlay in
             guard let root = try overlay.node(.root) else { return true }
             return try root.change == 0 && overlay.names(in: .root).isEmpty
+        }
+    }
+
+    /// How many files, directories and links are new, changed or removed. What lies below a directory that was removed or
+    /// renamed is not counted.
+    package func stagedCount() throws -> Int {
+        try read { overlay in
+            let row = try overlay.rows(
+                """
+                SELECT (SELECT count(*) FROM node WHERE change > 0 AND id IN (SELECT node FROM name))
+                    + (SELECT count(*) FROM name WHERE node IS NULL)
+                """)
+            return row.first?[0] ?? 0
         }
     }
 

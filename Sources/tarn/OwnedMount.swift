@@ -1,3 +1,4 @@
+import ArgumentParser
 import BlockingIO
 import CLinux
 import ErrorMessages
@@ -45,4 +46,15 @@ final class OwnedMount: Sendable {
         unlink(record)
         if let end = record.lastIndex(of: "/") { rmdir(String(record[..<end])) }
     }
+}
+
+/// What `tarn run` and the gates tell the mounts that they make for themselves.
+struct InternalMountArguments: ParsableArguments {
+    /// Where to write what was read.
+    @Option(help: .hidden) var record: String?
+    @Flag(help: .hidden) var recordRanges = false
+    /// The receipt that is ended here when `tarn run` is killed.
+    @Option(help: .hidden) var recordReceipt: String?
+    /// The process of this program that the mount is for.
+    @Option(help: .hidden) var owner: Int32?
 }

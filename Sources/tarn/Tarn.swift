@@ -32,12 +32,15 @@ struct Tarn: ParsableCommand {
             CommandGroup(
                 name: "Mounts",
                 subcommands: [
-                    Mount.self, Unmount.self, Run.self, Receipt.self, Stats.self, PrefetchCommand.self,
+                    Mount.self, Unmount.self, Mounts.self, Run.self, Receipt.self, Stats.self, PrefetchCommand.self,
                     CacheCommand.self,
                 ]),
             CommandGroup(
                 name: "Staged changes",
-                subcommands: [Status.self, Diff.self, CommitCommand.self, Update.self, Discard.self, Resolve.self]),
+                subcommands: [
+                    Status.self, Diff.self, CommitCommand.self, Update.self, Discard.self, Resolve.self,
+                    WorkspaceCommand.self,
+                ]),
             CommandGroup(
                 name: "Branches and tags",
                 subcommands: [

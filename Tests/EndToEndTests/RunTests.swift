@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// However a run ends, its mount ends with it, its receipt is kept, and its exit code is the program's. SEMANTICS: A5, A6.
+/// However a run ends, its mount ends with it, its receipt is kept, and its exit code is the program's. SEMANTICS: A5, A8.
 @Suite(.enabled(if: FUSE.isAvailable, "no /dev/fuse"))
 struct RunTests {
     private let sandbox: Sandbox

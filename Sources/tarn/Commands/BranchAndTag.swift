@@ -37,14 +37,20 @@ struct Branch: ParsableCommand {
     struct DeleteBranch: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "delete",
-            abstract: "Delete a branch; its history of updates stays, and it can be created again from its last commit."
-        )
+            abstract:
+                "Delete a branch; its history of updates stays, and it can be created again from its last commit.",
+            discussion: "Refuses while something is staged for the branch on this host.")
         @Argument(help: "Its name.") var name: String
+        @Flag(help: "Also when something is staged for it. The workspace stays.") var force = false
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var author: AuthorArguments
         @OptionGroup var json: JSONArguments
 
-        func run() throws { try deleteRef(.branch(name), repository.open(), author, json.output) }
+        func run() throws {
+            let opened = try repository.open()
+            if !force { try refuseWhenStaged(for: .branch(name), opened, repository) }
+            try deleteRef(.branch(name), opened, author, json.output)
+        }
     }
 }
 

@@ -56,13 +56,7 @@ struct Mount: ParsableCommand {
         help: ArgumentHelp("The most that the block cache takes on disk: 512M, 10G.", valueName: "size"))
     var cacheSize: String = "10G"
     @Option(name: .customLong("ready-descriptor"), help: .hidden) var readyDescriptor: Int32?
-    /// For `tarn run`: where to write, at the end, what was read.
-    @Option(help: .hidden) var record: String?
-    @Flag(help: .hidden) var recordRanges = false
-    /// The receipt that is ended here when `tarn run` is killed.
-    @Option(help: .hidden) var recordReceipt: String?
-    /// The process of this program that the mount is for.
-    @Option(help: .hidden) var owner: Int32?
+    @OptionGroup(visibility: .hidden) var internals: InternalMountArguments
     @OptionGroup var store: StoreArguments
 
     func run() throws {
@@ -71,8 +65,8 @@ struct Mount: ParsableCommand {
         guard !write || revision != nil else {
             throw CommandFailure(message: "--write needs --ref BRANCH", kind: .usage)
         }
-        let owned = try readyDescriptor == nil ? nil : owner.map(OwnedMount.init)
-        defer { owned?.leaveNothing(mountPoint, record, recordReceipt) }
+        let owned = try readyDescriptor == nil ? nil : internals.owner.map(OwnedMount.init)
+        defer { owned?.leaveNothing(mountPoint, internals.record, internals.recordReceipt) }
         guard !follow || (revision != nil && !write) else {
             throw CommandFailure(
                 message: "--follow needs --ref BRANCH and no --write",
@@ -185,14 +179,15 @@ struct Mount: ParsableCommand {
         let listener = resolved == nil || follow ? nil : listener(logger)
         let fileSystem = SnapshotFileSystem(
             database: repository.database, commit: resolved, follows: follow,
-            recorder: record.map { _ in ReadRecorder(keepsRanges: recordRanges) }, opening: options.opening,
+            recorder: internals.record.map { _ in ReadRecorder(keepsRanges: internals.recordRanges) },
+            opening: options.opening,
             mountDescription: describe(repository, mountPoint, socket: listener?.path).json,
             readThreads: repository.database.readThreads, logger: logger)
         let lease = try MountLease(showing: fileSystem, resolved, at: mountPoint, repository.database, logger)
         guard follow else {
             let control = listener.map { ControlServer($0, fileSystem: fileSystem, logger: logger) }
             try control?.start()
-            let recording = try record.map { try ReadRecording(of: fileSystem, to: $0, logger) }
+            let recording = try internals.record.map { try ReadRecording(of: fileSystem, to: $0, logger) }
             return Served(fileSystem: fileSystem, control: control) {
                 control?.stop()
                 lease.end()
@@ -252,7 +247,7 @@ struct Mount: ParsableCommand {
         let lease = try WorkspaceLease(workspace, repository.database)
         // What is staged takes locations of blocks from the base, which the lease protects from now on.
         try repository.database.refreshCacheTrust()
-        try prepare(workspace, repository, head: resolved)
+        try prepare(workspace, repository, head: resolved, lease)
         let fileSystem = try WorkspaceFileSystem(
             database: repository.database, workspace: workspace,
             basePlanner: repository.basePlanner(of: workspace, lease), mountDescription: description.json,
@@ -321,13 +316,16 @@ struct Mount: ParsableCommand {
     private static let uploadSeconds = 2.0
 
     /// Finishes a commit that broke off, and begins at the branch's head when nothing is staged.
-    private func prepare(_ workspace: Workspace, _ repository: Repository, head: ResolvedRevision) throws {
+    private func prepare(
+        _ workspace: Workspace, _ repository: Repository, head: ResolvedRevision, _ lease: WorkspaceLease
+    ) throws {
         if let committing = try? CommitLock(workspace) {
             try repository.recoverSeal(workspace, LocalHolder(workspace: workspace, repository: repository))
             withExtendedLifetime(committing) {}
         }
         guard try workspace.sealState() == nil, try workspace.base() != head.commitID else { return }
         if try workspace.isEmpty() {
+            try repository.basePlanner(of: workspace, lease).protect(head.commitID)
             try workspace.moveBase(to: head.commitID)
         } else if try repository.stagedLines(workspace).isEmpty {
             // Special files, or names that share a file, are kept from before.
