@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <sys/vfs.h>
 
 int tarn_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
     return posix_spawn_file_actions_addclosefrom_np(actions, first);
@@ -77,4 +78,9 @@ int tarn_peer(int socket, pid_t *process, uid_t *user) {
     *process = peer.pid;
     *user = peer.uid;
     return 0;
+}
+
+unsigned long tarn_file_system_type(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 ? (unsigned long)status.f_type & 0xffffffff : 0;
 }

@@ -55,8 +55,19 @@ final class MountLease {
         return try PeriodicTask(everySeconds: lookSeconds) { _ in run() }
     }
 
-    func end() {
-        renewal.stop()
-        lease.end()
+    func end(_ logger: Logger) {
+        Self.end(logger) { [renewal, lease] in
+            renewal.stop()
+            lease.end()
+        }
     }
+
+    /// A store that is away does not keep anybody from unmounting: then the lease ends by itself.
+    static func end(_ logger: Logger, _ body: @escaping @Sendable () -> Void) {
+        if !waitingAtMost(milliseconds: endMilliseconds, body) {
+            logger.notice("the store does not answer; the lease of this mount ends by itself")
+        }
+    }
+
+    private static let endMilliseconds = 5000
 }

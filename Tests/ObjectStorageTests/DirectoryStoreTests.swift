@@ -14,6 +14,23 @@ import Testing
         store = try DirectoryStore(directory.path)
     }
 
+    /// Several hosts on a network file system could overwrite each other's changes: it is read, and not written.
+    @Test(arguments: [0x6969, 0xff53_4d42, 0xfe53_4d42])
+    func aNetworkFileSystemIsNotWritten(_ kind: Int) throws {
+        let directory = try TemporaryDirectory()
+        let local = try DirectoryStore(directory.path)
+        let etag = try local.put("a", [1], .none)
+        let network = try DirectoryStore(directory.path, kind: { _ in kind })
+        #expect(try network.get("a", .whole(limitBytes: 10), ifMatch: nil).bytes == [1])
+        for body in [
+            { _ = try network.put("b", [1], .none) }, { try network.delete("a") },
+            { _ = try network.delete("a", ifMatch: etag) },
+        ] as [() throws -> Void] {
+            #expect(throws: StoreError.self) { try body() }
+        }
+        #expect(try local.get("a", .whole(limitBytes: 10), ifMatch: nil).bytes == [1])
+    }
+
     @Test func noUpdateIsLostAmongEightProcesses() async throws {
         _ = try store.put("log", [], .absent)
         let path = directory.path

@@ -34,6 +34,9 @@ int tarn_private_mounts(void);
 /// open(2) with O_PATH: a place in the file system, which is neither read nor asked anything. Answers -1 with errno.
 int tarn_open_place(const char *path);
 
+/// The type of the file system that a path lies in (statfs(2), f_type); 0 when it cannot be asked.
+unsigned long tarn_file_system_type(const char *path);
+
 /// pidfd_open(2): a descriptor that poll(2) says is readable when the process has ended, with all of its threads and files.
 /// Answers -1 with errno.
 int tarn_process_descriptor(pid_t process);

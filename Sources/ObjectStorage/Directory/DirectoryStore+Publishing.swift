@@ -146,6 +146,7 @@ extension DirectoryStore {
 
     /// Holds the key's lock until the returned file is dropped. Waits at most `lockTimeoutSeconds`.
     func lock(_ key: String) throws(StoreError) -> LocalFile {
+        try requireLocal()
         let shard = Int(SHA256.hash(data: Array(key.utf8)).first { _ in true }!) % Self.lockShards
         let directory = "\(reserved)/locks"
         let path = "\(directory)/\(shard)"

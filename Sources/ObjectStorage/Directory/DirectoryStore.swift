@@ -16,13 +16,16 @@ import Synchronization
 /// one `fstat`, however large the object. A filesystem that drops the time's last digits is refused at the first write.
 ///
 /// **Limits.** Keys `d` and `d/x` cannot both exist, a component has at most 255 bytes, and the first component is not
-/// `.tarn-tmp`. A symbolic link in a key's last component is no object. Several hosts on one network filesystem
-/// have as much mutual exclusion as its `flock` gives them.
+/// `.tarn-tmp`. A symbolic link in a key's last component is no object. A network filesystem is refused at the first
+/// write: its clients keep attributes for seconds, so that a host may take an old version for the present one (nfs(5),
+/// "Attribute caching").
 package final class DirectoryStore: ObjectStore {
     package var location: String { root }
 
     /// Absolute, without a trailing slash.
     let root: String
+    /// The name of the network filesystem that it lies on; `nil` when it lies on a local one.
+    private let network: String?
     /// In-flight multipart uploads of this instance.
     let uploads = Mutex<[String: StagedUpload]>([:])
 
@@ -38,7 +41,12 @@ package final class DirectoryStore: ObjectStore {
     var reserved: String { "\(root)/\(Self.reservedName)" }
 
     /// - Throws: `.containerMissing` when there is no such directory and `create` is false.
-    package init(_ directory: String, create: Bool = false) throws(StoreError) {
+    package convenience init(_ directory: String, create: Bool = false) throws(StoreError) {
+        try self.init(directory, create: create, kind: Self.fileSystemKind)
+    }
+
+    /// - Parameter kind: the type that statfs(2) gives for a directory.
+    init(_ directory: String, create: Bool = false, kind: (String) -> Int) throws(StoreError) {
         root = Self.absolute(directory)
         var status = stat()
         if stat(root, &status) != 0 {
@@ -48,7 +56,26 @@ package final class DirectoryStore: ObjectStore {
         } else if status.st_mode & S_IFMT != S_IFDIR {
             throw .invalidLocation(location: root, reason: "it is not a directory")
         }
+        network = Self.networks[kind(root)]
         removeStale()
+    }
+
+    /// Of statfs(2), `f_type`.
+    private static let networks = [
+        0x6969: "NFS", 0xff53_4d42: "CIFS", 0xfe53_4d42: "SMB", 0x517b: "SMB", 0x564c: "NCP", 0x7375_7245: "Coda",
+        0x5346_414f: "AFS",
+    ]
+
+    // What cannot be asked is told by the first write.
+    private static func fileSystemKind(_ directory: String) -> Int { Int(tarn_file_system_type(directory)) }
+
+    func requireLocal() throws(StoreError) {
+        guard let network else { return }
+        throw .invalidLocation(
+            location: root,
+            reason:
+                "it lies on \(network), whose clients keep old attributes for seconds, so that two hosts could overwrite "
+                + "each other's changes; use a local directory, or an S3 server for several hosts")
     }
 
     package func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject {

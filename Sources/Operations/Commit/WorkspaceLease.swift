@@ -86,6 +86,15 @@ package final class WorkspaceLease: Sendable {
         }
     }
 
+    /// As `end`; a failure is logged.
+    package func endLogging() {
+        do {
+            try end()
+        } catch {
+            database.logger.notice("the lease on staged changes was not ended: \(error)")
+        }
+    }
+
     /// Removes the lease; a workspace with staged changes keeps a longer one.
     package func end() throws {
         if try workspace.isEmpty() {

@@ -190,7 +190,7 @@ struct Mount: ParsableCommand {
             let recording = try internals.record.map { try ReadRecording(of: fileSystem, to: $0, logger) }
             return Served(fileSystem: fileSystem, control: control) {
                 control?.stop()
-                lease.end()
+                lease.end(logger)
                 recording?.end()
             }
         }
@@ -207,7 +207,7 @@ struct Mount: ParsableCommand {
         }
         return Served(fileSystem: fileSystem) {
             follower.stop()
-            lease.end()
+            lease.end(logger)
         }
     }
 
@@ -261,10 +261,12 @@ struct Mount: ParsableCommand {
             uploader?.stop()
             saver.stop()
             control.stop()
-            renewal.stop()
             do {
                 try fileSystem.flushAll()
-                try lease.end()
+                MountLease.end(logger) {
+                    renewal.stop()
+                    lease.endLogging()
+                }
                 try workspace.endUse()
             } catch {
                 logger.error("saving staged changes: \(logLine(of: error))")
