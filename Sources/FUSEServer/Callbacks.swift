@@ -104,21 +104,18 @@ func onReleaseDirectory(_ request: Request, _ inode: fuse_ino_t, _ info: FileInf
 
 func onRead(_ request: Request, _ inode: fuse_ino_t, _ size: Int, _ offset: off_t, _ info: FileInfo) {
     serve(.read, request) { fileSystem, _ throws(VFSError) in
+        let size = replyLimit(size)
         guard let memory = tarn_reply_buffer(size) else { throw .inputOutput }
         let buffer = UnsafeMutableRawBufferPointer(start: memory, count: size)
-        let count = try fileSystem.read(InodeNumber(inode), at: fileOffset(offset), into: buffer)
+        let count = try fileSystem.read(InodeNumber(inode), at: FileOffset(Int64(offset)), into: buffer)
         return .buffer(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     }
 }
 
 func onSeek(_ request: Request, _ inode: fuse_ino_t, _ offset: off_t, _ whence: Int32, _ info: FileInfo) {
     serve(.seek, request) { fileSystem, _ throws(VFSError) in
-        // SEEK_DATA is 3, SEEK_HOLE 4 (lseek(2)); the kernel asks about no other.
-        guard whence == 3 || whence == 4 else { throw .invalidArgument }
-        // As ext4 answers it.
-        guard offset >= 0 else { throw .noSuchOffset }
-        return .offset(
-            try fileSystem.seek(InodeNumber(inode), from: UInt64(offset), to: whence == 3 ? .data : .hole))
+        let target = try seekTarget(whence)
+        return .offset(try fileSystem.seek(InodeNumber(inode), from: seekOffset(offset), to: target))
     }
 }
 
@@ -133,13 +130,14 @@ func onReadDirectoryPlus(_ request: Request, _ inode: fuse_ino_t, _ size: Int, _
 private func list(
     _ request: Request, _ inode: fuse_ino_t, _ size: Int, _ offset: off_t, _ info: FileInfo, withAttributes: Bool
 ) {
+    let size = replyLimit(size)
     let buffer = UnsafeMutablePointer<CChar>.allocate(capacity: size)
     defer { buffer.deallocate() }
     serve(withAttributes ? .readDirectoryPlus : .readDirectory, request) { fileSystem, context throws(VFSError) in
         var used = 0
         let timeout = fileSystem.entryTimeoutSeconds(in: InodeNumber(inode))
         try fileSystem.readDirectory(
-            InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0), after: UInt64(bitPattern: Int64(offset)),
+            InodeNumber(inode), HandleNumber(info?.pointee.fh ?? 0), after: FileOffset(Int64(offset)),
             countsAsLookup: withAttributes
         ) { entry in
             let needed = withCPath(entry.name) { name -> Int in

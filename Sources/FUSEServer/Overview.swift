@@ -15,6 +15,7 @@
 // `ReadAhead` raises the kernel's own read-ahead.
 //
 // ## Files
+// - `Arguments.swift` makes checked values of what a request carries (`FileOffset`, `FileRange` …).
 // - `Callbacks.swift` has the callbacks that look, `WritingCallbacks.swift` those that change.
 // - `Reply.swift` has all that is sent; `ErrnoTable.swift` has `VFSError.number`.
 // - `Sources/CFUSE/loop.c` reads requests; `Sources/CFUSE/cfuse.c` has what libfuse has no call
@@ -42,6 +43,8 @@
 // arrives as `onFlush`, fsync(2) as `onSync`. Both go on in the overview of VFS.
 //
 // ## Rules
+// - What a request carries is a program's choice. It becomes a checked value in `Arguments.swift`;
+//   behind it nothing is converted by force or added unchecked.
 // - A request is answered exactly once. `serve` sees to it; answer nowhere else.
 // - A callback is a plain function at file level. A closure in a main-actor context would inherit
 //   that isolation and trap on libfuse's threads, without a warning of the compiler.

@@ -61,20 +61,3 @@ func serve(
         fuse_reply_err(request, error.number)
     }
 }
-
-/// A C string as bytes, without the NUL.
-func bytes(_ text: UnsafePointer<CChar>?) -> [UInt8] {
-    guard let text else { return [] }
-    return UnsafeRawBufferPointer(start: text, count: strlen(text)).map { $0 }
-}
-
-/// A name as the kernel passed it on from a program. Throws `.nameTooLong`, and `.notFound` for what is no name of an entry.
-func entryName(_ text: UnsafePointer<CChar>?) throws(VFSError) -> EntryName {
-    let bytes = bytes(text)
-    if bytes.count > EntryName.maximumBytes { throw .nameTooLong }
-    do throws(PathFault) {
-        return try EntryName(checking: bytes)
-    } catch {
-        throw .notFound
-    }
-}

@@ -68,9 +68,3 @@ extension timespec {
         self.init(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds))
     }
 }
-
-/// An offset or length as the kernel passed it on from a program. Throws `.invalidArgument` for a negative one.
-package func fileOffset(_ raw: off_t) throws(VFSError) -> UInt64 {
-    guard raw >= 0 else { throw .invalidArgument }
-    return UInt64(raw)
-}

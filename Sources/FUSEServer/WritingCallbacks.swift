@@ -5,13 +5,6 @@ import Versioning
 
 // The callbacks that change the tree. See Callbacks.swift.
 
-/// Who asks, as the maker of a new file.
-private func newFile(_ request: Request, _ kind: NewFile.Kind, _ mode: mode_t) -> NewFile {
-    let context = fuse_req_ctx(request)
-    let maker = Owner(userID: context?.pointee.uid ?? getuid(), groupID: context?.pointee.gid ?? getgid())
-    return NewFile(kind, mode: UInt16(truncatingIfNeeded: mode) & 0o7777, maker: maker)
-}
-
 func onCreate(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t, _ info: FileInfo) {
     serve(.create, request, info) { fileSystem, _ throws(VFSError) in
         let flags = info?.pointee.flags ?? 0
@@ -28,33 +21,26 @@ func onCreate(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mo
 }
 
 private func make(
-    _ request: Request, _ parent: fuse_ino_t, _ name: Name, _ kind: NewFile.Kind, _ mode: mode_t
+    _ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t,
+    _ kind: () throws(VFSError) -> NewFile.Kind
 ) {
     serve(.make, request) { fileSystem, _ throws(VFSError) in
         .entry(
-            try fileSystem.make(InodeNumber(parent), entryName(name), newFile(request, kind, mode)),
+            try fileSystem.make(InodeNumber(parent), entryName(name), newFile(request, kind(), mode)),
             entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
     }
 }
 
 func onMakeNode(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t, _ device: dev_t) {
-    let number = UInt32(truncatingIfNeeded: device)
-    switch mode & Glibc.S_IFMT {
-    case Glibc.S_IFREG: make(request, parent, name, .file, mode)
-    case Glibc.S_IFIFO: make(request, parent, name, .pipe, mode)
-    case Glibc.S_IFSOCK: make(request, parent, name, .socket, mode)
-    case Glibc.S_IFCHR: make(request, parent, name, .characterDevice(number), mode)
-    case Glibc.S_IFBLK: make(request, parent, name, .blockDevice(number), mode)
-    default: fuse_reply_err(request, EINVAL)
-    }
+    make(request, parent, name, mode) { () throws(VFSError) in try nodeKind(mode, device) }
 }
 
 func onMakeDirectory(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mode_t) {
-    make(request, parent, name, .directory, mode)
+    make(request, parent, name, mode) { .directory }
 }
 
 func onMakeSymlink(_ request: Request, _ target: Name, _ parent: fuse_ino_t, _ name: Name) {
-    make(request, parent, name, .symlink(target: bytes(target)), 0o777)
+    make(request, parent, name, 0o777) { .symlink(target: bytes(target)) }
 }
 
 func onLink(_ request: Request, _ inode: fuse_ino_t, _ newParent: fuse_ino_t, _ newName: Name) {
@@ -83,14 +69,7 @@ func onRename(
     _ request: Request, _ parent: fuse_ino_t, _ name: Name, _ newParent: fuse_ino_t, _ newName: Name, _ flags: UInt32
 ) {
     serve(.rename, request) { fileSystem, _ throws(VFSError) in
-        // RENAME_NOREPLACE is 1, RENAME_EXCHANGE 2 (rename(2)).
-        let mode: RenameMode
-        switch flags {
-        case 0: mode = .replacing
-        case 1: mode = .refusing
-        case 2: mode = .exchanging
-        default: throw .invalidArgument
-        }
+        let mode = try renameMode(flags)
         try fileSystem.rename(
             InodeNumber(parent), entryName(name), to: InodeNumber(newParent), entryName(newName), mode)
         return .done
@@ -102,22 +81,8 @@ func onSetAttributes(
 ) {
     serve(.setAttributes, request) { fileSystem, _ throws(VFSError) in
         guard let status = status?.pointee else { throw .invalidArgument }
-        var changes = AttributeChanges()
-        if valid & FUSE_SET_ATTR_MODE != 0 { changes.mode = UInt16(truncatingIfNeeded: status.st_mode) & 0o7777 }
-        if valid & FUSE_SET_ATTR_UID != 0 { changes.userID = status.st_uid }
-        if valid & FUSE_SET_ATTR_GID != 0 { changes.groupID = status.st_gid }
-        if valid & FUSE_SET_ATTR_SIZE != 0 { changes.sizeBytes = try fileOffset(status.st_size) }
-        changes.modified = time(valid, now: FUSE_SET_ATTR_MTIME_NOW, set: FUSE_SET_ATTR_MTIME, status.st_mtim)
-        changes.accessed = time(valid, now: FUSE_SET_ATTR_ATIME_NOW, set: FUSE_SET_ATTR_ATIME, status.st_atim)
-        return .attributes(try fileSystem.setAttributes(InodeNumber(inode), changes))
+        return .attributes(try fileSystem.setAttributes(InodeNumber(inode), AttributeChanges(status, valid)))
     }
-}
-
-private func time(_ valid: Int32, now: Int32, set: Int32, _ given: timespec) -> Timestamp? {
-    guard valid & (now | set) != 0 else { return nil }
-    var time = given
-    if valid & now != 0 { clock_gettime(CLOCK_REALTIME, &time) }
-    return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
 }
 
 func onWrite(
@@ -126,7 +91,8 @@ func onWrite(
     serve(.write, request) { fileSystem, _ throws(VFSError) in
         .written(
             try fileSystem.write(
-                InodeNumber(inode), at: fileOffset(offset), UnsafeRawBufferPointer(start: buffer, count: size)))
+                InodeNumber(inode), at: FileOffset(Int64(offset)),
+                UnsafeRawBufferPointer(start: buffer, count: size)))
     }
 }
 
@@ -134,16 +100,8 @@ func onAllocate(
     _ request: Request, _ inode: fuse_ino_t, _ mode: Int32, _ offset: off_t, _ length: off_t, _ info: FileInfo
 ) {
     serve(.allocate, request) { fileSystem, _ throws(VFSError) in
-        // FALLOC_FL_KEEP_SIZE is 1, FALLOC_FL_PUNCH_HOLE 2, FALLOC_FL_ZERO_RANGE 16 (fallocate(2)).
-        let allocation: Allocation
-        switch mode & ~1 {
-        case 0: allocation = .reserve
-        case 2: allocation = .punchHole
-        case 16: allocation = .zero
-        default: throw .notSupported
-        }
-        try fileSystem.allocate(
-            InodeNumber(inode), at: fileOffset(offset), count: fileOffset(length), allocation, keepsSize: mode & 1 != 0)
+        let (allocation, keepsSize) = try allocation(mode)
+        try fileSystem.allocate(InodeNumber(inode), allocatedRange(offset, length), allocation, keepsSize: keepsSize)
         return .done
     }
 }
@@ -154,9 +112,8 @@ func onCopyRange(
 ) {
     serve(.copyRange, request) { fileSystem, _ throws(VFSError) in
         let copied = try fileSystem.copy(
-            InodeNumber(inode), at: fileOffset(offset), to: InodeNumber(newInode), at: fileOffset(newOffset),
-            count: UInt64(clamping: count))
-        return .written(Int(copied))
+            InodeNumber(inode), copiedRange(offset, count), to: InodeNumber(newInode), at: FileOffset(Int64(newOffset)))
+        return .written(Int(clamping: copied))
     }
 }
 
@@ -180,7 +137,7 @@ func onSetAttribute(
     serve(.setAttribute, request) { fileSystem, _ throws(VFSError) in
         // XATTR_CREATE is 1, XATTR_REPLACE 2 (setxattr(2)).
         try fileSystem.setAttribute(
-            InodeNumber(inode), bytes(name), Array(UnsafeRawBufferPointer(start: value, count: size)),
+            InodeNumber(inode), bytes(name), attributeValue(value, size),
             mustExist: flags & 2 != 0, mustNotExist: flags & 1 != 0)
         return .done
     }

@@ -13,6 +13,8 @@ func reportingFailures<Result>(
         throw error
     } catch WorkspaceError.localIO(_, errno: ENOSPC) {
         throw .noSpace
+    } catch WorkspaceError.localIO(_, errno: EFBIG) {
+        throw .fileTooLarge
     } catch WorkspaceError.readOnly {
         // The sync that failed was logged when it did.
         throw .readOnly

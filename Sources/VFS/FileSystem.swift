@@ -3,7 +3,7 @@ package import Versioning
 /// A mounted tree, in FUSE's verbs. Calls block, come from any number of threads at once and may need the store.
 ///
 /// Two kinds implement it: `SnapshotFileSystem` (commits, immutable) and `WorkspaceFileSystem` (a branch with staged
-/// changes). Names are single components that the kernel has checked for `/` and NUL.
+/// changes). What a request carries comes as types whose initialisers check it; only inodes and handles may be unknown.
 package protocol FileSystem: Sendable {
     var traits: FileSystemTraits { get }
     /// Called when the mount is up, with what can make its kernel forget.
@@ -19,10 +19,10 @@ package protocol FileSystem: Sendable {
 
     func openDirectory(_ inode: InodeNumber) throws(VFSError) -> HandleNumber
     func releaseDirectory(_ inode: InodeNumber, _ handle: HandleNumber)
-    /// Hands entries after `cookie` (0: from the start) to `body` until it answers false. `countsAsLookup`: each entry
+    /// Hands entries after `cookie` (zero: from the start) to `body` until it answers false. `countsAsLookup`: each entry
     /// handed out and taken is a reference that the kernel will `forget`.
     func readDirectory(
-        _ inode: InodeNumber, _ handle: HandleNumber, after cookie: UInt64, countsAsLookup: Bool,
+        _ inode: InodeNumber, _ handle: HandleNumber, after cookie: FileOffset, countsAsLookup: Bool,
         _ body: (DirectoryEntry) -> Bool
     ) throws(VFSError)
 
@@ -34,7 +34,7 @@ package protocol FileSystem: Sendable {
     func sampleHostFile() -> HostFile?
     /// Fills `buffer` from `offset`; answers how many bytes there were.
     func read(
-        _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, into buffer: UnsafeMutableRawBufferPointer
     ) throws(VFSError) -> Int
 
     func attributeNames(_ inode: InodeNumber) throws(VFSError) -> [[UInt8]]
@@ -43,7 +43,7 @@ package protocol FileSystem: Sendable {
 
     /// The first byte from `offset` on that is data, or a hole; the end of a file counts as a hole. Throws
     /// `.noSuchOffset` when there is none.
-    func seek(_ inode: InodeNumber, from offset: UInt64, to target: SeekTarget) throws(VFSError) -> UInt64
+    func seek(_ inode: InodeNumber, from offset: FileOffset, to target: SeekTarget) throws(VFSError) -> UInt64
 
     // What follows changes the tree; a read-only file system answers `.readOnly`.
     /// Opens a file that may have to be made first.
@@ -62,15 +62,15 @@ package protocol FileSystem: Sendable {
     ) throws(VFSError)
     func setAttributes(_ inode: InodeNumber, _ changes: AttributeChanges) throws(VFSError) -> FileAttributes
     func write(
-        _ inode: InodeNumber, at offset: UInt64, _ bytes: UnsafeRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer
     ) throws(VFSError) -> Int
     /// - Parameter keepsSize: the file's size stays, also when the range goes beyond it.
     func allocate(
-        _ inode: InodeNumber, at offset: UInt64, count: UInt64, _ allocation: Allocation, keepsSize: Bool
+        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool
     ) throws(VFSError)
     /// Copies bytes from one file to another, or within one, without moving them. Answers how many; 0 at the end.
     func copy(
-        _ source: InodeNumber, at sourceOffset: UInt64, to target: InodeNumber, at targetOffset: UInt64, count: UInt64
+        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset
     ) throws(VFSError) -> UInt64
     /// A descriptor of the file was closed.
     func flush(_ inode: InodeNumber, _ handle: HandleNumber) throws(VFSError)

@@ -100,7 +100,7 @@ package struct AttributeChanges: Sendable {
     package var mode: UInt16?
     package var userID: UInt32?
     package var groupID: UInt32?
-    package var sizeBytes: UInt64?
+    package var size: FileOffset?
     package var modified: Timestamp?
     package var accessed: Timestamp?
 
@@ -179,6 +179,19 @@ package struct VolumeStatistics: Sendable {
         self.freeBytes = freeBytes
         self.files = files
         self.freeFiles = freeFiles
+    }
+}
+
+extension UInt64 {
+    /// Counts of a commit come from whoever wrote it: a sum beyond the largest number is the largest number.
+    func addingClamped(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+
+    func multipliedClamped(_ other: UInt64) -> UInt64 {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? .max : product
     }
 }
 

@@ -57,12 +57,4 @@ import Versioning
         #expect(volume.f_blocks >= volume.f_bfree && volume.f_bavail == volume.f_bfree && volume.f_namemax == 255)
         #expect(UInt64(volume.f_blocks) == bytes / 4096 + (bytes % 4096 == 0 ? 0 : 1))
     }
-
-    /// lseek, read, write, fallocate: whatever a program passes reaches us (W11).
-    @Test func negativeOffsetsAreRefused() throws {
-        #expect(throws: VFSError.invalidArgument) { try fileOffset(-1) }
-        #expect(throws: VFSError.invalidArgument) { try fileOffset(.min) }
-        #expect(try fileOffset(0) == 0)
-        #expect(try fileOffset(.max) == UInt64(Int64.max))
-    }
 }

@@ -77,7 +77,7 @@ final class MountedWorkspace {
     }
 
     func write(_ inode: InodeNumber, at offset: Int, _ bytes: [UInt8]) throws {
-        let count = try bytes.withUnsafeBytes { try fileSystem.write(inode, at: UInt64(offset), $0) }
+        let count = try bytes.withUnsafeBytes { try fileSystem.write(inode, at: FileOffset(Int64(offset)), $0) }
         precondition(count == bytes.count)
     }
 
@@ -138,7 +138,8 @@ final class MountedWorkspace {
 
     /// Copies the beginning of a file into another.
     func copy(_ path: String, to other: String, count: Int) throws {
-        _ = try fileSystem.copy(try inode(path), at: 0, to: try inode(other), at: 0, count: UInt64(count))
+        _ = try fileSystem.copy(
+            try inode(path), FileRange(from: .zero, count: UInt64(count)), to: try inode(other), at: .zero)
     }
 
     /// As `cp` does: cuts the other file and copies all of this one.
@@ -156,7 +157,7 @@ final class MountedWorkspace {
 
     func truncate(_ inode: InodeNumber, to size: Int) throws {
         var changes = AttributeChanges()
-        changes.sizeBytes = UInt64(size)
+        changes.size = try FileOffset(Int64(size))
         _ = try fileSystem.setAttributes(inode, changes)
     }
 
@@ -165,7 +166,7 @@ final class MountedWorkspace {
     func read(_ inode: InodeNumber) throws -> [UInt8] {
         let size = Int(try fileSystem.attributes(inode).sizeBytes)
         var bytes = [UInt8](repeating: 0xee, count: size + 10)
-        let count = try bytes.withUnsafeMutableBytes { try fileSystem.read(inode, at: 0, into: $0) }
+        let count = try bytes.withUnsafeMutableBytes { try fileSystem.read(inode, at: .zero, into: $0) }
         return Array(bytes[..<count])
     }
 
@@ -183,7 +184,7 @@ final class MountedWorkspace {
         let handle = try fileSystem.openDirectory(directory)
         defer { fileSystem.releaseDirectory(directory, handle) }
         var names: [[UInt8]] = []
-        try fileSystem.readDirectory(directory, handle, after: 0, countsAsLookup: false) {
+        try fileSystem.readDirectory(directory, handle, after: .zero, countsAsLookup: false) {
             names.append($0.name)
             return true
         }

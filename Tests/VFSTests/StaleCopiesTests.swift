@@ -133,7 +133,7 @@ import Versioning
         for (name, text) in ["a": "one", "b": "two"] {
             let file = try mount.lookup(.root, EntryName(checking: Array(name.utf8)))
             var bytes = [UInt8](repeating: 0, count: 10)
-            let count = try bytes.withUnsafeMutableBytes { try mount.read(file.inode, at: 0, into: $0) }
+            let count = try bytes.withUnsafeMutableBytes { try mount.read(file.inode, at: .zero, into: $0) }
             #expect(Array(bytes[..<count]) == Array(text.utf8))
         }
     }

@@ -61,7 +61,7 @@ extension SnapshotFileSystem {
         guard let following else { preconditionFailure("only a mount that follows moves") }
         let commit = try database.commit(id)
         let old = following.currentSlot
-        let new = slot(id, commit)
+        guard let new = slot(id, commit) else { throw VFSError.noSpace }
         guard new != old else { return }
         // The first lookups need its root: fetched before anybody waits for it.
         _ = try database.tree(commit.tree).entry(at: .root)

@@ -30,15 +30,15 @@ extension FileSystem where Self: ReadOnlyFileSystem {
     ) throws(VFSError) -> FileAttributes { throw .readOnly }
 
     package func write(
-        _ inode: InodeNumber, at offset: UInt64, _ bytes: UnsafeRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer
     ) throws(VFSError) -> Int { throw .readOnly }
 
     package func allocate(
-        _ inode: InodeNumber, at offset: UInt64, count: UInt64, _ allocation: Allocation, keepsSize: Bool
+        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool
     ) throws(VFSError) { throw .readOnly }
 
     package func copy(
-        _ source: InodeNumber, at sourceOffset: UInt64, to target: InodeNumber, at targetOffset: UInt64, count: UInt64
+        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset
     ) throws(VFSError) -> UInt64 { throw .readOnly }
 
     package func flush(_ inode: InodeNumber, _ handle: HandleNumber) throws(VFSError) {}

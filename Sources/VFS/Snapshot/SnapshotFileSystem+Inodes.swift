@@ -33,11 +33,11 @@ extension SnapshotFileSystem {
         }
     }
 
-    /// The slot that shows a commit, a new one if needed.
-    func slot(_ id: CommitID, _ commit: Commit) -> Int {
+    /// The slot that shows a commit, a new one if needed; `nil` when there are no more.
+    func slot(_ id: CommitID, _ commit: Commit) -> Int? {
         slots.withLock { slots in
             if let known = slots.byCommit[id] { return known + firstSlot }
-            precondition(slots.views.count < Self.maximumSlots, "more commits than one mount can show")
+            guard slots.views.count < Self.maximumSlots - firstSlot else { return nil }
             slots.views.append(SnapshotView(id, commit, database: database, fetcher: fetcher))
             slots.lookups.append(0)
             slots.byCommit[id] = slots.views.count - 1

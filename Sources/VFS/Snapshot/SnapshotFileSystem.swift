@@ -140,7 +140,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
                 modified: database.config.created, owner: nil)
         case .commit(let id):
             let commit = try database.commit(id)
-            let slot = slot(id, commit)
+            guard let slot = slot(id, commit) else { throw VFSError.noSpace }
             return try attributes(of: inode(slot: slot, rank: 0))
         }
     }
@@ -195,10 +195,11 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     /// Cookies: 1 after `.`, 2 after `..`, 3 + rank after a child; the same in every listing of the commit.
     package func readDirectory(
-        _ inode: InodeNumber, _ handle: HandleNumber, after cookie: UInt64, countsAsLookup: Bool,
+        _ inode: InodeNumber, _ handle: HandleNumber, after position: FileOffset, countsAsLookup: Bool,
         _ body: (DirectoryEntry) -> Bool
     ) throws(VFSError) {
         try reportingFailures(logger, "listing of inode \(inode.value)") {
+            let cookie = position.value
             let own = try attributes(of: inode)
             guard own.kind == .directory else { throw VFSError.notADirectory }
             if cookie < Self.dotCookie {
@@ -208,7 +209,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
                 if !body(DirectoryEntry(name: Array("..".utf8), attributes: own, cookie: Self.dotDotCookie)) { return }
             }
             let isFollowing = inode == .root && following != nil
-            switch isFollowing ? destination(slot: Int(handle.value), low: 1) : destination(inode) {
+            switch isFollowing ? destination(slot: Int(clamping: handle.value), low: 1) : destination(inode) {
             case .above(let node):
                 let children = try directory?.children(of: node) ?? []
                 for (index, child) in children.enumerated() {
@@ -245,13 +246,13 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     package func release(_ inode: InodeNumber, _ handle: HandleNumber) {}
 
     package func read(
-        _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, into buffer: UnsafeMutableRawBufferPointer
     ) throws(VFSError) -> Int {
         guard case .inside(let view, _, let rank) = destination(inode) else { throw .isADirectory }
         return try reportingFailures(logger, "reading \(name(of: inode))") {
-            let count = try view.read(rank, at: offset, into: buffer)
-            recorder?.note(rank, from: offset, count: count)
-            readPlanFetcher?.noteRead(rank, from: offset, count: count)
+            let count = try view.read(rank, at: offset.value, into: buffer)
+            recorder?.note(rank, from: offset.value, count: count)
+            readPlanFetcher?.noteRead(rank, from: offset.value, count: count)
             return count
         }
     }
@@ -268,11 +269,11 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     package func sampleHostFile() -> HostFile? { database.cache?.sampleFile().map(HostFile.init) }
 
     package func seek(
-        _ inode: InodeNumber, from offset: UInt64, to target: SeekTarget
+        _ inode: InodeNumber, from offset: FileOffset, to target: SeekTarget
     ) throws(VFSError) -> UInt64 {
         guard case .inside(let view, _, let rank) = destination(inode) else { throw .isADirectory }
         return try reportingFailures(logger, "seeking in \(name(of: inode))") {
-            try view.seek(rank, from: offset, to: target)
+            try view.seek(rank, from: offset.value, to: target)
         }
     }
 
@@ -317,6 +318,6 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         var counts = Commit.Counts()
         if case .inside(let view, _, _) = destination(.root) { counts = view.commit.counts }
         return VolumeStatistics(
-            totalBytes: counts.bytes, freeBytes: 0, files: counts.files + counts.directories, freeFiles: 0)
+            totalBytes: counts.bytes, freeBytes: 0, files: counts.files.addingClamped(counts.directories), freeFiles: 0)
     }
 }

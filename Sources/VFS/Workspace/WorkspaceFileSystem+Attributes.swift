@@ -12,7 +12,7 @@ extension WorkspaceFileSystem {
     package func setAttributes(
         _ inode: InodeNumber, _ changes: AttributeChanges
     ) throws(VFSError) -> FileAttributes {
-        let isFreeing = changes.sizeBytes != nil
+        let isFreeing = changes.size != nil
         return try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "changing attributes of inode \(inode.value)") {
                 try table.withLock { table in
@@ -23,7 +23,7 @@ extension WorkspaceFileSystem {
                         try transaction(isFreeing: isFreeing) { change in
                             _ = try stage(table, change, file)
                             let number = try change.overlay.nextChange()
-                            try update(change, file, content: changes.sizeBytes != nil) { node in
+                            try update(change, file, content: changes.size != nil) { node in
                                 freed = try apply(changes, owner: owner, to: &node)
                                 node.change = number
                             }
@@ -45,11 +45,10 @@ extension WorkspaceFileSystem {
         if changes.takesPrivileges { node.dropPrivileges() }
         if let mode = changes.mode { node.mode = mode }
         if let owner { node.owner = owner }
-        if let size = changes.sizeBytes {
+        if let size = changes.size?.value {
             guard var content = node.content else {
                 throw node.isDirectory ? VFSError.isADirectory : VFSError.invalidArgument
             }
-            guard size <= UInt64(Int64.max) else { throw VFSError.fileTooLarge }
             if size == 0, !content.ranges.isEmpty {
                 freed = content.ranges.dataFiles
                 content.writeTarget = nil
@@ -140,7 +139,7 @@ extension AttributeChanges {
     /// Whether set-user-ID and set-group-ID go: when a file is truncated or given to another. A change of nothing is a
     /// chown(2) that names neither user nor group.
     fileprivate var takesPrivileges: Bool {
-        sizeBytes != nil || userID != nil || groupID != nil || (mode == nil && modified == nil && accessed == nil)
+        size != nil || userID != nil || groupID != nil || (mode == nil && modified == nil && accessed == nil)
     }
 }
 

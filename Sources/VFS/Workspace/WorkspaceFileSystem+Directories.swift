@@ -32,17 +32,17 @@ extension WorkspaceFileSystem {
     }
 
     package func readDirectory(
-        _ inode: InodeNumber, _ handle: HandleNumber, after cookie: UInt64, countsAsLookup: Bool,
+        _ inode: InodeNumber, _ handle: HandleNumber, after cookie: FileOffset, countsAsLookup: Bool,
         _ body: (DirectoryEntry) -> Bool
     ) throws(VFSError) {
         precondition(!countsAsLookup, "a writable mount offers no READDIRPLUS")
         try reportingFailures(logger, "listing of inode \(inode.value)") {
-            if cookie == 0 {
+            if cookie == .zero {
                 let listing = try list(inode)
                 listings.withLock { $0[handle] = listing }
             }
             let listing = listings.withLock { $0[handle] } ?? []
-            for entry in listing.dropFirst(Int(clamping: cookie)) where !body(entry) { return }
+            for entry in listing.dropFirst(Int(clamping: cookie.value)) where !body(entry) { return }
         }
     }
 

@@ -19,7 +19,7 @@ extension WorkspaceFileSystem {
         }
         if truncating {
             var changes = AttributeChanges()
-            changes.sizeBytes = 0
+            changes.size = .zero
             do {
                 _ = try setAttributes(inode, changes)
             } catch {
@@ -62,7 +62,7 @@ extension WorkspaceFileSystem {
     }
 
     package func read(
-        _ inode: InodeNumber, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, into buffer: UnsafeMutableRawBufferPointer
     ) throws(VFSError) -> Int {
         try reportingFailures(logger, "reading inode \(inode.value)") {
             var attempt = 1
@@ -70,10 +70,10 @@ extension WorkspaceFileSystem {
                 let file = try table.withLock { try current(&$0, inode) }
                 do {
                     switch file.backing {
-                    case .base(let located, _): return try baseFile(file, located).read(at: offset, into: buffer)
+                    case .base(let located, _): return try baseFile(file, located).read(at: offset.value, into: buffer)
                     case .staged(let node):
                         guard let content = node.content else { throw VFSError.isADirectory }
-                        return try read(file, content, at: offset, into: buffer)
+                        return try read(file, content, at: offset.value, into: buffer)
                     }
                 } catch WorkspaceError.localIO(_, errno: ENOENT) where attempt < Self.maximumReadAttempts {
                     // A commit has taken the data file away just now: the bytes are the base's.
@@ -148,21 +148,20 @@ extension WorkspaceFileSystem {
     }
 
     package func write(
-        _ inode: InodeNumber, at offset: UInt64, _ bytes: UnsafeRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer
     ) throws(VFSError) -> Int {
         try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "writing inode \(inode.value)") {
-                let end = offset.addingReportingOverflow(UInt64(bytes.count))
-                guard !end.overflow, end.partialValue <= UInt64(Int64.max) else { throw VFSError.fileTooLarge }
+                let range = try FileRange(from: offset, count: UInt64(bytes.count))
                 try workspace.checkWritable()
                 // Rarely does a truncation or a copy take the data file away meanwhile: then the bytes go to the next.
                 for _ in 0..<Self.maximumWriteAttempts {
                     let (file, data) = try writable(inode)
                     let descriptor = try descriptor(file, data, create: true)
                     let written = try makingRoom {
-                        try descriptor.withDescriptor { try writeFully($0, at: offset, bytes, data) }
+                        try descriptor.withDescriptor { try writeFully($0, at: range.start, bytes, data) }
                     }
-                    if note(file, from: offset, to: offset + UInt64(written), in: data) { return written }
+                    if note(file, from: range.start, to: range.start + UInt64(written), in: data) { return written }
                 }
                 throw VFSError.inputOutput
             }

@@ -11,12 +11,12 @@ import Versioning
 
 extension WorkspaceFileSystem {
     package func seek(
-        _ inode: InodeNumber, from offset: UInt64, to target: SeekTarget
+        _ inode: InodeNumber, from offset: FileOffset, to target: SeekTarget
     ) throws(VFSError) -> UInt64 {
         try reportingFailures(logger, "seeking in inode \(inode.value)") {
             let file = try table.withLock { try current(&$0, inode) }
             let content = try content(of: file)
-            return try VFS.seek(from: offset, to: target, size: content.sizeBytes) { position in
+            return try VFS.seek(from: offset.value, to: target, size: content.sizeBytes) { position in
                 let piece = content.source(at: position)
                 guard let map = try committedFile(file, content, piece.source)?.map else {
                     return (piece.source == .zeros, piece.end)
@@ -41,25 +41,23 @@ extension WorkspaceFileSystem {
     }
 
     package func allocate(
-        _ inode: InodeNumber, at offset: UInt64, count: UInt64, _ allocation: Allocation, keepsSize: Bool
+        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool
     ) throws(VFSError) {
         try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "allocating in inode \(inode.value)") {
-                let (end, overflow) = offset.addingReportingOverflow(count)
-                guard !overflow, end <= UInt64(Int64.max) else { throw VFSError.fileTooLarge }
                 let (file, data) = try writable(inode)
                 let descriptor = try descriptor(file, data, create: true)
-                if allocation == .reserve { try makingRoom { try reserve(descriptor, data, offset, count) } }
+                if allocation == .reserve { try makingRoom { try reserve(descriptor, data, range) } }
                 try table.withLock { table in
                     try makingRoom {
                         try transaction { change in
                             let number = try change.overlay.nextChange()
                             try update(change, file, content: true) { node in
                                 guard var content = node.content else { throw VFSError.invalidArgument }
-                                if !keepsSize, end > content.sizeBytes { content.resize(to: end) }
+                                if !keepsSize, range.end > content.sizeBytes { content.resize(to: range.end) }
                                 if allocation != .reserve {
-                                    punch(content, target: data, descriptor, from: offset, to: end)
-                                    content.punch(start: offset, end: end)
+                                    punch(content, target: data, descriptor, range)
+                                    content.punch(start: range.start, end: range.end)
                                 }
                                 node.kind = .file(content)
                                 // As ext4 has it, whatever the mode.
@@ -74,42 +72,39 @@ extension WorkspaceFileSystem {
         }
     }
 
-    private func reserve(_ descriptor: Descriptor, _ data: DataFileID, _ offset: UInt64, _ count: UInt64) throws {
-        let failed = descriptor.withDescriptor { tarn_fallocate_keep_size($0, off_t(offset), off_t(count)) }
+    private func reserve(_ descriptor: Descriptor, _ data: DataFileID, _ range: FileRange) throws {
+        let failed = descriptor.withDescriptor { tarn_fallocate_keep_size($0, off_t(range.start), off_t(range.count)) }
         guard failed == 0 else {
             // A file system that cannot reserve is no failure: the room is taken when bytes are written.
             if errno == EOPNOTSUPP { return }
-            if errno == EFBIG { throw VFSError.fileTooLarge }
             throw WorkspaceError.localIO(path: workspace.dataPath(data), errno: errno)
         }
     }
 
     /// Gives the room of bytes in the data file that takes writes back to the disk. (Others may be shared.)
     private func punch(
-        _ content: StagedContent, target: DataFileID, _ descriptor: Descriptor, from start: UInt64, to end: UInt64
+        _ content: StagedContent, target: DataFileID, _ descriptor: Descriptor, _ punched: FileRange
     ) {
         for range in content.ranges.ranges where range.source == .data(target) {
-            guard let part = range.clipped(start, end) else { continue }
+            guard let part = range.clipped(punched.start, punched.end) else { continue }
             // Only room is at stake: the range shows zeros whether or not this succeeds.
             descriptor.withDescriptor { _ = tarn_fallocate_punch($0, off_t(part.from), off_t(part.end - part.start)) }
         }
     }
 
     package func copy(
-        _ source: InodeNumber, at sourceOffset: UInt64, to target: InodeNumber, at targetOffset: UInt64, count: UInt64
+        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset
     ) throws(VFSError) -> UInt64 {
         try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "copying from inode \(source.value) to \(target.value)") {
-                guard targetOffset <= UInt64(Int64.max) - min(count, UInt64(Int64.max)) else {
-                    throw VFSError.fileTooLarge
-                }
+                _ = try FileRange(from: targetOffset, count: range.count)
                 return try table.withLock { table in
                     let (from, to) = (try current(&table, source), try current(&table, target))
                     let content = try content(of: from)
-                    let covers = try self.content(of: to).sizeBytes > targetOffset
-                    guard sourceOffset < content.sizeBytes, count > 0 else { return 0 }
-                    let end = sourceOffset + min(count, content.sizeBytes - sourceOffset)
-                    let clone = RangeClone(of: content, from: sourceOffset, to: end, at: targetOffset)
+                    let covers = try self.content(of: to).sizeBytes > targetOffset.value
+                    guard range.start < content.sizeBytes, !range.isEmpty else { return 0 }
+                    let end = min(range.end, content.sizeBytes)
+                    let clone = RangeClone(of: content, from: range.start, to: end, at: targetOffset.value)
                     // Bytes that are not on the disk yet must not hide others that may be.
                     if covers, clone.sharesData { try syncData(openData(of: from)) }
                     try makingRoom { try transaction { try copy(clone, table, $0, from, to) } }

@@ -260,10 +260,11 @@ package final class WorkspaceFileSystem: FileSystem {
             var disk = statvfs()
             guard statvfs(workspace.directory, &disk) == 0 else { throw VFSError.inputOutput }
             let commit = try database.commit(table.withLock { $0.baseCommit })
-            let free = UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
-            let files = commit.counts.files + commit.counts.directories
+            let free = UInt64(disk.f_bavail).multipliedClamped(UInt64(disk.f_frsize))
+            let files = commit.counts.files.addingClamped(commit.counts.directories)
             return VolumeStatistics(
-                totalBytes: commit.counts.bytes + free, freeBytes: free, files: files + UInt64(disk.f_favail),
+                totalBytes: commit.counts.bytes.addingClamped(free), freeBytes: free,
+                files: files.addingClamped(UInt64(disk.f_favail)),
                 freeFiles: UInt64(disk.f_favail))
         }
     }
