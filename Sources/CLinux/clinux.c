@@ -24,6 +24,10 @@ int tarn_fallocate_keep_size(int descriptor, off_t offset, off_t length) {
     return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
+int tarn_fallocate(int descriptor, off_t offset, off_t length) {
+    return fallocate(descriptor, 0, offset, length);
+}
+
 int tarn_fallocate_punch(int descriptor, off_t offset, off_t length) {
     return fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }

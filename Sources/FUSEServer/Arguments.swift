@@ -30,6 +30,24 @@ package func entryName(_ text: UnsafePointer<CChar>?) throws(VFSError) -> EntryN
     }
 }
 
+/// Who asks.
+func requester(_ request: Request) -> Requester {
+    let context = fuse_req_ctx(request)
+    return Requester(userID: context?.pointee.uid ?? .max, groupID: context?.pointee.gid ?? .max) {
+        otherGroups(of: request)
+    }
+}
+
+/// The further groups of the thread that asks, as proc(5) tells them; none where it cannot be seen from here.
+private func otherGroups(of request: Request) -> [UInt32] {
+    var groups = [gid_t](repeating: 0, count: mostGroups)
+    let count = Int(fuse_req_getgroups(request, Int32(mostGroups), &groups))
+    return count > 0 ? Array(groups.prefix(count)) : []
+}
+
+/// NGROUPS_MAX of Linux.
+private let mostGroups = 65_536
+
 /// Who asks, as the maker of a new file.
 func newFile(_ request: Request, _ kind: NewFile.Kind, _ mode: mode_t) -> NewFile {
     let context = fuse_req_ctx(request)

@@ -71,7 +71,8 @@ func onOpen(_ request: Request, _ inode: fuse_ino_t, _ info: FileInfo) {
     serve(.open, request, info) { fileSystem, context throws(VFSError) in
         let flags = info?.pointee.flags ?? 0
         let handle = try fileSystem.open(
-            InodeNumber(inode), forWriting: flags & O_ACCMODE != O_RDONLY, truncating: flags & O_TRUNC != 0)
+            InodeNumber(inode), forWriting: flags & O_ACCMODE != O_RDONLY,
+            truncating: flags & O_TRUNC != 0 ? requester(request) : nil)
         switch context.passthrough?.open(InodeNumber(inode), of: fileSystem) ?? .unavailable {
         case .backed(let number): return .openedBacked(number)
         case .unavailable where context.traits.needsNoOpen: return .notImplemented

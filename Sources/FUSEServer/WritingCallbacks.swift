@@ -15,7 +15,8 @@ func onCreate(_ request: Request, _ parent: fuse_ino_t, _ name: Name, _ mode: mo
         let (attributes, handle) =
             bytes(name) == [UInt8(ascii: "/")]
             ? try fileSystem.createUnnamed(InodeNumber(parent), new)
-            : try fileSystem.create(InodeNumber(parent), entryName(name), new, existing: existing)
+            : try fileSystem.create(
+                InodeNumber(parent), entryName(name), new, existing: existing, by: requester(request))
         return .created(attributes, handle, entryTimeout: fileSystem.entryTimeoutSeconds(in: InodeNumber(parent)))
     }
 }
@@ -81,7 +82,8 @@ func onSetAttributes(
 ) {
     serve(.setAttributes, request) { fileSystem, _ throws(VFSError) in
         guard let status = status?.pointee else { throw .invalidArgument }
-        return .attributes(try fileSystem.setAttributes(InodeNumber(inode), AttributeChanges(status, valid)))
+        return .attributes(
+            try fileSystem.setAttributes(InodeNumber(inode), AttributeChanges(status, valid), by: requester(request)))
     }
 }
 
@@ -92,7 +94,7 @@ func onWrite(
         .written(
             try fileSystem.write(
                 InodeNumber(inode), at: FileOffset(Int64(offset)),
-                UnsafeRawBufferPointer(start: buffer, count: size)))
+                UnsafeRawBufferPointer(start: buffer, count: size), by: requester(request)))
     }
 }
 
@@ -101,7 +103,9 @@ func onAllocate(
 ) {
     serve(.allocate, request) { fileSystem, _ throws(VFSError) in
         let (allocation, keepsSize) = try allocation(mode)
-        try fileSystem.allocate(InodeNumber(inode), allocatedRange(offset, length), allocation, keepsSize: keepsSize)
+        try fileSystem.allocate(
+            InodeNumber(inode), allocatedRange(offset, length), allocation, keepsSize: keepsSize,
+            by: requester(request))
         return .done
     }
 }
@@ -112,7 +116,8 @@ func onCopyRange(
 ) {
     serve(.copyRange, request) { fileSystem, _ throws(VFSError) in
         let copied = try fileSystem.copy(
-            InodeNumber(inode), copiedRange(offset, count), to: InodeNumber(newInode), at: FileOffset(Int64(newOffset)))
+            InodeNumber(inode), copiedRange(offset, count), to: InodeNumber(newInode), at: FileOffset(Int64(newOffset)),
+            by: requester(request))
         return .written(Int(clamping: copied))
     }
 }

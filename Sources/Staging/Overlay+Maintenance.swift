@@ -45,8 +45,13 @@ extension Overlay {
             ).map { $0[0] })
     }
 
+    /// Numbers of the data files that files are written to.
+    func writeTargets() throws -> Set<Int64> {
+        Set(try rows("SELECT data FROM node WHERE data IS NOT NULL").map { $0[0] })
+    }
+
     /// How far the ranges, current or sealed, reach in each data file.
-    func dataEnds() throws -> [(data: DataFileID, end: UInt64)] {
+    func dataEnds() throws -> [(DataFileID, UInt64)] {
         try rows(
             """
             SELECT data, MAX(upTo) FROM (

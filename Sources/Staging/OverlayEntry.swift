@@ -182,6 +182,37 @@ package struct StagedContent: Hashable, Sendable {
         sizeBytes = size
     }
 
+    /// Cuts or extends. Answers the data files whose bytes from `size` on are worth giving back, or in which room was
+    /// reserved; nothing more is written to them.
+    package mutating func cut(to size: UInt64, reservedIn: DataFileID?) -> Set<DataFileID> {
+        guard size <= sizeBytes else {
+            resize(to: size)
+            return []
+        }
+        var lost: [DataFileID: UInt64] = [:]
+        for range in ranges.ranges {
+            guard case .data(let data) = range.source, let part = range.clipped(size, .max) else { continue }
+            lost[data, default: 0] += part.end - part.start
+        }
+        var freed = Set(lost.keys)
+        if let writeTarget, writeTarget == reservedIn { freed.insert(writeTarget) }
+        resize(to: size)
+        let isWorthwhile = size == 0 || lost.values.reduce(0, +) >= Self.worthwhileBytes
+        if !isWorthwhile, reservedIn == nil || reservedIn != writeTarget { return [] }
+        if let writeTarget, freed.contains(writeTarget) { self.writeTarget = nil }
+        return freed
+    }
+
+    /// A new data file takes about as much room as it saves below this.
+    private static let worthwhileBytes: UInt64 = 64 << 10
+
+    /// The data files that belong to it: those that it shows, and that which takes its writes, where room may be reserved.
+    package var dataFiles: Set<DataFileID> {
+        var files = ranges.dataFiles
+        if let writeTarget { files.insert(writeTarget) }
+        return files
+    }
+
     /// Makes zeros of `start ..< end`, as far as the file goes.
     package mutating func punch(start: UInt64, end: UInt64) {
         ranges.insert(StagedRanges.Range(start: start, end: min(end, sizeBytes), source: .zeros, from: 0))

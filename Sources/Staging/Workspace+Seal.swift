@@ -1,3 +1,4 @@
+import CLinux
 import FoundationEssentials
 import GRDB
 import Glibc
@@ -55,6 +56,19 @@ extension Workspace {
             for id in try overlay.namelessNodes() { try overlay.remove(id) }
         }
         try removeUnusedData()
+        try cutWriteTargets()
+    }
+
+    /// Gives back what was reserved behind the last byte that a file shows.
+    private func cutWriteTargets() throws {
+        let (targets, ends) = try read { overlay in
+            (try overlay.writeTargets(), Dictionary(try overlay.dataEnds()) { max($0, $1) })
+        }
+        for target in targets.map(DataFileID.init) {
+            let end = off_t(clamping: ends[target] ?? 0)
+            var status = stat()
+            if stat(dataPath(target), &status) == 0, status.st_size > end { truncate(dataPath(target), end) }
+        }
     }
 
     func removeUnusedData() throws {
@@ -99,11 +113,10 @@ extension Overlay {
 
     /// Nothing is staged any more; nodes that no name led to (open, unlinked files) stay.
     func clear() throws {
-        let orphans = try namelessNodes()
-        let kept = orphans.map { String($0.value) }.joined(separator: ",")
+        let named = "SELECT node FROM name WHERE node IS NOT NULL"
+        try execute("DELETE FROM range WHERE node IN (\(named))")
+        try execute("DELETE FROM node WHERE id IN (\(named))")
         try execute("DELETE FROM name")
-        try execute("DELETE FROM range WHERE node NOT IN (\(kept))")
-        try execute("DELETE FROM node WHERE id NOT IN (\(kept))")
         try resetRoot()
     }
 }

@@ -15,7 +15,7 @@ extension Workspace {
             try overlay.rows(
                 """
                 SELECT node.id FROM node LEFT JOIN uploaded ON uploaded.node = node.id
-                WHERE kind = 1 AND node.change > 0 AND modified_s < ? AND uploaded.change IS NOT node.change
+                WHERE kind = 1 AND links > 0 AND node.change > 0 AND modified_s < ? AND uploaded.change IS NOT node.change
                     AND (whole IS NOT NULL OR EXISTS (SELECT 1 FROM range WHERE range.node = node.id))
                 LIMIT ?
                 """, [time.seconds, limit]

@@ -287,10 +287,20 @@ package final class Workspace: Sendable {
         Set(try read { try $0.usedData() }.map(DataFileID.init))
     }
 
-    /// Deletes those of the data files that no range, current or sealed, refers to.
-    package func removeData(_ files: Set<DataFileID>) throws {
-        let used = try read { try $0.usedData() }
+    /// Deletes those of the data files that no range, current or sealed, refers to, and cuts the others behind the last byte
+    /// that one does, unless they take writes. Blocks for an fsync: what is asked before it is durable after it, and later
+    /// changes only ever show less of a data file that takes no writes.
+    package func reclaim(_ files: Set<DataFileID>) throws {
+        if files.isEmpty { return }
+        let (used, targets, ends) = try read { overlay in
+            (try overlay.usedData(), try overlay.writeTargets(), try overlay.dataEnds())
+        }
+        try makeDurable()
         for data in files where !used.contains(data.value) { unlink(dataPath(data)) }
+        for (data, end) in ends where files.contains(data) && !targets.contains(data.value) {
+            // Only room is at stake.
+            truncate(dataPath(data), off_t(clamping: end))
+        }
     }
 
     // MARK: Room held back

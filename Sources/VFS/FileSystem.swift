@@ -26,7 +26,8 @@ package protocol FileSystem: Sendable {
         _ body: (DirectoryEntry) -> Bool
     ) throws(VFSError)
 
-    func open(_ inode: InodeNumber, forWriting: Bool, truncating: Bool) throws(VFSError) -> HandleNumber
+    /// - Parameter truncating: who empties the file with this; `nil`: nobody does.
+    func open(_ inode: InodeNumber, forWriting: Bool, truncating: Requester?) throws(VFSError) -> HandleNumber
     func release(_ inode: InodeNumber, _ handle: HandleNumber)
     /// The file as one of this host; `nil` where it is not here whole, or not worth it.
     func hostFile(_ inode: InodeNumber) -> HostFile?
@@ -48,7 +49,7 @@ package protocol FileSystem: Sendable {
     // What follows changes the tree; a read-only file system answers `.readOnly`.
     /// Opens a file that may have to be made first.
     func create(
-        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile
+        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile, by requester: Requester
     ) throws(VFSError) -> (FileAttributes, HandleNumber)
     /// Makes and opens a file without a name.
     func createUnnamed(_ parent: InodeNumber, _ new: NewFile) throws(VFSError) -> (FileAttributes, HandleNumber)
@@ -60,17 +61,20 @@ package protocol FileSystem: Sendable {
     func rename(
         _ parent: InodeNumber, _ name: EntryName, to newParent: InodeNumber, _ newName: EntryName, _ mode: RenameMode
     ) throws(VFSError)
-    func setAttributes(_ inode: InodeNumber, _ changes: AttributeChanges) throws(VFSError) -> FileAttributes
+    func setAttributes(
+        _ inode: InodeNumber, _ changes: AttributeChanges, by requester: Requester
+    ) throws(VFSError) -> FileAttributes
     func write(
-        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer, by requester: Requester
     ) throws(VFSError) -> Int
     /// - Parameter keepsSize: the file's size stays, also when the range goes beyond it.
     func allocate(
-        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool
+        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool, by requester: Requester
     ) throws(VFSError)
     /// Copies bytes from one file to another, or within one, without moving them. Answers how many; 0 at the end.
     func copy(
-        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset
+        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset,
+        by requester: Requester
     ) throws(VFSError) -> UInt64
     /// A descriptor of the file was closed.
     func flush(_ inode: InodeNumber, _ handle: HandleNumber) throws(VFSError)

@@ -52,6 +52,9 @@
 // 4. `flush`, `sync` or `persistPeriodically` put the ranges into the overlay by `persist`. `sync`
 //    then waits until data and overlay are on the disk.
 //
+// What a change leaves behind (a removed file that nobody holds, bytes behind a cut) is given to the
+// `DataFileReclaimer`, which makes room of it within seconds, or at once for whoever needs it.
+//
 // ## Life of a commit (from the overview of Operations)
 // A commit is another process. Its requests arrive on the control socket's thread.
 // 1. `WorkspaceFileSystem.seal` closes the barrier, saves all inodes, calls `Workspace.seal`, and

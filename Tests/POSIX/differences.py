@@ -98,18 +98,6 @@ def mapping_takes_privileges(found):
     )
 
 
-def keeps_group_bit(found):
-    """Set-group-ID without execution by the group, when somebody writes who is not in the group."""
-    modes = _modes(found)
-    return (
-        modes is not None
-        and found.row.user == "bob"
-        and WRITING & set(found.calls)
-        and modes[1] == modes[0] | stat.S_ISGID
-        and not modes[1] & stat.S_IXGRP
-    )
-
-
 def is_whiteout_refused(found):
     return (
         result("renameat2")(found)
@@ -248,10 +236,4 @@ PROMISED = (
 )
 
 # What docs/reference/SEMANTICS.md does not promise. Each is to be mended or to be promised.
-NOT_PROMISED = (
-    Difference(
-        "N3",
-        "Set-group-ID where the group may not execute stays when an outsider writes.",
-        keeps_group_bit,
-    ),
-)
+NOT_PROMISED = ()

@@ -13,6 +13,8 @@ import Versioning
         .map(InodeNumber.init)
     private static let handles = [0, 1, 2, 1 << 32, 1 << 63 - 1, 1 << 63, .max].map(HandleNumber.init)
 
+    private let nobody = Requester(userID: .max, groupID: .max) { [] }
+
     private func offsets() throws -> [FileOffset] {
         try [0, 1, 2, 3, 4, 5000, 1 << 40, 1 << 62, .max - 2, .max].map { try FileOffset($0) }
     }
@@ -66,22 +68,22 @@ import Versioning
         let places = try offsets()
         for offset in places {
             _ = try? [UInt8](repeating: 7, count: 10).withUnsafeBytes {
-                try fileSystem.write(inode, at: offset, $0)
+                try fileSystem.write(inode, at: offset, $0, by: nobody)
             }
             for count: UInt64 in [0, 1, 1 << 20, .max] {
                 let range = FileRange(from: offset, atMost: count)
                 for kind in [Allocation.punchHole, .zero] {
-                    try? fileSystem.allocate(inode, range, kind, keepsSize: true)
+                    try? fileSystem.allocate(inode, range, kind, keepsSize: true, by: nobody)
                 }
                 for target in Self.inodes.prefix(6) {
                     for place in [places[0], places[places.count - 1]] {
-                        _ = try? fileSystem.copy(inode, range, to: target, at: place)
+                        _ = try? fileSystem.copy(inode, range, to: target, at: place, by: nobody)
                     }
                 }
             }
             var changes = AttributeChanges()
             changes.size = offset
-            _ = try? fileSystem.setAttributes(inode, changes)
+            _ = try? fileSystem.setAttributes(inode, changes, by: nobody)
         }
         for handle in Self.handles {
             try? fileSystem.flush(inode, handle)

@@ -60,6 +60,8 @@ final class MountedWorkspace {
 
     // MARK: Changes
 
+    private var me: Requester { Requester(userID: getuid(), groupID: getgid()) { [] } }
+
     private func new(_ kind: NewFile.Kind, _ mode: UInt16) -> NewFile {
         NewFile(kind, mode: mode, maker: Owner(userID: getuid(), groupID: getgid()))
     }
@@ -67,17 +69,17 @@ final class MountedWorkspace {
     /// Creates a file and leaves it open.
     func create(_ path: String, mode: UInt16) throws -> InodeNumber {
         let (parent, name) = try place(path)
-        return try fileSystem.create(parent, name, new(.file, mode), existing: .refused).0.inode
+        return try fileSystem.create(parent, name, new(.file, mode), existing: .refused, by: me).0.inode
     }
 
     func open(_ path: String, truncating: Bool = false) throws -> InodeNumber {
         let number = try inode(path)
-        _ = try fileSystem.open(number, forWriting: true, truncating: truncating)
+        _ = try fileSystem.open(number, forWriting: true, truncating: truncating ? me : nil)
         return number
     }
 
     func write(_ inode: InodeNumber, at offset: Int, _ bytes: [UInt8]) throws {
-        let count = try bytes.withUnsafeBytes { try fileSystem.write(inode, at: FileOffset(Int64(offset)), $0) }
+        let count = try bytes.withUnsafeBytes { try fileSystem.write(inode, at: FileOffset(Int64(offset)), $0, by: me) }
         precondition(count == bytes.count)
     }
 
@@ -139,7 +141,7 @@ final class MountedWorkspace {
     /// Copies the beginning of a file into another.
     func copy(_ path: String, to other: String, count: Int) throws {
         _ = try fileSystem.copy(
-            try inode(path), FileRange(from: .zero, count: UInt64(count)), to: try inode(other), at: .zero)
+            try inode(path), FileRange(from: .zero, count: UInt64(count)), to: try inode(other), at: .zero, by: me)
     }
 
     /// As `cp` does: cuts the other file and copies all of this one.
@@ -152,13 +154,13 @@ final class MountedWorkspace {
     func setMode(_ path: String, _ mode: UInt16) throws {
         var changes = AttributeChanges()
         changes.mode = mode
-        _ = try fileSystem.setAttributes(try inode(path), changes)
+        _ = try fileSystem.setAttributes(try inode(path), changes, by: me)
     }
 
     func truncate(_ inode: InodeNumber, to size: Int) throws {
         var changes = AttributeChanges()
         changes.size = try FileOffset(Int64(size))
-        _ = try fileSystem.setAttributes(inode, changes)
+        _ = try fileSystem.setAttributes(inode, changes, by: me)
     }
 
     // MARK: Looking

@@ -14,7 +14,8 @@ int tarn_spawn_close_from(posix_spawn_file_actions_t *actions, int first);
 /// posix_spawn_file_actions_addchdir_np(3): the child begins in `directory`.
 int tarn_spawn_change_directory(posix_spawn_file_actions_t *actions, const char *directory);
 
-/// fallocate(2) with FALLOC_FL_KEEP_SIZE, and with FALLOC_FL_PUNCH_HOLE as well.
+/// fallocate(2): plain, with FALLOC_FL_KEEP_SIZE, and with FALLOC_FL_PUNCH_HOLE as well.
+int tarn_fallocate(int descriptor, off_t offset, off_t length);
 int tarn_fallocate_keep_size(int descriptor, off_t offset, off_t length);
 int tarn_fallocate_punch(int descriptor, off_t offset, off_t length);
 

@@ -3,7 +3,7 @@ package import Versioning
 /// What every read-only file system answers to an attempt to change it. (The kernel refuses most of them itself.)
 extension FileSystem where Self: ReadOnlyFileSystem {
     package func create(
-        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile
+        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile, by requester: Requester
     ) throws(VFSError) -> (FileAttributes, HandleNumber) { throw .readOnly }
 
     package func createUnnamed(
@@ -26,19 +26,20 @@ extension FileSystem where Self: ReadOnlyFileSystem {
     ) throws(VFSError) { throw .readOnly }
 
     package func setAttributes(
-        _ inode: InodeNumber, _ changes: AttributeChanges
+        _ inode: InodeNumber, _ changes: AttributeChanges, by requester: Requester
     ) throws(VFSError) -> FileAttributes { throw .readOnly }
 
     package func write(
-        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer, by requester: Requester
     ) throws(VFSError) -> Int { throw .readOnly }
 
     package func allocate(
-        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool
+        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool, by requester: Requester
     ) throws(VFSError) { throw .readOnly }
 
     package func copy(
-        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset
+        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset,
+        by requester: Requester
     ) throws(VFSError) -> UInt64 { throw .readOnly }
 
     package func flush(_ inode: InodeNumber, _ handle: HandleNumber) throws(VFSError) {}

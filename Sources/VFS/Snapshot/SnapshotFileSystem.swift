@@ -238,8 +238,8 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
 
     // MARK: Files
 
-    package func open(_ inode: InodeNumber, forWriting: Bool, truncating: Bool) throws(VFSError) -> HandleNumber {
-        if forWriting || truncating { throw .readOnly }
+    package func open(_ inode: InodeNumber, forWriting: Bool, truncating: Requester?) throws(VFSError) -> HandleNumber {
+        if forWriting || truncating != nil { throw .readOnly }
         return .none
     }
 

@@ -35,6 +35,9 @@ final class DataFiles: Sendable {
         }
     }
 
+    /// Closes all as soon as nobody uses them; each is opened again when it is needed.
+    func forgetAll() { open.withLock { $0.removeAll() } }
+
     /// Closes data files as soon as nobody uses them, so that those that are deleted give their room back.
     func forget(_ data: Set<DataFileID>) {
         if data.isEmpty { return }

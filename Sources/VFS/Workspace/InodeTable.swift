@@ -137,6 +137,11 @@ struct InodeTable {
     /// Removes an inode that nobody refers to, and directories above it that were only kept for it.
     mutating func removeIfUnused(_ inode: WorkspaceInode) {
         var candidates = [inode]
+    /// Whether somebody has the file open, or the kernel knows it.
+    func isHeld(_ inode: WorkspaceInode) -> Bool {
+        (references[inode.number]?.lookups ?? 0) > 0 || inode.state.withLock { $0.openCount > 0 }
+    }
+
         while let inode = candidates.popLast() {
             guard inode.number != .root, inodes[inode.number] != nil else { continue }
             let references = self[inode]

@@ -10,7 +10,7 @@ import Versioning
 
 extension WorkspaceFileSystem {
     package func setAttributes(
-        _ inode: InodeNumber, _ changes: AttributeChanges
+        _ inode: InodeNumber, _ changes: AttributeChanges, by requester: Requester
     ) throws(VFSError) -> FileAttributes {
         let isFreeing = changes.size != nil
         return try barrier.pass { () throws(VFSError) in
@@ -18,13 +18,14 @@ extension WorkspaceFileSystem {
                 try table.withLock { table in
                     let file = try current(&table, inode)
                     let owner = try newOwner(changes, attributes(table, file).owner)
+                    let reservedIn = file.state.withLock { $0.reservedIn }
                     var freed: Set<DataFileID> = []
                     try makingRoom(isFreeing) {
                         try transaction(isFreeing: isFreeing) { change in
                             _ = try stage(table, change, file)
                             let number = try change.overlay.nextChange()
                             try update(change, file, content: changes.size != nil) { node in
-                                freed = try apply(changes, owner: owner, to: &node)
+                                freed = try apply(changes, by: requester, owner: owner, reservedIn, to: &node)
                                 node.change = number
                             }
                         }
@@ -36,24 +37,21 @@ extension WorkspaceFileSystem {
         }
     }
 
-    /// Answers data files that the file no longer shows.
+    /// Answers data files of which the file shows less than before.
     private func apply(
-        _ changes: AttributeChanges, owner: Owner??, to node: inout OverlayEntry
+        _ changes: AttributeChanges, by requester: Requester, owner: Owner??, _ reservedIn: DataFileID?,
+        to node: inout OverlayEntry
     ) throws -> Set<DataFileID> {
         var freed: Set<DataFileID> = []
         let present = now()
-        if changes.takesPrivileges { node.dropPrivileges() }
+        if changes.takesPrivileges { node.dropPrivileges(by: requester, group: (node.owner ?? mounter).groupID) }
         if let mode = changes.mode { node.mode = mode }
         if let owner { node.owner = owner }
         if let size = changes.size?.value {
             guard var content = node.content else {
                 throw node.isDirectory ? VFSError.isADirectory : VFSError.invalidArgument
             }
-            if size == 0, !content.ranges.isEmpty {
-                freed = content.ranges.dataFiles
-                content.writeTarget = nil
-            }
-            content.resize(to: size)
+            freed = content.cut(to: size, reservedIn: reservedIn)
             node.kind = .file(content)
             node.modified = present
         }
@@ -140,15 +138,5 @@ extension AttributeChanges {
     /// chown(2) that names neither user nor group.
     fileprivate var takesPrivileges: Bool {
         size != nil || userID != nil || groupID != nil || (mode == nil && modified == nil && accessed == nil)
-    }
-}
-
-extension OverlayEntry {
-    /// Takes set-user-ID, and set-group-ID where the group may execute, from a file, as Linux does when it is written
-    /// (inode_drop_suidgid). Also when root writes: the kernel leaves it to us and does not say who it is.
-    mutating func dropPrivileges() {
-        guard !isDirectory else { return }
-        mode &= ~UInt16(Glibc.S_ISUID)
-        if mode & UInt16(Glibc.S_IXGRP) != 0 { mode &= ~UInt16(Glibc.S_ISGID) }
     }
 }

@@ -110,7 +110,7 @@ extension WorkspaceFileSystem {
     private func reclaimUnopened(_ data: Set<DataFileID>) {
         let open = allInodes.reduce(into: Set<DataFileID>()) { open, inode in
             let state = inode.state.withLock { $0 }
-            if state.openCount > 0 { open.formUnion(state.backing.node?.content?.ranges.dataFiles ?? []) }
+            if state.openCount > 0 { open.formUnion(state.backing.node?.content?.dataFiles ?? []) }
         }
         reclaimer.add(data.subtracting(open))
     }
@@ -137,7 +137,8 @@ extension WorkspaceFileSystem {
         let (before, conflicts, head, finished) = try barrier.alone {
             try persistAll()
             let change = try prepare()
-            let base = database.tree(try database.commit(change.head).tree)
+            let commit = try database.commit(change.head)
+            let base = database.tree(commit.tree)
             let (before, conflicts) = try table.withLock { table in
                 let before = table.inodes.values.map { ($0, $0.backing) }
                 let conflicts = try makingRoom(true) { try change.apply() }
@@ -146,7 +147,10 @@ extension WorkspaceFileSystem {
                 table.invalidate()
                 return (before, conflicts)
             }
-            return (before, conflicts, change.head, Result { try makingRoom(true) { try change.finish() } })
+            let finished = Result { try makingRoom(true) { try change.finish() } }
+            // A deleted data file takes room for as long as it is open.
+            dataFiles.forgetAll()
+            return (before, conflicts, change.head, finished)
         }
         var failure: (any Error)?
         for (inode, old) in before {
@@ -203,3 +207,4 @@ extension WorkspaceFileSystem {
         }
     }
 }
+            dataFiles.forgetAll()

@@ -11,17 +11,17 @@ import Versioning
 // Opening, reading and writing single files.
 
 extension WorkspaceFileSystem {
-    package func open(_ inode: InodeNumber, forWriting: Bool, truncating: Bool) throws(VFSError) -> HandleNumber {
+    package func open(_ inode: InodeNumber, forWriting: Bool, truncating: Requester?) throws(VFSError) -> HandleNumber {
         try reportingFailures(logger, "opening inode \(inode.value)") {
             let file = try table.withLock { try current(&$0, inode) }
             if file.backing.isDirectory { throw VFSError.isADirectory }
             file.state.withLock { $0.openCount += 1 }
         }
-        if truncating {
+        if let truncating {
             var changes = AttributeChanges()
             changes.size = .zero
             do {
-                _ = try setAttributes(inode, changes)
+                _ = try setAttributes(inode, changes, by: truncating)
             } catch {
                 release(inode, .none)
                 throw error
@@ -36,29 +36,27 @@ extension WorkspaceFileSystem {
             // The last close of a file whose flush failed has told so already; here there is nobody to tell.
             if file.state.withLock({ $0.isDirty }) { try? flushFile(inode) }
             table.withLock { table in
-                let isLast = file.state.withLock { state in
+                file.state.withLock { state in
                     state.openCount = max(0, state.openCount - 1)
                     // What could not be saved is synced when it is.
                     if state.openCount == 0, !state.isDirty {
                         dataFiles.forget(state.dataInUse)
                         state.dataInUse = []
                     }
-                    return state.openCount == 0
                 }
-                guard isLast else { return }
-                if table[file].names.isEmpty, let node = file.backing.node, node.links == 0 {
-                    do {
-                        try transaction(isFreeing: true) { try $0.overlay.remove(node.id) }
-                        file.state.withLock { $0.isDirty = false }
-                        reclaimer.add(node.content?.ranges.dataFiles ?? [])
-                    } catch {
-                        logger.warning(
-                            "an unlinked file stays in the workspace until the next mount: \(logLine(of: error))")
-                    }
-                }
-                table.removeIfUnused(file)
+                letGo(&table, file)
             }
         }
+    }
+
+    /// Forgets an inode that nobody refers to any more. If it has no name either, its entry and its room are given back.
+    func letGo(_ table: inout InodeTable, _ file: WorkspaceInode) {
+        guard !table.isHeld(file) else { return }
+        if table[file].names.isEmpty, let node = file.backing.node, !node.isDirectory, node.links == 0 {
+            file.state.withLock { $0.isDirty = false }
+            reclaimer.add(removed: node)
+        }
+        table.removeIfUnused(file)
     }
 
     package func read(
@@ -148,7 +146,7 @@ extension WorkspaceFileSystem {
     }
 
     package func write(
-        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer
+        _ inode: InodeNumber, at offset: FileOffset, _ bytes: UnsafeRawBufferPointer, by requester: Requester
     ) throws(VFSError) -> Int {
         try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "writing inode \(inode.value)") {
@@ -161,7 +159,9 @@ extension WorkspaceFileSystem {
                     let written = try makingRoom {
                         try descriptor.withDescriptor { try writeFully($0, at: range.start, bytes, data) }
                     }
-                    if note(file, from: range.start, to: range.start + UInt64(written), in: data) { return written }
+                    if note(file, from: range.start, to: range.start + UInt64(written), in: data, by: requester) {
+                        return written
+                    }
                 }
                 throw VFSError.inputOutput
             }
@@ -171,7 +171,9 @@ extension WorkspaceFileSystem {
     private static let maximumWriteAttempts = 1000
 
     /// Says that bytes of the file are in `data` now; false when that is no longer where its writes go.
-    private func note(_ file: WorkspaceInode, from start: UInt64, to end: UInt64, in data: DataFileID) -> Bool {
+    private func note(
+        _ file: WorkspaceInode, from start: UInt64, to end: UInt64, in data: DataFileID, by requester: Requester
+    ) -> Bool {
         file.state.withLock { state in
             guard case .staged(var node) = state.backing, var content = node.content, content.writeTarget == data,
                 !state.isChangingContent
@@ -181,7 +183,7 @@ extension WorkspaceFileSystem {
             node.kind = .directory
             content.wrote(start: start, end: end, data: data)
             node.kind = .file(content)
-            node.dropPrivileges()
+            node.dropPrivileges(by: requester, group: (node.owner ?? mounter).groupID)
             node.modified = now()
             node.changed = node.modified
             state.backing = .staged(node)

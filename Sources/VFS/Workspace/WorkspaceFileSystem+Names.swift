@@ -9,14 +9,15 @@ package import Versioning
 
 extension WorkspaceFileSystem {
     package func create(
-        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile
+        _ parent: InodeNumber, _ name: EntryName, _ new: NewFile, existing: ExistingFile, by requester: Requester
     ) throws(VFSError) -> (FileAttributes, HandleNumber) {
         do {
             return (try add(new, to: parent, name, opening: true), .writing)
         } catch .exists where existing != .refused {
             let attributes = try lookup(parent, name)
             guard attributes.kind != .directory else { throw .isADirectory }
-            let handle = try open(attributes.inode, forWriting: true, truncating: existing == .truncated)
+            let handle = try open(
+                attributes.inode, forWriting: true, truncating: existing == .truncated ? requester : nil)
             return (try self.attributes(attributes.inode), handle)
         }
     }
@@ -315,8 +316,9 @@ extension WorkspaceFileSystem {
         try touch(change, parent, subdirectories: inode.backing.isDirectory ? -1 : 0)
         var freed: Set<DataFileID> = []
         if let node = inode.backing.node {
-            if node.isDirectory || node.links <= 1, inode.state.withLock({ $0.openCount == 0 }) {
-                freed = node.content?.ranges.dataFiles ?? []
+            // A file that the kernel holds may be opened still, by a descriptor of its place (O_PATH).
+            if node.isDirectory || (node.links <= 1 && !table.isHeld(inode)) {
+                freed = node.content?.dataFiles ?? []
                 try change.overlay.remove(node.id)
             } else {
                 try update(change, inode) { node in

@@ -41,13 +41,16 @@ extension WorkspaceFileSystem {
     }
 
     package func allocate(
-        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool
+        _ inode: InodeNumber, _ range: FileRange, _ allocation: Allocation, keepsSize: Bool, by requester: Requester
     ) throws(VFSError) {
         try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "allocating in inode \(inode.value)") {
                 let (file, data) = try writable(inode)
                 let descriptor = try descriptor(file, data, create: true)
-                if allocation == .reserve { try makingRoom { try reserve(descriptor, data, range) } }
+                if allocation == .reserve {
+                    file.state.withLock { $0.reservedIn = data }
+                    try makingRoom { try reserve(descriptor, data, range) }
+                }
                 try table.withLock { table in
                     try makingRoom {
                         try transaction { change in
@@ -56,10 +59,11 @@ extension WorkspaceFileSystem {
                                 guard var content = node.content else { throw VFSError.invalidArgument }
                                 if !keepsSize, range.end > content.sizeBytes { content.resize(to: range.end) }
                                 if allocation != .reserve {
-                                    punch(content, target: data, descriptor, range)
+                                    punch(descriptor, range)
                                     content.punch(start: range.start, end: range.end)
                                 }
                                 node.kind = .file(content)
+                                node.dropPrivileges(by: requester, group: (node.owner ?? mounter).groupID)
                                 // As ext4 has it, whatever the mode.
                                 node.modified = now()
                                 node.changed = node.modified
@@ -73,7 +77,8 @@ extension WorkspaceFileSystem {
     }
 
     private func reserve(_ descriptor: Descriptor, _ data: DataFileID, _ range: FileRange) throws {
-        let failed = descriptor.withDescriptor { tarn_fallocate_keep_size($0, off_t(range.start), off_t(range.count)) }
+        // The data file becomes as long: ext4 punches no hole behind the end.
+        let failed = descriptor.withDescriptor { tarn_fallocate($0, off_t(range.start), off_t(range.count)) }
         guard failed == 0 else {
             // A file system that cannot reserve is no failure: the room is taken when bytes are written.
             if errno == EOPNOTSUPP { return }
@@ -81,19 +86,31 @@ extension WorkspaceFileSystem {
         }
     }
 
-    /// Gives the room of bytes in the data file that takes writes back to the disk. (Others may be shared.)
-    private func punch(
-        _ content: StagedContent, target: DataFileID, _ descriptor: Descriptor, _ punched: FileRange
-    ) {
-        for range in content.ranges.ranges where range.source == .data(target) {
-            guard let part = range.clipped(punched.start, punched.end) else { continue }
-            // Only room is at stake: the range shows zeros whether or not this succeeds.
-            descriptor.withDescriptor { _ = tarn_fallocate_punch($0, off_t(part.from), off_t(part.end - part.start)) }
+    /// Gives the room of bytes in the data file that takes writes back to the disk: nobody else shows them, and a byte lies
+    /// where it lies in the file. (In other data files they may be shared.)
+    private func punch(_ descriptor: Descriptor, _ range: FileRange) {
+        // Only room is at stake: the range shows zeros whether or not this succeeds.
+        descriptor.withDescriptor { _ = tarn_fallocate_punch($0, off_t(range.start), off_t(range.count)) }
+    }
+
+    /// What the disk has of a file beyond what was written to it, since room was reserved.
+    func reservedBytes(_ file: WorkspaceInode) -> UInt64 {
+        let state = file.state.withLock { $0 }
+        guard let reserved = state.reservedIn, let content = state.backing.node?.content,
+            content.writeTarget == reserved
+        else { return 0 }
+        var status = stat()
+        guard stat(workspace.dataPath(reserved), &status) == 0 else { return 0 }
+        let written = content.ranges.ranges.reduce(0) { sum, range in
+            range.source == .data(reserved) ? sum + (range.end - range.start) : sum
         }
+        let taken = UInt64(max(status.st_blocks, 0)) * 512
+        return taken - min(taken, written)
     }
 
     package func copy(
-        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset
+        _ source: InodeNumber, _ range: FileRange, to target: InodeNumber, at targetOffset: FileOffset,
+        by requester: Requester
     ) throws(VFSError) -> UInt64 {
         try barrier.pass { () throws(VFSError) in
             try reportingFailures(logger, "copying from inode \(source.value) to \(target.value)") {
@@ -107,7 +124,7 @@ extension WorkspaceFileSystem {
                     let clone = RangeClone(of: content, from: range.start, to: end, at: targetOffset.value)
                     // Bytes that are not on the disk yet must not hide others that may be.
                     if covers, clone.sharesData { try syncData(openData(of: from)) }
-                    try makingRoom { try transaction { try copy(clone, table, $0, from, to) } }
+                    try makingRoom { try transaction { try copy(clone, table, $0, from, to, requester) } }
                     return clone.end - clone.start
                 }
             }
@@ -116,7 +133,7 @@ extension WorkspaceFileSystem {
 
     private func copy(
         _ clone: RangeClone, _ table: InodeTable, _ change: InodeTransaction, _ from: WorkspaceInode,
-        _ to: WorkspaceInode
+        _ to: WorkspaceInode, _ requester: Requester
     ) throws {
         if clone.sharesData, from.backing.node != nil {
             // Its next write begins a new data file: the bytes shared from here on stay as they are.
@@ -132,6 +149,7 @@ extension WorkspaceFileSystem {
             guard var content = node.content else { return }
             try clone.apply(to: &content) { try change.overlay.insertCloned($0) }
             node.kind = .file(content)
+            node.dropPrivileges(by: requester, group: (node.owner ?? mounter).groupID)
             node.modified = now()
             node.changed = node.modified
             node.change = number

@@ -42,7 +42,7 @@ package final class WorkspaceFileSystem: FileSystem {
         self.mountDescription = Array(mountDescription.utf8)
         self.squashesOwners = squashesOwners
         dataFiles = DataFiles(workspace)
-        reclaimer = DataFileReclaimer(workspace)
+        reclaimer = DataFileReclaimer(workspace, dataFiles)
         fetcher = BlockFetcher(blocks: database.blocks, threads: readThreads, logger: logger)
         try workspace.removeOrphans()
         try workspace.holdReserve()
@@ -169,6 +169,7 @@ package final class WorkspaceFileSystem: FileSystem {
         return try reportingFailures(logger, "lookup of \(name)") {
             try warm(parent, name)
             return try table.withLock { table in
+        attributes.allocatedBytes += reservedBytes(inode)
                 let inode = try child(&table, of: parent, name)
                 table.addLookup(inode)
                 return attributes(table, inode)
@@ -195,7 +196,7 @@ package final class WorkspaceFileSystem: FileSystem {
 
     package func forget(_ inode: InodeNumber, count: UInt64) {
         table.withLock { table in
-            if let unused = table.dropLookups(inode, count) { table.removeIfUnused(unused) }
+            if let unused = table.dropLookups(inode, count) { letGo(&table, unused) }
         }
     }
 

@@ -152,6 +152,8 @@ final class WorkspaceInode: Sendable {
         /// The ranges that the database has, when that is known.
         var savedRanges: StagedRanges?
         var openCount = 0
+        /// The data file in which room was reserved, as long as writes go there.
+        var reservedIn: DataFileID?
         /// Data files that were read or written through the inode since it was opened.
         var dataInUse: Set<DataFileID> = []
         /// The base content and that of cloned ranges, opened when they are first read.
