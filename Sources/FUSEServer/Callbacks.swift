@@ -20,12 +20,17 @@ func onInit(_ userData: UnsafeMutableRawPointer?, _ connection: UnsafeMutablePoi
         }
         want(Int32(FUSE_CAP_PARALLEL_DIROPS))
         want(Int32(FUSE_CAP_ASYNC_READ))
+        func refuse(_ capability: Int32) { connection.pointee.want &= ~UInt32(bitPattern: capability) }
+        // Bytes change through this kernel, or it is told (`SessionCache`). libfuse asks for the other by itself, and with both
+        // the kernel would take that: it then drops pages whenever a stat tells a new time, also those of a write on its way
+        // here, which readers fill again with what was before (docs/explanation/design/020-pages-of-a-writable-mount.md).
+        refuse(Int32(FUSE_CAP_AUTO_INVAL_DATA))
+        want(Int32(FUSE_CAP_EXPLICIT_INVAL_DATA))
         if context.traits.isReadOnly {
             want(Int32(FUSE_CAP_CACHE_SYMLINKS))
-            // An inode's bytes never change: no read looks whether its attributes did. libfuse asks for the other by itself, and
-            // with both the kernel would take that.
-            connection.pointee.want &= ~UInt32(FUSE_CAP_AUTO_INVAL_DATA)
-            want(Int32(FUSE_CAP_EXPLICIT_INVAL_DATA))
+        } else {
+            // Behind an asynchronous direct write the kernel drops no page that a reader filled meanwhile.
+            refuse(Int32(FUSE_CAP_ASYNC_DIO))
         }
         connection.pointee.max_write = 1 << 20
         connection.pointee.max_background = 64

@@ -23,6 +23,7 @@ extension WorkspaceFileSystem {
 
     /// Persists what is dirty without keeping writers out; called every few seconds.
     package func persistPeriodically() {
+        dropAgain()
         // It was logged when it began.
         guard !workspace.isReadOnly else { return }
         for inode in allInodes where inode.state.withLock({ $0.isDirty }) {
@@ -158,11 +159,11 @@ extension WorkspaceFileSystem {
                 switch try difference(of: inode, from: old, foreign) {
                 case .none: break
                 case .attributes: kernel?.dropAttributes(of: inode.number)
-                case .content: kernel?.dropContent(of: inode.number)
+                case .content: dropContent(of: inode.number, kernel)
                 }
             } catch {
                 // What it shows now is not known: the kernel is to ask.
-                kernel?.dropContent(of: inode.number)
+                dropContent(of: inode.number, kernel)
                 failure = failure ?? error
             }
         }
@@ -170,6 +171,23 @@ extension WorkspaceFileSystem {
         try finished.get()
         if let failure { throw failure }
         return (head, conflicts)
+    private func dropContent(of inode: InodeNumber, _ kernel: (any KernelCache)?) {
+        kernel?.dropContent(of: inode)
+        dropped.withLock { $0[inode] = .now }
+    }
+
+    /// Drops again what was dropped more than a second ago: a write that was on its way here then has lost its page, and a
+    /// reader may have filled it with what was before.
+    private func dropAgain() {
+        let due = dropped.withLock { dropped in
+            let due = dropped.filter { $0.value.duration(to: .now) > .seconds(1) }
+            for inode in due.keys { dropped[inode] = nil }
+            return due.keys
+        }
+        let kernel = kernel.withLock { $0 }
+        for inode in due { kernel?.dropContent(of: inode) }
+    }
+
     }
 
     /// Loads the nodes that the known inodes will need, where they may be here no more, so that nobody waits for the store

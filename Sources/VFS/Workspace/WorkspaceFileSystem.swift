@@ -25,6 +25,8 @@ package final class WorkspaceFileSystem: FileSystem {
     let dataFiles: DataFiles
     let reclaimer: DataFileReclaimer
     let kernel = Mutex<(any KernelCache)?>(nil)
+    /// Inodes whose content the kernel was told to drop lately, and when.
+    let dropped = Mutex<[InodeNumber: ContinuousClock.Instant]>([:])
     let listings = Mutex(DirectoryListings())
 
     /// The kernel asks again after this long, so that what a commit merged in from others is seen.
