@@ -41,7 +41,7 @@
 //    the copies that a sweep may have made stale.
 //
 // In a writable mount `WorkspaceFileSystem.read` looks at the inode's `Backing`. A file of the base
-// is read by step 4. A staged file is read piece by piece, as `StagedContent.source(at:)` says:
+// is read by steps 3 and 4. A staged file is read piece by piece, as `StagedContent.source(at:)` says:
 // zeros, bytes of a data file, or a committed file by step 4.
 //
 // ## Life of a write

@@ -40,6 +40,17 @@ struct PrefetchTests {
         return (store.get.requests, store.get.bytes)
     }
 
+    /// Rule (W32): small files come by the pack, in a writable mount too.
+    @Test(arguments: [["--ref", "main"], ["--ref", "main", "--write"]])
+    func smallFilesComeManyToARequest(how: [String]) throws {
+        let sandbox = try makeLake(.directory)
+        let point = try sandbox.mount("m", how + ["--cache-dir", sandbox.path("cold")])
+        try sandbox.shell("cd '\(point)'; cat d*/* | cmp - <(cd ../data; cat d*/*)")
+        let requests = try gets(sandbox, point).requests
+        #expect(requests < 100, "\(requests) requests for 1,200 files")
+        try sandbox.unmount(point)
+    }
+
     /// 30 directories of 40 files of 4 to 64 KiB, and three larger ones; `list` names them all, shuffled.
     private func makeLake(_ place: Place) throws -> Sandbox {
         let sandbox = try Sandbox(place)

@@ -45,7 +45,12 @@ final class NeighbourReadAhead: Sendable {
     }
 
     /// Called before a small file is read from its beginning; fetches its neighbours with it when it is not local.
-    func willRead(_ map: FileMap, rank: UInt64) {
+    func willRead(_ map: FileMap, rank: UInt64) { willRead(map) { rank } }
+
+    /// The same for a file that is known by its path.
+    func willRead(_ map: FileMap, at path: TreePath) { willRead(map) { try tree.find(path.key)?.rank } }
+
+    private func willRead(_ map: FileMap, rank: () throws -> UInt64?) {
         guard fetcher.isUseful else { return }
         let file = map.list.blocks[0]
         let isComing = fetcher.isComing(file)
@@ -60,7 +65,8 @@ final class NeighbourReadAhead: Sendable {
         }
         guard let plan else { return }
         // A tree that cannot be read is met by the reader itself.
-        let found = (try? neighbours(of: file, rank: rank, in: plan.window, looksBack: plan.isJump)) ?? []
+        let found =
+            (try? rank().map { try neighbours(of: file, rank: $0, in: plan.window, looksBack: plan.isJump) }) ?? []
         var missing = found.filter { $0 == file || !fetcher.isLocal($0) }
         if !isComing, !missing.contains(file) { missing = [file] }
         if plan.isJump { charge(missing.reduce(0) { $0 + UInt64($1.extent.storedLength) }) }

@@ -21,17 +21,20 @@ struct InodeTable {
     private(set) var epoch: UInt64 = 1
     /// Names that lead elsewhere since then, and the kernel may not know.
     private var severed: [(parent: InodeNumber, name: EntryName)] = []
-    var base: SnapshotTree
-    var baseCommit: CommitID
+    private(set) var base: SnapshotTree
+    private(set) var baseCommit: CommitID
+    /// Read-ahead over the small files of `base`.
+    private(set) var readAhead: NeighbourReadAhead
 
     private struct ChildName: Hashable {
         let parent: InodeNumber
         let name: EntryName
     }
 
-    init(base: SnapshotTree, baseCommit: CommitID, root: Backing) {
+    init(base: SnapshotTree, _ baseCommit: CommitID, _ readAhead: NeighbourReadAhead, root: Backing) {
         self.base = base
         self.baseCommit = baseCommit
+        self.readAhead = readAhead
         let inode = WorkspaceInode(number: .root, stableNumber: 1, backing: root)
         inodes[.root] = inode
         references[.root] = WorkspaceInode.References(lookups: 1, epoch: epoch)
@@ -134,14 +137,14 @@ struct InodeTable {
         return left > count ? nil : inode
     }
 
-    /// Removes an inode that nobody refers to, and directories above it that were only kept for it.
-    mutating func removeIfUnused(_ inode: WorkspaceInode) {
-        var candidates = [inode]
     /// Whether somebody has the file open, or the kernel knows it.
     func isHeld(_ inode: WorkspaceInode) -> Bool {
         (references[inode.number]?.lookups ?? 0) > 0 || inode.state.withLock { $0.openCount > 0 }
     }
 
+    /// Removes an inode that nobody refers to, and directories above it that were only kept for it.
+    mutating func removeIfUnused(_ inode: WorkspaceInode) {
+        var candidates = [inode]
         while let inode = candidates.popLast() {
             guard inode.number != .root, inodes[inode.number] != nil else { continue }
             let references = self[inode]
@@ -157,8 +160,11 @@ struct InodeTable {
         }
     }
 
-    /// Makes every inode be read again.
-    mutating func invalidate() {
+    /// Makes another commit the base, and every inode be read again.
+    mutating func move(to base: SnapshotTree, _ commit: CommitID, _ readAhead: NeighbourReadAhead) {
+        self.base = base
+        baseCommit = commit
+        self.readAhead = readAhead
         epoch += 1
     }
 }

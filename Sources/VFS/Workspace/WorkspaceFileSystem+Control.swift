@@ -143,9 +143,7 @@ extension WorkspaceFileSystem {
             let (before, conflicts) = try table.withLock { table in
                 let before = table.inodes.values.map { ($0, $0.backing) }
                 let conflicts = try makingRoom(true) { try change.apply() }
-                table.base = base
-                table.baseCommit = change.head
-                table.invalidate()
+                table.move(to: base, change.head, readAhead(base, commit))
                 return (before, conflicts)
             }
             let finished = Result { try makingRoom(true) { try change.finish() } }
@@ -171,6 +169,8 @@ extension WorkspaceFileSystem {
         try finished.get()
         if let failure { throw failure }
         return (head, conflicts)
+    }
+
     private func dropContent(of inode: InodeNumber, _ kernel: (any KernelCache)?) {
         kernel?.dropContent(of: inode)
         dropped.withLock { $0[inode] = .now }
@@ -186,8 +186,6 @@ extension WorkspaceFileSystem {
         }
         let kernel = kernel.withLock { $0 }
         for inode in due { kernel?.dropContent(of: inode) }
-    }
-
     }
 
     /// Loads the nodes that the known inodes will need, where they may be here no more, so that nobody waits for the store
@@ -222,7 +220,7 @@ extension WorkspaceFileSystem {
             try persistAll()
             beginNewDataFiles()
             try workspace.abandonSeal()
+            dataFiles.forgetAll()
         }
     }
 }
-            dataFiles.forgetAll()

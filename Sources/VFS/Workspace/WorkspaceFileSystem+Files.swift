@@ -65,10 +65,13 @@ extension WorkspaceFileSystem {
         try reportingFailures(logger, "reading inode \(inode.value)") {
             var attempt = 1
             while true {
-                let file = try table.withLock { try current(&$0, inode) }
+                let (file, readAhead) = try table.withLock { (try current(&$0, inode), $0.readAhead) }
                 do {
                     switch file.backing {
-                    case .base(let located, _): return try baseFile(file, located).read(at: offset.value, into: buffer)
+                    case .base(let located, let origin):
+                        let open = try baseFile(file, located)
+                        if open.isSmall, offset == .zero { readAhead.willRead(open.map, at: origin) }
+                        return try open.read(at: offset.value, into: buffer)
                     case .staged(let node):
                         guard let content = node.content else { throw VFSError.isADirectory }
                         return try read(file, content, at: offset.value, into: buffer)

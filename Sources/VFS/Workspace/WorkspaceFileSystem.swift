@@ -49,9 +49,11 @@ package final class WorkspaceFileSystem: FileSystem {
         try workspace.removeOrphans()
         try workspace.holdReserve()
         let baseCommit = try workspace.base()
-        let base = database.tree(try database.commit(baseCommit).tree)
+        let commit = try database.commit(baseCommit)
+        let base = database.tree(commit.tree)
+        let readAhead = NeighbourReadAhead(tree: base, fetcher: fetcher, commitBytes: commit.counts.bytes)
         table = Mutex(
-            InodeTable(base: base, baseCommit: baseCommit, root: try Self.rootBacking(workspace, base)))
+            InodeTable(base: base, baseCommit, readAhead, root: try Self.rootBacking(workspace, base)))
     }
 
     package var traits: FileSystemTraits {
@@ -64,6 +66,10 @@ package final class WorkspaceFileSystem: FileSystem {
     }
 
     package func entryTimeoutSeconds(in parent: InodeNumber) -> Double { Self.timeoutSeconds }
+
+    func readAhead(_ base: SnapshotTree, _ commit: Commit) -> NeighbourReadAhead {
+        NeighbourReadAhead(tree: base, fetcher: fetcher, commitBytes: commit.counts.bytes)
+    }
 
     /// The root's staged node; while it is unchanged its attributes are the base's.
     private static func rootBacking(_ workspace: Workspace, _ base: SnapshotTree) throws -> Backing {
@@ -163,6 +169,7 @@ package final class WorkspaceFileSystem: FileSystem {
         let isNamed = inode.number == .root || !table[inode].names.isEmpty
         var attributes = inode.backing.attributes(inode.number, isNamed: isNamed)
         attributes.number = inode.stableNumber
+        attributes.allocatedBytes += reservedBytes(inode)
         if squashesOwners { attributes.owner = nil }
         return attributes
     }
@@ -171,7 +178,6 @@ package final class WorkspaceFileSystem: FileSystem {
         return try reportingFailures(logger, "lookup of \(name)") {
             try warm(parent, name)
             return try table.withLock { table in
-        attributes.allocatedBytes += reservedBytes(inode)
                 let inode = try child(&table, of: parent, name)
                 table.addLookup(inode)
                 return attributes(table, inode)
