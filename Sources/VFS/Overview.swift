@@ -41,8 +41,8 @@
 //    the copies that a sweep may have made stale.
 //
 // In a writable mount `WorkspaceFileSystem.read` looks at the inode's `Backing`. A file of the base
-// is read by steps 3 and 4. A staged file is read piece by piece, as `StagedContent.source(at:)` says:
-// zeros, bytes of a data file, or a committed file by step 4.
+// is read by steps 3 and 4. A staged file is read piece by piece, as `StagedContent.source(at:)`
+// says: zeros, bytes of a data file, or a committed file by step 4.
 //
 // ## Life of a write
 // 1. `WorkspaceFileSystem.write` passes the `SealBarrier`.
@@ -52,8 +52,8 @@
 // 4. `flush`, `sync` or `persistPeriodically` put the ranges into the overlay by `persist`. `sync`
 //    then waits until data and overlay are on the disk.
 //
-// What a change leaves behind (a removed file that nobody holds, bytes behind a cut) is given to the
-// `DataFileReclaimer`, which makes room of it within seconds, or at once for whoever needs it.
+// What a change leaves behind (a removed file that nobody holds, bytes behind a cut) is given to
+// the `DataFileReclaimer`, which makes room of it within seconds, or at once for who needs it.
 //
 // ## Life of a commit (from the overview of Operations)
 // A commit is another process. Its requests arrive on the control socket's thread.

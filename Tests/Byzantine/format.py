@@ -171,6 +171,10 @@ SWEEPS = Record({
         "id": Hex(32), "began": Time(), "ended": Time(), "pulse": Int(0, 2**63 - 1),
         "alive": Time(), "deletes": Flag(), "isSettled": Flag()},
         ("ended", "alive", "deletes", "isSettled")))}, ("lastEnded",))
+PROCESS = Record({
+    "boot": Text(), "namespace": Text(), "process": Int(-2**31, 2**31 - 1), "began": Int(0, U64)})
+QUEUE = Record({"format": FORMAT, "waiting": Many(Record({
+    "id": Text(), "holder": Text(), "process": PROCESS, "pulse": Int(0, 2**63 - 1)}, ("process",)))})
 CLOCK = Record({"format": FORMAT})
 
 
@@ -207,6 +211,7 @@ OBJECTS = [
     Kind("moved", r"moved/[0-9a-f]{2}/[0-9a-f]{32}", MOVED),
     Kind("sweeps", r"gc/sweeps\.json", SWEEPS, decides=True),
     Kind("clock", r"gc/clock", CLOCK),
+    Kind("queue", r"queue/heads/[^/]+", QUEUE, decides=True),
 ]
 
 

@@ -13,6 +13,8 @@ package enum ObjectKeys {
     package static let signatures = "signatures/"
 
     package static let leases = "leases/"
+    /// Who waits to move a branch through its gates.
+    package static let queue = "queue/"
     package static let collected = "collected/"
     package static let moved = "moved/"
     package static let sweeps = "gc/sweeps.json"

@@ -43,12 +43,24 @@ extension Repository {
         // The head itself needs no lease (docs/explanation/design/011-garbage-collection.md); whoever uploaded before
         // has one.
         if database.writeLease.isHeld {
-            return try publishing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
+            return try queueing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
         }
         let (_, first) = try database.liveRef(branch)
         return try database.writing(on: [(first, try database.commit(first).tree)]) {
+            try queueing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
+        }
+    }
+
+    /// In turn, when gates judge the move: whoever loses the race for the branch is judged again.
+    private func queueing(
+        on branch: RefName, _ operation: RefUpdate.Operation, _ info: CommitInfo, _ source: CommitID?,
+        prepare: (_ head: CommitID, _ headCommit: Commit) throws -> Commit, beforeMove: (CommitID) throws -> Void
+    ) throws -> Published {
+        func publish() throws -> Published {
             try publishing(on: branch, operation, info, source, prepare: prepare, beforeMove: beforeMove)
         }
+        guard try isGated(branch, operation, who: info.author) else { return try publish() }
+        return try MergeQueue.inTurn(branch, database, publish)
     }
 
     private func publishing(
