@@ -53,8 +53,10 @@ def timestamp():
 class TwoPart:
     """A tree node or a block list; `logical` and `location` are values of the types in `types`."""
 
-    def __init__(self, letter, logical, location, stored=None):
+    def __init__(self, letter, logical, location, stored=None, nonce=b""):
         self.letter, self.logical, self.location = letter, logical, location
+        # 16 bytes that differ in each writing, or none.
+        self.nonce = nonce
         # Plain bytes of a part to its codec and stored bytes.
         self.stored = stored or {}
 
@@ -81,12 +83,11 @@ class TwoPart:
                 raise Malformed("a part of another size than its header says")
             stored[plain] = (header[name + "Codec"], part)
             parts.append(plain)
-        # Behind the parts come 16 bytes that differ in each writing, or nothing.
         if len(rest) not in (0, 16) or hashlib.sha256(parts[1]).digest() != header["locationHash"]:
             raise Malformed("bytes are left over, or the location part has another hash")
         letter = chr(header["kind"])
         kinds = cls.types(letter, parts[0])
-        return cls(letter, kinds[0].read(parts[0]), kinds[1].read(parts[1]), stored)
+        return cls(letter, kinds[0].read(parts[0]), kinds[1].read(parts[1]), stored, rest)
 
     @property
     def logical_type(self):
@@ -119,7 +120,7 @@ class TwoPart:
             "locationCodec": known[1][0], "logicalPlain": len(plain[0]),
             "logicalStored": len(known[0][1]), "locationPlain": len(plain[1]),
             "locationStored": len(known[1][1]), "locationHash": hashlib.sha256(plain[1]).digest()}
-        return f.HEADER.write(values | (header or {})) + known[0][1] + known[1][1]
+        return f.HEADER.write(values | (header or {})) + known[0][1] + known[1][1] + self.nonce
 
 
 def content_id(blocks):

@@ -142,6 +142,9 @@ class Sample:
         for key, data in found.items():
             lease = json.loads(data) | {"trees": [tree], "began": int(time.time()), "isBroken": False}
             self.repository.put(key, canonical(lease))
+            # As a merge through gates leaves it when it is killed.
+            waiting = {"id": "c" * 32, "holder": "h", "process": lease["process"], "pulse": 1}
+            self.repository.put("queue/heads/main", canonical({"format": 1, "waiting": [waiting]}))
 
     def sweeps(self):
         """The optional fields that a run leaves only while it lasts, or long after it."""
