@@ -179,7 +179,8 @@ struct MirrorRun {
     /// Copies what else is in the repository: rules, hooks' records and the like.
     private mutating func copyOthers() throws {
         let own = [
-            "commits/", "movements/", "trees/", "lists/", "packs/", "refs/", "leases/", "gc/", "moved/", "collected/", "queue/",
+            "commits/", "movements/", "trees/", "lists/", "packs/", "refs/", "leases/", "gc/", "moved/", "collected/",
+            "queue/",
         ]
         var after: String?
         while true {

@@ -32,7 +32,9 @@ struct MergeQueue: Codable {
     /// Nobody waits longer; then the move is tried out of turn.
     private static let patience = Duration.hours(12)
 
-    private static func key(_ ref: RefName) -> String { ObjectKeys.queue + String(ObjectKeys.ref(ref).dropFirst("refs/".count)) }
+    private static func key(_ ref: RefName) -> String {
+        ObjectKeys.queue + String(ObjectKeys.ref(ref).dropFirst("refs/".count))
+    }
 
     /// Changes the queue. A queue that cannot be read is begun anew: anybody may have written it.
     private static func update(_ ref: RefName, _ store: any ObjectStore, _ body: (inout MergeQueue) -> Void) throws {
@@ -48,7 +50,8 @@ struct MergeQueue: Codable {
     }
 
     /// Runs `body` when it is its turn. Blocks. Without the store's leave to queue it runs at once.
-    static func inTurn<Result>(_ ref: RefName, _ database: ObjectDatabase, _ body: () throws -> Result) throws -> Result {
+    static func inTurn<Result>(_ ref: RefName, _ database: ObjectDatabase, _ body: () throws -> Result) throws -> Result
+    {
         let own = Waiting(id: randomHex(), holder: holderName(), process: .current)
         let hasEnded = Mutex(false)
         do {
