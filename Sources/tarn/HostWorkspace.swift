@@ -60,8 +60,6 @@ struct HostWorkspace {
         return String(decoding: known, as: UTF8.self) == location
     }
 
-    var isInUse: Bool { mount != nil || holder != nil }
-
     var words: TerminalText {
         let number: TerminalText = staged.map { "\(count($0, "staged change"))" } ?? "unreadable"
         return number + (mount.map { ", mounted at \($0.mountPoint)" } ?? holder.map { ", in use by \($0)" } ?? "")

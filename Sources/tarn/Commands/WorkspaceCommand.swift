@@ -182,8 +182,8 @@ func refuseWhenStaged(
 ) throws {
     let location = try repository.canonicalLocation(arguments.store)
     for found in try HostWorkspace.all(repository.database.logger)
-    where found.info.branch == branch.name && found.belongs(to: repository.database.config.id, at: location)
-        && (found.staged != 0 || found.isInUse)
+    where found.info.branch == branch.name && found.staged != 0
+        && found.belongs(to: repository.database.config.id, at: location)
     {
         throw CommandFailure(
             message: "the workspace '\(found.name)' of this branch has \(found.words.shown)",
