@@ -2,6 +2,7 @@ import Glibc
 
 /// Who holds a lease, for people: user, host and process.
 package func holderName() -> String {
+    if SimulatedHost.current != nil { return "a simulated process" }
     let user = getenv("USER").map { String(cString: $0) } ?? "uid \(getuid())"
     return "\(user)@\(hostName()), process \(getpid())"
 }

@@ -15,6 +15,7 @@
 //   `OrderedPipeline.swift`: threads.
 // - `Descriptors.swift`: reading and writing in full, pipes. `SystemErrors.swift`: `SystemFailure`
 //   names the path, `Errno` only the number.
+// - `SimulatedHost.swift`: clocks, sleep and random numbers of a thread whose host is simulated.
 // - `ChildProcess.swift`, `Directories.swift`, `Holder.swift`, `Sleep.swift`: calls of the system.
 // - `LocalTree.swift`: a local directory and what is below it, reached by descriptors.
 // - `BoundedCache.swift`: a dictionary with a limit. `Hex.swift`: hexadecimal digits.

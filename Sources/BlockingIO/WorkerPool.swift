@@ -31,7 +31,7 @@ package final class WorkerPool: Sendable {
     /// - Parameter limit: how many more may wait before `submit` blocks.
     package init(threads: Int, limit: Int) {
         for _ in 0..<limit { room.signal() }
-        self.threads = startThreads(threads) { [queue, waiting, room] in
+        self.threads = startThreads(SimulatedHost.current == nil ? threads : 0) { [queue, waiting, room] in
             while let job = Self.nextJob(queue, waiting, room) { job() }
         }
     }
@@ -102,6 +102,15 @@ package func startThread(_ body: @escaping @Sendable () -> Void) throws(NoThread
     }
 }
 
+/// Starts a thread that only repeats something until its owner ends, such as renewing a lease. Answers false on a simulated
+/// host, which has none.
+@discardableResult
+package func startHeartbeat(_ body: @escaping @Sendable () -> Void) throws(NoThreadLeft) -> Bool {
+    if SimulatedHost.current != nil { return false }
+    try startThread(body)
+    return true
+}
+
 /// Runs `body` for every element on up to `threads` threads of its own and waits for all; on the caller's where the system
 /// gives none. After the first error no further element is begun, and that error is thrown.
 package func concurrently<Element: Sendable>(
@@ -121,7 +130,7 @@ package func concurrently<Element: Sendable>(
     }
     let threadCount = min(threads, elements.count)
     progress.update { $0.running = threadCount }
-    let started = startThreads(threadCount, work)
+    let started = startThreads(SimulatedHost.current == nil ? threadCount : 0, work)
     progress.update { $0.running -= threadCount - max(1, started) }
     if started == 0 { work() }
     if let failure = progress.wait(for: { $0.running == 0 ? .some($0.failure) : nil }) { throw failure }

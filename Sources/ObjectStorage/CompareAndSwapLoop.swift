@@ -10,8 +10,9 @@ package enum CompareAndSwapLoop {
     ///
     /// - Returns: `nil` when `maximumAttempts` attempts all lost.
     package static func run<Result>(_ attempt: () throws -> Result?) rethrows -> Result? {
+        var random = HostRandom()
         for number in 0..<maximumAttempts {
-            if number > 0 { sleepMilliseconds(.random(in: 1...min(1000, 20 << min(number, 6)))) }
+            if number > 0 { sleepMilliseconds(.random(in: 1...min(1000, 20 << min(number, 6)), using: &random)) }
             if let result = try attempt() { return result }
         }
         return nil

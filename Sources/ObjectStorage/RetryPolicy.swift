@@ -30,6 +30,7 @@ package struct RetryPolicy: Sendable {
     /// Before the attempt after `failures` failed ones.
     func pauseMilliseconds(failures: Int) -> Double {
         let longest = min(longestPauseMilliseconds, firstPauseMilliseconds * Double(1 << min(failures - 1, 30)))
-        return longest > 0 ? Double.random(in: 0...longest) : 0
+        var random = HostRandom()
+        return longest > 0 ? Double.random(in: 0...longest, using: &random) : 0
     }
 }

@@ -30,7 +30,8 @@ package struct PackID: Hashable, Sendable {
     }
 
     package static func random() -> PackID {
-        PackID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
+        var random = HostRandom()
+        return PackID(high: random.next(), low: random.next())
     }
 
     package var hex: String {

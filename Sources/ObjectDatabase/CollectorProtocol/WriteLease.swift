@@ -111,7 +111,7 @@ package final class WriteLease: Sendable {
         }
         guard isFirst else { return }
         do {
-            try startThread { [weak self, weak database] in
+            try startHeartbeat { [weak self, weak database] in
                 while true {
                     sleepMilliseconds(1000)
                     guard let self, let database else { return }

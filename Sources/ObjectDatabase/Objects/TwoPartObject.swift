@@ -1,3 +1,4 @@
+import BlockingIO
 import CZstd
 import ProllyTree
 import Versioning
@@ -60,7 +61,10 @@ package struct TwoPartObject {
 
     private static let nonceBytes = 16
 
-    private static func nonce() -> [UInt8] { (0..<nonceBytes).map { _ in UInt8.random(in: 0...255) } }
+    private static func nonce() -> [UInt8] {
+        var random = HostRandom()
+        return (0..<nonceBytes).map { _ in UInt8.random(in: 0...255, using: &random) }
+    }
 
     /// What a collector puts in the place of an object that it deletes, where the store cannot delete on condition. To readers
     /// the object is not there; a writer replaces it.

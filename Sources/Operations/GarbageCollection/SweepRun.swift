@@ -36,7 +36,7 @@ final class SweepRun: Sendable {
 
     /// Runs `body` as this run, and notes how it ended.
     func running<Result>(_ body: () throws -> Result) throws -> Result {
-        try startThread { [self] in
+        try startHeartbeat { [self] in
             while true {
                 for _ in 0..<Self.pulseMilliseconds / 100 {
                     if state.withLock({ $0.isEnded }) { return }

@@ -88,13 +88,14 @@ extension TreeLease {
         try renew()
         let isDone = Monitor(false)
         let hasEnded = Monitor(false)
-        try startThread { [self] in
+        let beats = try startHeartbeat { [self] in
             while !isDone.update({ $0 }) {
                 do { try renew() } catch { logger.warning("a lease was not renewed: \(error)") }
                 for _ in 0..<20 where !isDone.update({ $0 }) { sleepMilliseconds(100) }
             }
             hasEnded.update { $0 = true }
         }
+        if !beats { hasEnded.update { $0 = true } }
         defer {
             isDone.update { $0 = true }
             hasEnded.wait { $0 ? () : nil }

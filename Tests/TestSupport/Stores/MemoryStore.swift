@@ -10,10 +10,42 @@ package final class MemoryStore: ObjectStore {
     package let location: String
     /// Behaves like the stores that ignore `If-Match` and `If-None-Match`, for tests of the probe.
     private let ignoresConditions: Bool
+    private let deletesOnCondition: Bool
+    /// Seconds since 1970; `nil`: this host's.
+    private let clock: (@Sendable () -> Int64)?
     private let state = Mutex(State())
 
     private struct State {
-        var objects: [KeyBytes: Object] = [:]
+        private(set) var objects: [KeyBytes: Object] = [:]
+        /// The keys, in order; `nil` when they have changed. A collector lists a few objects in hundreds of pages.
+        private var sorted: [KeyBytes]?
+
+        mutating func set(_ key: String, _ object: Object?) {
+            let before = objects[KeyBytes(key)]
+            objects[KeyBytes(key)] = object
+            if (before == nil) != (object == nil) { sorted = nil }
+        }
+
+        /// The keys that begin so and come after another, in order.
+        mutating func keys(_ prefix: String, after: String?) -> ArraySlice<KeyBytes> {
+            let keys = sorted ?? objects.keys.sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
+            sorted = keys
+            // The first of a sorted list for which something holds that holds for all behind it.
+            func first(_ isBehind: (KeyBytes) -> Bool) -> Int {
+                var (low, high) = (0, keys.count)
+                while low < high {
+                    let middle = (low + high) / 2
+                    if isBehind(keys[middle]) { high = middle } else { low = middle + 1 }
+                }
+                return low
+            }
+            let start = first { key in
+                !key.bytes.lexicographicallyPrecedes(prefix.utf8)
+                    && (after.map { $0.utf8.lexicographicallyPrecedes(key.bytes) } ?? true)
+            }
+            return keys[start...].prefix { $0.bytes.starts(with: prefix.utf8) }
+        }
+
         var uploads: [String: Upload] = [:]
         var nextUpload = 1
     }
@@ -29,9 +61,14 @@ package final class MemoryStore: ObjectStore {
         var parts: [Int: Object] = [:]
     }
 
-    package init(location: String = "memory", ignoreConditions: Bool = false) {
+    package init(
+        location: String = "memory", ignoreConditions: Bool = false, deletesOnCondition: Bool = false,
+        clock: (@Sendable () -> Int64)? = nil
+    ) {
         self.location = location
         ignoresConditions = ignoreConditions
+        self.deletesOnCondition = deletesOnCondition
+        self.clock = clock
     }
 
     package func get(_ key: String, _ part: ObjectPart, ifMatch: ETag?) throws(StoreError) -> StoredObject {
@@ -60,7 +97,7 @@ package final class MemoryStore: ObjectStore {
         let isWritten = state.withLock { state in
             let current = state.objects[KeyBytes(key)]?.etag
             guard ignoresConditions || condition.holds(for: current) else { return false }
-            state.objects[KeyBytes(key)] = object
+            state.set(key, object)
             return true
         }
         guard isWritten else { throw .preconditionFailed(key: key) }
@@ -69,23 +106,28 @@ package final class MemoryStore: ObjectStore {
 
     package func delete(_ key: String) throws(StoreError) {
         try ObjectKey.check(key)
-        state.withLock { _ = $0.objects.removeValue(forKey: KeyBytes(key)) }
+        state.withLock { $0.set(key, nil) }
     }
 
-    /// As an S3 server that ignores the condition.
-    package func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion { .unsupported }
+    /// As a directory, or as an S3 server that ignores the condition.
+    package func delete(_ key: String, ifMatch version: ETag) throws(StoreError) -> ConditionalDeletion {
+        guard deletesOnCondition else { return .unsupported }
+        try ObjectKey.check(key)
+        return state.withLock { state in
+            guard state.objects[KeyBytes(key)]?.etag == version else { return .changed }
+            state.set(key, nil)
+            return .deleted
+        }
+    }
 
     package func list(prefix: String, after: String?, limit: Int) throws(StoreError) -> ObjectPage {
         precondition((1...1000).contains(limit), "a page holds 1 to 1,000 objects")
-        let found = state.withLock { state in
-            state.objects.filter { key, _ in
-                key.bytes.starts(with: prefix.utf8)
-                    && (after.map { $0.utf8.lexicographicallyPrecedes(key.bytes) } ?? true)
-            }
+        let (found, isTruncated) = state.withLock { state in
+            let keys = state.keys(prefix, after: after)
+            let found = keys.prefix(limit).compactMap { key in state.objects[key].map { info(key.text, $0) } }
+            return (found, keys.count > limit)
         }
-        let sorted = found.sorted { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }
-        return ObjectPage(
-            objects: sorted.prefix(limit).map { info($0.key.text, $0.value) }, isTruncated: sorted.count > limit)
+        return ObjectPage(objects: found, isTruncated: isTruncated)
     }
 
     private func object(_ key: String) throws(StoreError) -> Object {
@@ -101,7 +143,10 @@ package final class MemoryStore: ObjectStore {
 
     private static func etag(of bytes: [UInt8]) -> ETag { ETag(hexEncoded(Array(Insecure.MD5.hash(data: bytes)))) }
 
-    private func now() -> Int64 { Int64(Date().timeIntervalSince1970) + clockOffsetSeconds.load(ordering: .relaxed) }
+    private func now() -> Int64 {
+        if let clock { return clock() }
+        return Int64(Date().timeIntervalSince1970) + clockOffsetSeconds.load(ordering: .relaxed)
+    }
 
     /// What is written from now on is so much younger than this host's clock says.
     package func setClock(daysAhead: Double) {
@@ -154,7 +199,7 @@ extension MemoryStore {
         let object = Object(
             bytes: bytes, etag: ETag(multipartMD5: sorted.map(\.etag)), modifiedSeconds: now())
         state.withLock { state in
-            state.objects[KeyBytes(upload.key)] = object
+            state.set(upload.key, object)
             state.uploads[upload.uploadID] = nil
         }
         return object.etag
