@@ -41,6 +41,8 @@ package struct BaseMove: Sendable {
     package let oldEntry: @Sendable (TreePath) throws -> LocatedEntry?
     /// The entry of a path in the new base.
     package let newEntry: @Sendable (TreePath) throws -> LocatedEntry?
+    /// The entry of a path in the commit that others made, onto which ours was merged.
+    package let othersEntry: @Sendable (TreePath) throws -> LocatedEntry?
     /// Paths that others put or changed between the base so far and the new one.
     package let others: [TreePath]
     /// What was known of the bases before is not believed any more, since a sweep of the garbage collector.
@@ -48,12 +50,14 @@ package struct BaseMove: Sendable {
 
     package init(
         to commit: CommitID, oldEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?,
-        newEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?, others: [TreePath] = [],
+        newEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?,
+        othersEntry: @escaping @Sendable (TreePath) throws -> LocatedEntry?, others: [TreePath] = [],
         droppedCaches: Bool = false
     ) {
         self.commit = commit
         self.oldEntry = oldEntry
         self.newEntry = newEntry
+        self.othersEntry = othersEntry
         self.others = others
         self.droppedCaches = droppedCaches
     }

@@ -315,8 +315,11 @@ private struct Rebase {
         if let content = node.content {
             // The version that was written over: what the commit holds when it was sealed with a content of its own, else
             // what the base so far has. Where the bytes come from says nothing of it.
+            // Nor do bytes that were written and are the same as before: the commit then holds what others made of it.
+            let isTheirs = try now.entry.kind != old?.kind && move.othersEntry(origin)?.entry.kind == now.entry.kind
             let wasCommitted =
                 counterpart.map { $0.node.content?.shows(old?.kind) == false && !isDecidedForOthers($0.path) } ?? false
+                && !isTheirs
             let version = wasCommitted ? now.entry.kind : old?.kind
             if content.shows(version), now.entry.file != nil {
                 node.kind = .file(StagedContent(base: now))

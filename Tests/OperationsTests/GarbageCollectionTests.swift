@@ -3,6 +3,7 @@ import ObjectDatabase
 import ObjectStorage
 import Operations
 import ProllyTree
+import Staging
 import TestSupport
 import Testing
 import Versioning
@@ -27,6 +28,66 @@ import Versioning
     private func expectSound() throws {
         let report = try reopen(store).fsck(data: true)
         #expect(report.damage.isEmpty, "\(report.damage)")
+    }
+
+    /// G2, G6: a branch that is reset comes near to commits again whose data has gone. That is no damage.
+    @Test func aBranchMayBeResetAfterItsHistoryWasCollected() throws {
+        try repository.keep("main", commits: 2)
+        let commits = try (0..<5).map { try repository.importing("a", "\($0)") }
+        try reopen(store).collect()
+        #expect(try !isReadable(commits[2]))
+        _ = try repository.reset(.main, to: commits[3], who: "Test", why: "")
+        try expectSound()
+        try reopen(store).collect()
+        #expect(try isReadable(commits[3]))
+        try expectSound()
+    }
+
+    /// G4: a commit that is about to be published is not noted as expired, also where the run breaks off.
+    @Test func aCommitIsNotNotedBeforeItIsPublished() throws {
+        let broken = FaultyStore(store) { call in
+            call.kind == .list && call.key.hasPrefix("trees/") ? .failBefore(.lostReply(call.key)) : .pass
+        }
+        let isDone = CallCounter()
+        let writer = FaultyStore(store) { call in
+            guard call.kind == .put, call.key == "refs/heads/main", isDone.next() == 1 else { return .pass }
+            #expect(throws: (any Error).self) { try reopen(broken).collect() }
+            return .pass
+        }
+        try reopen(writer).importing("a", "one")
+        try expectSound()
+        try reopen(store).importing("a", "two")
+    }
+
+    /// G4: a mount that begins at a newer commit than its workspace protects that one.
+    @Test func aMountProtectsTheBaseThatItBeginsAt() throws {
+        try repository.keep("main", commits: 1)
+        let directory = try TemporaryDirectory()
+        let workspace = try repository.workspace(in: directory.path)
+        let base = try repository.importing("a", "base")
+        try workspace.moveBase(to: base)
+        let lease = try repository.protectBase(of: workspace)
+        for text in ["one", "two"] { try repository.importing("a", text) }
+        try reopen(store).collect()
+        #expect(try isReadable(base))
+        // Whatever else moves the base: the next look names it.
+        let next = try repository.importing("a", "next")
+        try workspace.moveBase(to: next)
+        try lease.look()
+        for text in ["one", "two"] { try repository.importing("a", text) }
+        try reopen(store).collect()
+        #expect(try isReadable(next) && !isReadable(base))
+    }
+
+    /// The same where the base has expired before the lease was there.
+    @Test func aMountOfABaseThatHasExpiredIsRefused() throws {
+        try repository.keep("main", commits: 1)
+        let directory = try TemporaryDirectory()
+        try repository.importing("a", "base")
+        let workspace = try repository.workspace(in: directory.path)
+        for text in ["one", "two"] { try repository.importing("a", text) }
+        try reopen(store).collect()
+        #expect(throws: ObjectDatabaseError.self) { try reopen(store).protectBase(of: workspace) }
     }
 
     /// G1

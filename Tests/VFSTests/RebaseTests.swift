@@ -60,6 +60,20 @@ import Versioning
         #expect(try repository.bytes(of: "z", in: next) == Array("BASE AND more".utf8))
     }
 
+    /// Bytes that are written again as they were are no change, so the commit holds what others made of the file: what is
+    /// written meanwhile does not replace that unseen.
+    @Test func fileWrittenAgainAsItWasIsOthersInTheCommit() throws {
+        let result = try commit(others: ["z": "theirs"]) { mount in
+            try mount.makeFile("own", [1])
+            try mount.edit("z", at: 0, Array("base".utf8))
+        } since: {
+            try $0.edit("z", at: 0, Array("mine".utf8))
+        }
+        #expect(try repository.bytes(of: "z", in: repository.head()) == Array("theirs".utf8))
+        #expect(try result.laterConflicts == [TreePath(parsing: "z")])
+        #expect(throws: RepositoryError.self) { try mount.commit() }
+    }
+
     @Test func directoryRenamedBeforeTheSealAndChangedSince() throws {
         _ = try commit(own: { try $0.rename("d", to: "e") }) {
             try $0.edit("e/x", at: 0, Array("since".utf8))

@@ -21,6 +21,18 @@ extension Repository {
         try moving(workspace, to: .head(head)) { try workspace.update($0) }
     }
 
+    /// The lease of a workspace that is about to be mounted, whose base is where it is to be. Throws `.collected` when nothing
+    /// is staged and the base has expired meanwhile: another mount begins at a newer head.
+    package func protectBase(of workspace: Workspace) throws -> WorkspaceLease {
+        let lease = try WorkspaceLease(workspace, database)
+        let base = try workspace.base()
+        // After the lease: either a collector sees it, or we see the collector's record.
+        if try workspace.isEmpty() { try database.refuseIfCollected(base, tree: database.commit(base).tree) }
+        // What is staged takes locations of blocks from the base, which the lease protects from now on.
+        try database.refreshCacheTrust()
+        return lease
+    }
+
     /// Moves the base of a workspace that is not mounted.
     private func moving(
         _ workspace: Workspace, to target: BaseTarget, _ apply: (BaseMove) throws -> [TreePath]
@@ -67,14 +79,16 @@ extension Repository {
                 _ = try new.entry(at: path)
             }
         }
+        var theirs = old
         if let others, others != baseID {
-            try old.pathChanges(to: database.tree(try database.commit(others).tree)) { change in
+            theirs = database.tree(try database.commit(others).tree)
+            try old.pathChanges(to: theirs) { change in
                 if change.new != nil { changed.append(change.path) }
                 return true
             }
         }
         return BaseMove(
-            to: id, oldEntry: { try old.entry(at: $0) }, newEntry: { try new.entry(at: $0) }, others: changed,
-            droppedCaches: forgot)
+            to: id, oldEntry: { try old.entry(at: $0) }, newEntry: { try new.entry(at: $0) },
+            othersEntry: { [theirs] in try theirs.entry(at: $0) }, others: changed, droppedCaches: forgot)
     }
 }

@@ -68,6 +68,7 @@ package final class WorkspaceLease: Sendable {
         let base = try database.commit(workspace.base()).tree
         state.update { state in
             if isEmpty { state.trees = state.trees.filter { $0 == base || $0 == state.next } }
+            if !state.trees.contains(base) { state.trees.append(base) }
             lease.show(state.trees)
         }
         try renew()

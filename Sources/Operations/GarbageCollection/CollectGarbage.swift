@@ -97,6 +97,8 @@ struct GarbageCollectionRun {
     }
 
     mutating func decide() throws {
+        // Before the history: of a writer whose lease is gone the refs show what it has uploaded.
+        try readLeases()
         progress("reading the history")
         let (rules, snapshot) = try repository.storedRules(RetentionRules.self)
         self.rules = snapshot?.state.refUpdate
@@ -105,7 +107,6 @@ struct GarbageCollectionRun {
         kept = decision.kept
         recorded = try repository.database.collectedTrees()
         var inUse = Set(kept.compactMap { history.commits[$0]?.tree })
-        try readLeases()
         for lease in report.leases { inUse.formUnion(lease.allTrees) }
         var commitsOfTree: [NodeID: Int] = [:]
         for commit in history.commits.values { commitsOfTree[commit.tree, default: 0] += 1 }
@@ -140,7 +141,7 @@ struct GarbageCollectionRun {
         }
         return try KeptCommits(
             history, rules, presentSeconds: present.seconds, grace: options.grace + options.clockSlack,
-            unreferenced: unreferenced.commits)
+            uploadedSince: cutoffSeconds, unreferenced: unreferenced.commits)
     }
 
     /// Before anything is deleted: from here on no writer builds on these commits.

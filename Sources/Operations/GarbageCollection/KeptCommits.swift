@@ -22,11 +22,13 @@ struct KeptCommits {
     private var walked: Set<CommitID> = []
 
     /// - Parameters:
-    ///   - grace: `nil`: nothing stays for its age alone.
+    ///   - grace: `nil`: nothing stays for its age alone, and by their number only what no state of its branch has let go:
+    ///     so a collector could have taken all others.
+    ///   - uploadedSince: what was uploaded since then stays: its writer is about to publish it.
     ///   - unreferenced: see `UnreferencedUpdates`.
     init(
         _ history: RepositoryHistory, _ rules: RetentionRules, presentSeconds: Int64, grace: Duration?,
-        unreferenced: Set<CommitID> = []
+        uploadedSince: Int64 = .max, unreferenced: Set<CommitID> = []
     ) throws {
         self.history = history
         self.rules = rules
@@ -46,9 +48,14 @@ struct KeptCommits {
             if own.isEmpty { keepAll(steps) }
             if let head = ref.commit { keep(head) }
             for rule in own { keep(ref, steps, rule, presentSeconds) }
+            if let count = own.compactMap(\.commits).max() {
+                kept.formUnion(grace == nil ? neverLetGo(steps, count) : newest(steps[...], count))
+            }
             for step in steps where step.seconds >= graceBegan { keep(step.refUpdate) }
         }
-        for (id, commit) in history.commits where commit.storedSeconds >= graceBegan { keep(id) }
+        for (id, commit) in history.commits where commit.storedSeconds >= min(graceBegan, uploadedSince) {
+            keep(id)
+        }
         for id in unreferenced where history.commits[id] != nil { keep(id) }
     }
 
@@ -94,18 +101,46 @@ struct KeptCommits {
                 waiting += commit.parents
             }
         }
-        if let count = rule.commits {
-            var shown: Set<CommitID> = []
-            for step in steps {
-                guard shown.count < count, let id = step.refUpdate.new else { continue }
-                if shown.insert(id).inserted { keep(id) }
-            }
-            var next = ref.commit
-            for _ in 0..<count {
-                guard let id = next else { break }
-                keep(id)
-                next = history.commits[id]?.parents.first
-            }
+    }
+
+    /// What a rule of `count` commits keeps of a branch with these ref updates, newest first.
+    private func newest(_ steps: ArraySlice<RepositoryHistory.Step>, _ count: Int) -> Set<CommitID> {
+        var shown: Set<CommitID> = []
+        for step in steps {
+            if shown.count == count { break }
+            if let id = step.refUpdate.new { shown.insert(id) }
         }
+        var next = steps.first?.refUpdate.new
+        for _ in 0..<count {
+            guard let id = next else { break }
+            shown.insert(id)
+            next = history.commits[id]?.parents.first
+        }
+        // Else a kept merge could not be told from what it brought in, nor the branches be merged again.
+        for id in shown { shown.formUnion(history.commits[id]?.parents.dropFirst() ?? []) }
+        return shown
+    }
+
+    /// What such a rule has kept in each state of the branch since it was last shown, or first reached. A branch that is reset
+    /// comes near to commits again that were let go before, and whose data may have gone then.
+    private func neverLetGo(_ steps: [RepositoryHistory.Step], _ count: Int) -> Set<CommitID> {
+        var reached: Set<CommitID> = []
+        var letGo: Set<CommitID> = []
+        var before: Set<CommitID> = []
+        for index in steps.indices.reversed() {
+            var found: Set<CommitID> = []
+            var waiting = [steps[index].refUpdate.new].compactMap { $0 }
+            // A ref moves only to what is there.
+            if let shown = waiting.first { letGo.remove(shown) }
+            while let id = waiting.popLast() {
+                guard reached.insert(id).inserted else { continue }
+                found.insert(id)
+                waiting += history.commits[id]?.parents ?? []
+            }
+            let kept = newest(steps[index...], count)
+            letGo.formUnion(before.union(found).subtracting(kept))
+            before = kept
+        }
+        return reached.subtracting(letGo)
     }
 }

@@ -244,10 +244,8 @@ struct Mount: ParsableCommand {
         // Without a thread to be had, closing its database would wait for one for ever: it closes with the process.
         Self.openWorkspaces.withLock { $0.append(workspace) }
         try workspace.beginUse()
-        let lease = try WorkspaceLease(workspace, repository.database)
-        // What is staged takes locations of blocks from the base, which the lease protects from now on.
-        try repository.database.refreshCacheTrust()
-        try prepare(workspace, repository, head: resolved, lease)
+        try prepare(workspace, repository, head: resolved)
+        let lease = try repository.protectBase(of: workspace)
         let fileSystem = try WorkspaceFileSystem(
             database: repository.database, workspace: workspace,
             basePlanner: repository.basePlanner(of: workspace, lease), mountDescription: description.json,
@@ -318,16 +316,13 @@ struct Mount: ParsableCommand {
     private static let uploadSeconds = 2.0
 
     /// Finishes a commit that broke off, and begins at the branch's head when nothing is staged.
-    private func prepare(
-        _ workspace: Workspace, _ repository: Repository, head: ResolvedRevision, _ lease: WorkspaceLease
-    ) throws {
+    private func prepare(_ workspace: Workspace, _ repository: Repository, head: ResolvedRevision) throws {
         if let committing = try? CommitLock(workspace) {
             try repository.recoverSeal(workspace, LocalHolder(workspace: workspace, repository: repository))
             withExtendedLifetime(committing) {}
         }
         guard try workspace.sealState() == nil, try workspace.base() != head.commitID else { return }
         if try workspace.isEmpty() {
-            try repository.basePlanner(of: workspace, lease).protect(head.commitID)
             try workspace.moveBase(to: head.commitID)
         } else if try repository.stagedLines(workspace).isEmpty {
             // Special files, or names that share a file, are kept from before.
