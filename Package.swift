@@ -98,6 +98,15 @@ let package = Package(
                 crypto, logging,
             ],
             path: "Tests/TestSupport", swiftSettings: strict),
+        // Stores, clocks and processes that a seed decides about, round the real code (scripts/simulate.sh).
+        .executableTarget(
+            name: "Simulation",
+            dependencies: [
+                "VFS", "Operations", "ObjectDatabase", "Staging", "ObjectStorage", "Versioning", "ProllyTree",
+                "BlockingIO", "TestSupport", logging,
+            ],
+            path: "Tests/Simulation", swiftSettings: strict),
+        tests("SimulationTests", ["TestSupport"]),
         tests("BlockingIOTests", ["BlockingIO"]),
         tests("ProllyTreeTests", ["ProllyTree", "TestSupport"]),
         tests("VersioningTests", ["Versioning", "ProllyTree", "BlockingIO", "TestSupport", crypto]),
