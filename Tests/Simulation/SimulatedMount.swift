@@ -37,6 +37,8 @@ final class SimulatedMount {
         self.lease = lease
     }
 
+    private var me: Requester { Requester(userID: 0, groupID: 0) { [] } }
+
     private func find(_ path: String) throws -> InodeNumber? {
         do {
             return try fileSystem.lookup(.root, EntryName(checking: Array(path.utf8))).inode
@@ -49,10 +51,10 @@ final class SimulatedMount {
         guard let inode = try find(path) else {
             let new = NewFile(.file, mode: 0o644, maker: Owner(userID: 0, groupID: 0))
             return try fileSystem.create(
-                .root, EntryName(checking: Array(path.utf8)), new, existing: .refused
+                .root, EntryName(checking: Array(path.utf8)), new, existing: .refused, by: me
             ).0.inode
         }
-        _ = try fileSystem.open(inode, forWriting: true, truncating: truncating)
+        _ = try fileSystem.open(inode, forWriting: true, truncating: truncating ? me : nil)
         return inode
     }
 
@@ -63,7 +65,7 @@ final class SimulatedMount {
 
     private func write(_ text: String, at offset: Int, to inode: InodeNumber) throws {
         let bytes = Array(text.utf8)
-        let count = try bytes.withUnsafeBytes { try fileSystem.write(inode, at: UInt64(offset), $0) }
+        let count = try bytes.withUnsafeBytes { try fileSystem.write(inode, at: FileOffset(Int64(offset)), $0, by: me) }
         precondition(count == bytes.count)
     }
 
@@ -86,7 +88,8 @@ final class SimulatedMount {
         guard let source = try find(path) else { return }
         let inode = try openOrCreate(target, truncating: true)
         let size = try fileSystem.attributes(source).sizeBytes
-        _ = try fileSystem.copy(source, at: 0, to: inode, at: 0, count: size)
+        _ = try fileSystem.copy(
+            source, FileRange(from: .zero, count: UInt64(size)), to: inode, at: .zero, by: me)
         try close(inode)
     }
 
@@ -95,7 +98,7 @@ final class SimulatedMount {
         guard let inode = try find(path) else { return nil }
         let size = Int(try fileSystem.attributes(inode).sizeBytes)
         var bytes = [UInt8](repeating: 0, count: size)
-        let count = try bytes.withUnsafeMutableBytes { try fileSystem.read(inode, at: 0, into: $0) }
+        let count = try bytes.withUnsafeMutableBytes { try fileSystem.read(inode, at: .zero, into: $0) }
         return String(decoding: bytes[..<count], as: UTF8.self)
     }
 }
