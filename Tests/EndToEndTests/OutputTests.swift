@@ -19,10 +19,12 @@ import Testing
         ("show", "main"), ("ls", ""), ("cat", "main:a"), ("stat", "main:a"), ("gc", ""),
         ("retention list", ""), ("retention set", "r2 --days 1"), ("retention remove", "r1"), ("du", ""),
         ("mirror", "\"$HERE/copy\""), ("fsck", ""), ("audit log", ""), ("audit verify", ""),
+        ("mounts", ""), ("workspace list", ""), ("workspace show", "work"),
     ]
     /// These say nothing on standard output.
     private static let silent: Set<String> = [
-        "mount", "umount", "run", "cache clear", "discard", "resolve", "hooks run",
+        "mount", "umount", "run", "cache clear", "discard", "resolve", "hooks run", "workspace move",
+        "workspace remove",
     ]
 
     /// A repository in which each of them has something to say.
