@@ -61,7 +61,7 @@ struct HostWorkspace {
     }
 
     var words: TerminalText {
-        let number: TerminalText = staged.map { "\(count($0, "staged change"))" } ?? "unreadable"
+        let number: TerminalText = staged.map { "\(count($0, "staged change"))" } ?? "changes that cannot be read"
         return number + (mount.map { ", mounted at \($0.mountPoint)" } ?? holder.map { ", in use by \($0)" } ?? "")
     }
 }

@@ -29,6 +29,7 @@ struct MergeQueue: Codable {
     private static let pulseMilliseconds = 15_000
     /// The first in the queue that has shown no life for so long, as seen from here, is taken out.
     private static let silenceLimit = Duration.seconds(90)
+    private static let tellAfter = Duration.seconds(3)
     /// Nobody waits longer; then the move is tried out of turn.
     private static let patience = Duration.hours(12)
 
@@ -97,8 +98,10 @@ struct MergeQueue: Codable {
 
     private static func waitForTurn(_ own: Waiting, _ ref: RefName, _ database: ObjectDatabase) throws {
         let began = uptime()
-        var first: (id: String, pulse: Int, since: Duration)?
+        // Of all that wait, so that the time of several dead ones runs at once.
+        var seen: [String: (pulse: Int, since: Duration)] = [:]
         var pause = 50
+        var isTold = false
         while uptime() - began < patience {
             let queue = try load(ref, database.store)
             guard let head = queue.waiting.first, queue.waiting.contains(where: { $0.id == own.id }) else {
@@ -108,8 +111,17 @@ struct MergeQueue: Codable {
             }
             if head.id == own.id { return }
             let present = uptime()
-            if first?.id != head.id || first?.pulse != head.pulse { first = (head.id, head.pulse, present) }
-            if head.process?.hasEnded == true || present - (first?.since ?? present) > silenceLimit {
+            seen = Dictionary(
+                queue.waiting.map { one in
+                    let known = seen[one.id].flatMap { $0.pulse == one.pulse ? $0 : nil }
+                    return (one.id, known ?? (one.pulse, present))
+                }
+            ) { first, _ in first }
+            if !isTold, present - began > tellAfter {
+                isTold = true
+                database.logger.notice("waiting for the gates of \(ref.name): \(head.holder) is at them")
+            }
+            if head.process?.hasEnded == true || present - (seen[head.id]?.since ?? present) > silenceLimit {
                 try update(ref, database.store) { queue in
                     queue.waiting.removeAll { $0.id == head.id && $0.pulse == head.pulse }
                 }

@@ -99,7 +99,15 @@ struct Run: ParsableCommand {
                 message: "there is a file at \(receipt) already", hint: "Choose another name for this run's receipt",
                 kind: .refused)
         }
-        try ReceiptFile.begin(header, at: receipt)
+        do {
+            try ReceiptFile.begin(header, at: receipt)
+        } catch {
+            // A full disk leaves an empty file, which would stop the next run.
+            if let size = try? FileManager.default.attributesOfItem(atPath: receipt)[.size] as? Int, size == 0 {
+                unlink(receipt)
+            }
+            throw error
+        }
     }
 
     /// Ends the mount. Answers whether all that was read in it is noted: nothing goes on in it.

@@ -72,7 +72,8 @@ struct WorkspaceCommand: ParsableCommand {
                     message: "the workspace '\(name)' has \(found.words.shown)",
                     hint: "Commit it, move it to another branch, or throw it away with --force", kind: .refused)
             }
-            let lease = try Workspace(openingExisting: found.directory, logger: repository.database.logger).baseLease()
+            // The lease of a damaged one ends by itself.
+            let lease = try? Workspace(openingExisting: found.directory, logger: repository.database.logger).baseLease()
             // First the name, so that nothing that was half removed is found under it.
             let away = found.directory + ".removed"
             try? FileManager.default.removeItem(atPath: away)
@@ -181,6 +182,12 @@ func refuseWhenStaged(
     for branch: RefName, _ repository: Repository, _ arguments: RepositoryArguments
 ) throws {
     let location = try repository.canonicalLocation(arguments.store)
+    let own = try HostDirectories.workspace(repository.database.config.id, branch.name)
+    if access(own, F_OK) == 0, HostWorkspace(directory: own, repository.database.logger) == nil {
+        throw CommandFailure(
+            message: "the workspace of this branch at \(own) cannot be read, and may hold staged changes",
+            hint: "Look at it, and remove the directory if nothing in it is needed; --force leaves it", kind: .refused)
+    }
     for found in try HostWorkspace.all(repository.database.logger)
     where found.info.branch == branch.name && found.staged != 0
         && found.belongs(to: repository.database.config.id, at: location)
