@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <sys/vfs.h>
+#include <sys/resource.h>
 
 int tarn_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
     return posix_spawn_file_actions_addclosefrom_np(actions, first);
@@ -88,3 +89,11 @@ unsigned long tarn_file_system_type(const char *path) {
     struct statfs status;
     return statfs(path, &status) == 0 ? (unsigned long)status.f_type & 0xffffffff : 0;
 }
+
+// Each of glibc's arenas takes 64 MiB of addresses, and threads get one each. Where addresses are limited (ulimit -v), a
+// few threads would leave none for data.
+__attribute__((constructor)) static void share_one_arena_where_addresses_are_limited(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) mallopt(M_ARENA_MAX, 1);
+}
+
