@@ -175,7 +175,7 @@ class Sample:
         self.digests = {key: hashlib.sha256(repository.get(key)).hexdigest() for key in reach}
 
         self.words = sorted({key.rsplit("/", 1)[-1][:12] for key in repository.keys()}
-                            | {"'prod'", "evil/", "'large'", "many/", "packed", "holes", ":small"})
+                            | {"'prod'", "evil/", "'large'", "many/", "packed", "holes", ":small", "/small"})
 
     def is_unchanged(self):
         return all(hashlib.sha256(self.repository.get(key)).hexdigest() == digest
