@@ -34,14 +34,15 @@ package final class HeldLease: Sendable {
     /// nobody else does the same. A few requests.
     package static func resuming(_ id: String, _ database: ObjectDatabase) throws -> HeldLease? {
         guard let stored = try database.lease(id: id) else { return nil }
-        let age = try database.storeSeconds() - stored.writtenSeconds
+        let present = try database.storeSeconds()
+        guard stored.endSeconds > present else { return nil }
         let held = HeldLease(database, id: id)
         held.state.withLock { state in
             state.etag = stored.etag
-            state.sent = uptime() - .seconds(age)
+            state.sent = uptime() - .seconds(present - stored.writtenSeconds)
             state.lasts = .seconds(stored.lease.lasts ?? 0)
         }
-        return stored.endSeconds > stored.writtenSeconds + age ? held : nil
+        return held
     }
 
     /// Writes the lease, or writes it again. One caller at a time. Throws `.leaseLost` when it had ended, was removed, or was
@@ -93,8 +94,8 @@ package final class HeldLease: Sendable {
         }
     }
 
-    /// Asks the store whether the lease still holds. Throws `.leaseLost` when it does not. To be called when a conditional write
-    /// that it protects has failed: a collector that ends leases makes such writes fail (`GarbageCollectionRun.fence`).
+    /// Asks the store whether the lease still holds. Throws `.leaseLost` when it does not. To be called between the look at
+    /// a ref and its move: a collector that ends leases makes the move fail if it comes later (`GarbageCollectionRun.fence`).
     package func verify() throws {
         let stored = try database.lease(id: id)
         if let stored, stored.lease.isBroken != true { return try check() }

@@ -73,9 +73,6 @@ package final class WriteLease: Sendable {
         held?.end()
     }
 
-    /// Throws `.leaseLost` when what was uploaded may be gone: the host slept, or the store was away for long.
-    package func check() throws { try state.look { $0.held }?.check() }
-
     /// The present lease stays after its last writer, until it ends by itself.
     package func keep() { state.update { $0.isKept = true } }
 

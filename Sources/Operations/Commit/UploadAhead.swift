@@ -97,8 +97,8 @@ extension Repository {
             return Edit.put(located.item(at: try TreePath(parsing: "\(node.id.value)")))
         }
         var known = try workspace.uploadLease()
-        var held = try known.flatMap { try HeldLease.resuming($0.id, database) }
-        if held == nil, known != nil {
+        let resumed = try known.flatMap { try HeldLease.resuming($0.id, database) }
+        if resumed == nil, known != nil {
             // What was uploaded under it may be gone.
             try workspace.dropUploads()
             known = nil
@@ -106,8 +106,7 @@ extension Repository {
         let start = try known.map { database.tree($0.tree) } ?? SnapshotTree.build([], in: database.nodes)
         let protected = try start.applying(edits.sorted { compareBytes($0.key, $1.key) < 0 })
         try database.flush()
-        held = held ?? HeldLease(database)
-        if let held { try save(held, protected.root, workspace) }
+        try save(resumed ?? HeldLease(database), protected.root, workspace)
     }
 
     private func save(_ held: HeldLease, _ tree: NodeID, _ workspace: Workspace) throws {

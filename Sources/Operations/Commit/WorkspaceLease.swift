@@ -8,7 +8,7 @@ import Versioning
 /// Keeps from the garbage collector what staged files may show: the workspace's base, and each base since the workspace was last
 /// empty.
 ///
-/// A base is protected before the workspace stands on it (`Repository.planMove` asks for that), so there is no moment at which
+/// A base is protected before the workspace stands on it (`BasePlanner` sees to that), so there is no moment at which
 /// staged bytes lie in a commit that nothing protects. The lease's name is noted in the workspace: whoever opens it next goes on
 /// with its trees under a lease of his own.
 package final class WorkspaceLease: Sendable {

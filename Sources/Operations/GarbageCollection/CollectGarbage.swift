@@ -203,10 +203,15 @@ struct GarbageCollectionRun {
                 let commits = kept.filter { history.commits[$0]?.tree == tree }
                 if try commits.allSatisfy({ try proof.fault(of: $0, tree: tree) == nil }) { gone.insert(tree) }
             } else if let run {
-                try repository.database.takeBackCollected(tree) { $0 != run.id && journal?.mayDelete($0) == true }
+                try takeBack(tree, run, journal)
             }
         }
         return gone
+    }
+
+    /// Takes back what this run, and those that cannot delete any more, have noted of a tree that is there and in use.
+    private func takeBack(_ tree: NodeID, _ run: SweepRun, _ journal: SweepJournal?) throws {
+        try repository.database.takeBackCollected(tree) { $0 != run.id && journal?.mayDelete($0) == true }
     }
 
     /// Takes back what was noted of trees that came into use meanwhile.
@@ -214,7 +219,7 @@ struct GarbageCollectionRun {
         for tree in trees {
             let commits = expired.removeValue(forKey: tree) ?? []
             if let run, !commits.isEmpty {
-                try repository.database.takeBackCollected(tree) { $0 != run.id && journal?.mayDelete($0) == true }
+                try takeBack(tree, run, journal)
             }
             report.expired.removeAll { commits.contains($0.commit) }
         }
