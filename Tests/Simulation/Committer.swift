@@ -75,10 +75,7 @@ final class Collector: @unchecked Sendable {
     }
 
     func run(_ process: SimulatedProcess) {
-        for number in 0..<runs {
-            if process.isDead || world.oracle.violation != nil { return }
-            process.rest()
-            let faults = process.faults
+        world.repeating(process, "gc", runs) { number in
             do {
                 var options = GarbageOptions()
                 options.deletes = true
@@ -89,8 +86,6 @@ final class Collector: @unchecked Sendable {
             } catch ObjectDatabaseError.missingObject(let object, _) where world.hasRivals(bucket) {
                 // Another collector takes what this one has just found there; it deletes nothing then.
                 process.log("gc \(number) misses \(object)")
-            } catch {
-                world.judge(error, of: process, doing: "gc \(number)", hadFaults: process.faults > faults)
             }
         }
     }
@@ -108,20 +103,13 @@ final class Copier: @unchecked Sendable {
     }
 
     func run(_ process: SimulatedProcess) {
-        for number in 0..<runs {
-            if process.isDead || world.oracle.violation != nil { return }
-            process.rest()
-            let faults = process.faults
-            do {
-                process.log("copies to the mirror")
-                let target = SimulatedStore(world.mirror, process, world.plan)
-                let report = try world.open(world.bucket, process).mirror(
-                    to: RetryingStore(target, policy: RetryPolicy(attempts: 2)),
-                    targetQuirks: .init(quoteIfMatch: true))
-                process.log("has copied \(report.commits) commits")
-            } catch {
-                world.judge(error, of: process, doing: "copy \(number)", hadFaults: process.faults > faults)
-            }
+        world.repeating(process, "copy", runs) { _ in
+            process.log("copies to the mirror")
+            let target = SimulatedStore(world.mirror, process, world.plan)
+            let report = try world.open(world.bucket, process).mirror(
+                to: RetryingStore(target, policy: RetryPolicy(attempts: 2)),
+                targetQuirks: .init(quoteIfMatch: true))
+            process.log("has copied \(report.commits) commits")
         }
     }
 }
@@ -135,6 +123,22 @@ extension SimulatedProcess {
 }
 
 extension World {
+    /// Runs a command several times, with rests between, until its process dies or something wrong was seen.
+    func repeating(
+        _ process: SimulatedProcess, _ name: String, _ runs: Int, _ command: (_ number: Int) throws -> Void
+    ) {
+        for number in 0..<runs {
+            if process.isDead || oracle.violation != nil { return }
+            process.rest()
+            let faults = process.faults
+            do {
+                try command(number)
+            } catch {
+                judge(error, of: process, doing: "\(name) \(number)", hadFaults: process.faults > faults)
+            }
+        }
+    }
+
     /// A directory with these files, always with the same times.
     func source(of process: SimulatedProcess, _ files: [String: String]) throws -> String {
         let directory = "\(directory)/\(process.name)"
