@@ -15,8 +15,8 @@ func message(_ error: VersioningError) -> ErrorMessage {
     switch error {
     case .tree(let error): message(error)
     case .badEntry(let key, let reason):
-        // A key is a path whose last name stands behind a NUL.
         ErrorMessage(
-            message: "the tree's entry \(printableName(key.map { $0 == 0 ? 0x2f : $0 })) does not decode: \(reason)")
+            message: "the tree's entry \(printableKey(key)) does not decode: \(reason)",
+            hint: "'tarn fsck' names the commits that have it")
     }
 }

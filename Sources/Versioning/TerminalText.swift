@@ -115,6 +115,14 @@ package func printableName(_ bytes: [UInt8]) -> String {
     printableText(escapedText(bytes))
 }
 
+/// The key of a tree's entry as the path that it stands for, cut at 200 bytes: a key that does not decode may be long, and may
+/// hold no NUL or several.
+package func printableKey(_ key: [UInt8]) -> String {
+    let limit = 200
+    let path = key.prefix(limit).map { $0 == 0 ? UInt8(ascii: "/") : $0 }
+    return "'\(printableName(path))'" + (key.count > limit ? "… (\(key.count) bytes)" : "")
+}
+
 /// Whether a character does something to a terminal, or to how the text around it is shown, instead of being seen: control
 /// characters (C0, DEL, C1), line and paragraph separators, format characters (directional overrides, marks and isolates,
 /// tags), and the stand-ins of `escapedText`. The two joiners stay, which names in some scripts are spelt with.

@@ -20,9 +20,9 @@ DUMP = re.compile(r"Swift\.|\(Versioning\.|Optional\(|Fatal error|\bDecodingFaul
                   r"\[\d+, \d+, \d+")
 
 
-# Of a file that is exported the place says enough, of a hook its name, and of a pack that a changed
-# place leads to, that it is one.
-NAMING = ("/exported", "hook '", "packs/", "no Tarn repository at")
+# Of a file that is exported the place says enough, of a hook its name, of an entry its path, and of a
+# pack or a list that a changed place leads to, that it is one.
+NAMING = ("/exported", "hook '", "packs/", "lists/", "the tree's entry '", "no Tarn repository at")
 
 
 class Failed(Exception):

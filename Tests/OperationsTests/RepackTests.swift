@@ -55,6 +55,30 @@ import Versioning
 
     /// G8: a writer that knows only old places publishes them; they lead to the new ones for ever.
     @Test func oldPlacesInANewCommitAreGood() throws {
+        let renamed = try commitOldPlaces()
+        for _ in 0..<2 {
+            try reopen(store).collect(afterDays: 2, repackShare: 0.5)
+            #expect(try packBytes(store) == [20_000])
+            #expect(try reopen(store).bytes(of: "renamed", in: renamed) == kept)
+            #expect(try reopen(store).fsck(data: true).damage.isEmpty)
+        }
+    }
+
+    /// G5: what leads to a pack is lost, so that it seems to be dead, and the old pack is missing.
+    @Test func aPackWhoseRecordIsLostStays() throws {
+        _ = try commitOldPlaces()
+        for moved in try store.list(prefix: "moved/", after: nil, limit: 10).objects { try store.delete(moved.key) }
+        do {
+            try reopen(store).collect(afterDays: 2)
+            Issue.record("the pack is missing, and nothing was said")
+        } catch ObjectDatabaseError.missingObject(let object, _) {
+            #expect(object.hasPrefix("packs/"))
+        }
+        #expect(try packBytes(store) == [20_000])
+    }
+
+    /// Repacks, and commits a file that was staged with its old place.
+    private func commitOldPlaces() throws -> CommitID {
         let directory = try TemporaryDirectory()
         let workspace = try repository.workspace(in: directory.path)
         // Staged with the block's old place, in the workspace's own database.
@@ -65,12 +89,7 @@ import Versioning
         let staged = try fresh.commitStaged(
             workspace, .test(), holder: LocalHolder(workspace: workspace, repository: fresh))
         #expect(try reopen(store).bytes(of: "renamed", in: staged.published.commitID) == kept)
-        for _ in 0..<2 {
-            try reopen(store).collect(afterDays: 2, repackShare: 0.5)
-            #expect(try packBytes(store) == [20_000])
-            #expect(try reopen(store).bytes(of: "renamed", in: staged.published.commitID) == kept)
-            #expect(try reopen(store).fsck(data: true).damage.isEmpty)
-        }
+        return staged.published.commitID
     }
 
     /// G8

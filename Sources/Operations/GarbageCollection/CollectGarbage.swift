@@ -62,6 +62,8 @@ struct GarbageCollectionRun {
     private var recorded: Set<NodeID> = []
     private var expired: [NodeID: [CommitID]] = [:]
     private(set) var live: LiveObjects
+    /// Packs that commits which must stay refer to.
+    private(set) var neededPacks: Set<PackID> = []
     /// Objects from this second on stay.
     private(set) var cutoffSeconds: Int64
     var deletionPlan = DeletionPlan()
@@ -183,8 +185,9 @@ struct GarbageCollectionRun {
         try live.add(trees) { progress("marked \($0) nodes") }
         if let missing = live.result.missing.first {
             throw ObjectDatabaseError.missingObject(
-                object: missing, neededBy: "a commit that must stay; run 'tarn fsck'")
+                object: missing, neededBy: "a commit that must stay")
         }
+        neededPacks = Set(live.result.packs.keys)
         // What a lease protects may be half uploaded, or gone by an earlier run.
         try live.add(leased)
     }

@@ -9,12 +9,13 @@ extension GarbageCollectionRun {
     /// The 256 parts that objects named by ids are listed in.
     private static let shards = (0...255).map { hexEncoded([UInt8($0)]) }
 
-    /// Sorts every node, list and pack into live, dead and too young.
+    /// Sorts every node, list and pack into live, dead and too young. Throws `missingObject` when a pack is not there that a
+    /// commit which must stay refers to.
     mutating func survey() throws {
         let found = live.result
         let (nodes, lists, packs) = (found.nodes, found.lists, found.packs)
         let roots = Set(expiredRoots)
-        let result = Mutex((report: report, deletionPlan: DeletionPlan()))
+        let result = Mutex((report: report, deletionPlan: DeletionPlan(), missingPacks: neededPacks))
         let (cutoff, movedPacks, share) = (cutoffSeconds, movedPacks, options.repackShare)
         progress("listing tree nodes")
         try forEachObject(below: ObjectKeys.trees) { info, name in
@@ -55,6 +56,7 @@ extension GarbageCollectionRun {
             // long as the grace period.
             let since = movedPacks[id] ?? info.modifiedSeconds
             result.withLock { result in
+                result.missingPacks.remove(id)
                 if let use = packs[id] {
                     result.report.live.packs.add(info.sizeBytes)
                     guard use.bytes < info.sizeBytes else { return }
@@ -71,6 +73,10 @@ extension GarbageCollectionRun {
                     result.report.young.packs.add(info.sizeBytes)
                 }
             }
+        }
+        // Its bytes may lie in a pack that seems to be dead, because what leads there is lost.
+        if let missing = result.withLock({ $0.missingPacks.map(ObjectKeys.pack).min() }) {
+            throw ObjectDatabaseError.missingObject(object: missing, neededBy: "a commit that must stay")
         }
         (report, deletionPlan) = result.withLock { ($0.report, $0.deletionPlan) }
     }

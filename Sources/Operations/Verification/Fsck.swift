@@ -17,6 +17,29 @@ package struct Damage: Sendable {
     package var commit: CommitID?
     /// For a pack, the blocks of it that are in use.
     var blocks: [PlacedBlock] = []
+
+    /// Each path once, in order, with how many versions of it are affected.
+    package var versions: [(path: TreePath, count: Int)] {
+        Dictionary(grouping: paths) { $0 }.map { ($0.key, $0.value.count) }.sorted { $0.path < $1.path }
+    }
+}
+
+extension [Damage] {
+    /// What is said of one object for one reason, said once, with all paths, each once.
+    fileprivate func joinedByObject() -> [Damage] {
+        var joined: [Damage] = []
+        var places: [String: Int] = [:]
+        for damage in self {
+            let key = "\(damage.object)\n\(damage.reason)"
+            if let place = places[key], !damage.isRange {
+                joined[place].paths += damage.paths
+            } else {
+                places[key] = joined.count
+                joined.append(damage)
+            }
+        }
+        return joined
+    }
 }
 
 package struct FsckReport: Sendable {
@@ -54,6 +77,7 @@ extension Repository {
         check.overlaps()
         if data { try check.data(progress) }
         check.nameFiles()
+        check.report.damage = check.report.damage.joinedByObject()
         return check.report
     }
 }
@@ -106,7 +130,8 @@ struct FsckRun {
         return Damage(object: ObjectKeys.node(id), reason: reason, paths: range, isRange: true, commit: commit)
     }
 
-    mutating func entry(_ item: Item, in commit: CommitID, _ counts: inout Commit.Counts) {
+    /// - Parameter leaf: the node that holds it.
+    mutating func entry(_ item: Item, of leaf: NodeID, in commit: CommitID, _ counts: inout Commit.Counts) {
         do {
             let path = try TreePath(itemKey: item.key)
             let located = try LocatedEntry(item: item)
@@ -114,7 +139,7 @@ struct FsckRun {
             if let foreign = located.entry.attributes.first(where: { !ExtendedAttribute.isUsers($0.name) }) {
                 report.damage.append(
                     Damage(
-                        object: "entry \(path)",
+                        object: name(of: item, leaf),
                         reason: "it has the attribute \(printableName(foreign.name)), which no commit holds",
                         paths: [path], commit: commit))
             }
@@ -146,10 +171,19 @@ struct FsckRun {
                 let present = packSizes[extent.pack] == nil ? try moves.present(of: extent) : extent
                 blocks[present, default: (placed.block, [])].files.append(files.count - 1)
             }
+        } catch ObjectDatabaseError.corrupt(let object, let reason) {
+            // What says where its blocks lie now.
+            report.damage.append(
+                Damage(
+                    object: object, reason: reason, paths: (try? [TreePath(itemKey: item.key)]) ?? [], commit: commit))
         } catch {
             report.damage.append(
-                Damage(object: "entry \(printableName(item.key))", reason: Repository.reason(error), commit: commit))
+                Damage(object: name(of: item, leaf), reason: Repository.reason(error), commit: commit))
         }
+    }
+
+    private func name(of item: Item, _ leaf: NodeID) -> String {
+        "entry \(printableKey(item.key)) of \(ObjectKeys.node(leaf))"
     }
 
     /// Every pack that is referred to exists and reaches to its last block's end.

@@ -83,7 +83,7 @@ extension FsckRun {
             let key = node.key(index)
             if node.isLeaf {
                 var sum = counts ?? Commit.Counts()
-                entry(node.item(index), in: commit, &sum)
+                entry(node.item(index), of: id, in: commit, &sum)
                 counts = sum
             } else {
                 let found = self.node(

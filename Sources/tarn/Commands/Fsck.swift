@@ -87,7 +87,9 @@ struct Fsck: ParsableCommand {
                     "  affects paths from \(damage.paths.first.map { "\($0)" } ?? "the first") to \(damage.paths.dropFirst().first.map { "\($0)" } ?? "the last")"
                 )
             } else {
-                text += damage.paths.map { "  affects \($0)" }
+                text += damage.versions.map { path, count in
+                    count == 1 ? "  affects \(path)" : "  affects \(path) (\(count) versions of it)"
+                }
             }
         }
         text.append(
@@ -134,7 +136,8 @@ private struct CheckJSON: Encodable {
         bytesVerified = report.bytesVerified
         damage = report.damage.map {
             DamageJSON(
-                object: $0.object, reason: $0.reason, paths: $0.paths.map(JSONPath.init), isRange: $0.isRange,
+                object: $0.object, reason: $0.reason,
+                paths: ($0.isRange ? $0.paths : $0.versions.map(\.path)).map(JSONPath.init), isRange: $0.isRange,
                 commit: $0.commit?.hex)
         }
         repaired = repair.repaired
