@@ -20,11 +20,12 @@ LAKE=$(mktemp -d)
 trap 'tarn umount "$LAKE" 2>/dev/null || true; rmdir "$LAKE" 2>/dev/null || true' EXIT
 tarn mount "$TARN_REPO" "$LAKE" --ref "$branch" --write
 "$@"
-# Exit code 1: nothing is staged, because it was committed before.
-tarn -C "$LAKE" commit -m "Load $date" --metadata "date=$date" || [ $? = 1 ]
+# When it was committed before, there is nothing to commit, and that is no failure.
+tarn -C "$LAKE" commit -m "Load $date" --metadata "date=$date"
 tarn umount "$LAKE"
 
 # Asks main's rules and hooks about the exact result: exit code 4 when a gate refuses, 3 for conflicts.
-tarn merge "$branch" --into main -m "Release $date" --metadata "date=$date"
-tarn tag create "release-$date" main -m "The data of $date"
+# It prints the commit that brought the day in, also when that was before.
+release=$(tarn merge "$branch" --into main -m "Release $date" --metadata "date=$date")
+tarn tag create "release-$date" "$release" -m "The data of $date"
 tarn branch delete "$branch" >/dev/null

@@ -68,6 +68,10 @@ int tarn_private_mounts(void) {
     return mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL);
 }
 
+int tarn_bind_mount(const char *source, const char *target) {
+    return mount(source, target, NULL, MS_BIND | MS_REC, NULL);
+}
+
 int tarn_open_place(const char *path) {
     return open(path, O_PATH | O_CLOEXEC);
 }

@@ -12,19 +12,24 @@ package enum RepositoryError: Error, Sendable {
     /// Other writers kept moving the ref; `winner` is who moved it last.
     case contended(RefName, attempts: Int, winner: String)
     case nothingToCommit
-    case nothingToMerge(source: String, destination: String)
+    /// `commit` brought it in.
+    case nothingToMerge(source: String, destination: String, commit: CommitID)
     case noCommonHistory(source: String, destination: String)
     case notFastForward(source: String, destination: String)
     /// A protection rule forbids it.
     case protected(RefName, by: ProtectionRule, RefUpdate.Operation)
     /// A rule wants more people to approve it.
     case notApproved(RefName, source: CommitID, by: [String], wanted: Int, for: ApprovedStep)
+    /// A rule wants signatures, and this commit has none by whom it names.
+    case notSigned(RefName, commit: CommitID, by: String)
+    /// A rule wants signatures, and nothing tells whose are good.
+    case noVerifier(RefName)
     /// The hooks file cannot be read, or this program cannot run it.
     case hooksUnusable(reason: String)
     /// What is to be published has a hooks file that nobody understands.
     case hooksBroken(reason: String)
-    /// This user has not trusted the hooks file.
-    case hooksUntrusted(origin: String, file: ContentID)
+    /// This user has not trusted the hooks file with the programs that it runs.
+    case hooksUntrusted(origin: String, programs: ContentID)
     /// Hooks that did not pass, with what they printed.
     case hooksRefused(event: String, [HookRecord])
     case retentionNotFound(String)

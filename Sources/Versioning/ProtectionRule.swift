@@ -1,15 +1,20 @@
 /// What clients of Tarn must not do to the branches and tags that a pattern names: commit to them directly, reset them,
-/// delete them. Merges and reverts are allowed, through the branch's hooks and with the approvals that the rule asks for.
+/// delete them. Merges, reverts and restores are allowed, through the branch's hooks and with the approvals that the rule asks for.
 package struct ProtectionRule: Hashable, Sendable, Codable {
     /// A `Glob` of branch names, or of tag names after `tags/`.
     package var pattern: String
     /// How many people must have approved what is merged.
     package var approvals: Int
+    /// Whether every commit that is brought in, and every approval, must be signed by whom it names; absent: no.
+    package var signed: Bool?
 
-    package init(pattern: String, approvals: Int = 0) {
+    package init(pattern: String, approvals: Int = 0, signed: Bool = false) {
         self.pattern = pattern
         self.approvals = approvals
+        self.signed = signed ? true : nil
     }
+
+    package var wantsSignatures: Bool { signed == true }
 
     package func covers(_ ref: RefName) -> Bool {
         switch ref.kind {
@@ -22,7 +27,7 @@ package struct ProtectionRule: Hashable, Sendable, Codable {
     package func refuses(_ operation: RefUpdate.Operation) -> Bool {
         switch operation {
         case .commit, .import, .cherryPick, .reset, .delete: true
-        case .create, .merge, .fastForward, .revert, .protect, .retain, .approve, .withdraw: false
+        case .create, .merge, .fastForward, .revert, .restore, .protect, .retain, .approve, .withdraw: false
         }
     }
 }

@@ -89,7 +89,7 @@ package struct RefState: Hashable, Sendable, Codable {
 /// One recorded change of a ref. Each names the one before, so the newest proves the whole chain.
 package struct RefUpdate: Hashable, Sendable, Codable {
     package enum Operation: String, Sendable, Codable {
-        case create, commit, `import`, merge, fastForward = "fast-forward", delete, reset, revert
+        case create, commit, `import`, merge, fastForward = "fast-forward", delete, reset, revert, restore
         case cherryPick = "cherry-pick"
         case protect, retain, approve, withdraw
     }

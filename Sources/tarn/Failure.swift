@@ -16,6 +16,8 @@ enum Code: Int32 {
     case conflict = 3
     case refused = 4
     case notFound = 5
+    /// There was nothing to commit, and `--fail-if-empty` was given.
+    case empty = 6
 }
 
 /// A failure of a command itself, in words.

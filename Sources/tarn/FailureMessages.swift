@@ -43,7 +43,7 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
             message: "'\(name.name)' was moved by \(winner) (and others) in each of \(attempts) attempts",
             hint: "Nothing was lost; try again")
     case .nothingToCommit: ErrorMessage(message: "there is nothing to commit")
-    case .nothingToMerge(let source, let destination):
+    case .nothingToMerge(let source, let destination, _):
         ErrorMessage(message: "'\(destination)' has everything of '\(source)' already")
     case .noCommonHistory(let source, let destination):
         ErrorMessage(message: "'\(source)' and '\(destination)' share no commit")
@@ -63,8 +63,17 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
             message:
                 "'\(ref.name)' wants \(count(wanted, "approval")) of \(source.hex.prefix(12)), and it has \(names.isEmpty ? "none" : "\(names.count): \(names.joined(separator: ", "))") (an author's own does not count)",
             hint:
-                "Somebody else runs: tarn approve \(source.hex.prefix(12)) --into \(ref.name)\(step == .revert ? " --revert" : "")",
+                "Somebody else runs: tarn approve \(source.hex.prefix(12)) --into \(ref.kind == .tag ? "tags/" : "")\(ref.name)\(step == .merge ? "" : step == .revert ? " --revert" : " --restore")",
             kind: .refused)
+    case .notSigned(let ref, let commit, let who):
+        ErrorMessage(
+            message: "'\(ref.name)' wants signatures, and commit \(commit.hex.prefix(12)) has none by \(who)",
+            hint: "Whoever commits sets TARN_SIGNING_KEY; the key stands in the file that TARN_ALLOWED_SIGNERS names",
+            kind: .refused)
+    case .noVerifier(let ref):
+        ErrorMessage(
+            message: "'\(ref.name)' wants signatures, and nothing tells whose are good",
+            hint: "Set TARN_ALLOWED_SIGNERS to a file of allowed signers (see 'man ssh-keygen')", kind: .refused)
     case .hooksUnusable(let reason):
         ErrorMessage(
             message: "the hooks cannot be run, so nothing may pass them: \(reason)",
@@ -73,11 +82,12 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
     case .hooksBroken(let reason):
         ErrorMessage(
             message: "\(reason)", hint: "Mend it first: once it is published, nothing else may pass it", kind: .refused)
-    case .hooksUntrusted(let origin, let file):
+    case .hooksUntrusted(let origin, let programs):
         ErrorMessage(
-            message: "the hooks in \(origin) are not trusted on this host, and untrusted hooks are never skipped",
+            message:
+                "the hooks in \(origin), with the programs that they run, are not trusted on this host as they are now; untrusted hooks are never skipped",
             hint:
-                "Read them ('tarn cat \(origin)'), then 'tarn hooks trust \(origin.split(separator: ":").first ?? "")'; in automation set TARN_TRUST_HOOKS=\(file.hex)",
+                "Read them ('tarn hooks trust \(origin.split(separator: ":").first ?? "") --print' lists the files), then 'tarn hooks trust \(origin.split(separator: ":").first ?? "")'; in automation set TARN_TRUST_HOOKS=\(programs.hex)",
             kind: .refused)
     case .hooksRefused(let event, let records):
         ErrorMessage(

@@ -71,15 +71,15 @@ struct AuthorArguments: ParsableArguments {
     )
     var author: String?
 
-    /// Throws when nobody can be found: an audit trail needs a name.
+    /// `Name <address>`, in the one way to write it. Throws when nobody can be found: an audit trail needs a person.
     func resolve() throws -> String {
         let found = try find()
-        guard !found.unicodeScalars.contains(where: isUnprintable) else {
+        guard let author = Author(parsing: found) else {
             throw CommandFailure(
-                message: "'\(found)' cannot be an author: it has characters that are not for printing",
-                hint: "Write 'Name <email>' on one line", kind: .usage)
+                message: "'\(found)' cannot be an author: it is not a name and an address",
+                hint: "Write 'Name <email>' on one line, with an address of ASCII letters", kind: .usage)
         }
-        return found
+        return "\(author)"
     }
 
     private func find() throws -> String {
@@ -156,7 +156,9 @@ extension StoreArguments {
         if let failure = database.cacheFailure {
             database.logger.warning("\(logLine(of: failure)); reading on without one")
         }
-        return Repository(database, hookRunner: CommandHookRunner(store: self))
+        return Repository(
+            database, hookRunner: CommandHookRunner(store: self),
+            verifier: environment("TARN_ALLOWED_SIGNERS").map(AllowedSigners.init))
     }
 }
 

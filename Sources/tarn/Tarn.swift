@@ -24,7 +24,7 @@ struct Tarn: ParsableCommand {
             from DIR. A revision is a commit id, a branch, a tag or a unique prefix of an id of 6 digits or more, then ~N, ^N \
             or @{date}: main~2, v1^2, main@{2026-01-31}, main@{3 days ago}. REV:path names a path in it.
 
-            Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 refused, 5 not found.
+            Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 refused, 5 not found, 6 nothing to commit (with --fail-if-empty).
             """,
         version: tarnVersion,
         groupedSubcommands: [
@@ -44,7 +44,7 @@ struct Tarn: ParsableCommand {
             CommandGroup(
                 name: "Branches and tags",
                 subcommands: [
-                    Branch.self, Tag.self, Merge.self, Revert.self, CherryPick.self, Reset.self,
+                    Branch.self, Tag.self, Merge.self, Revert.self, Restore.self, CherryPick.self, Reset.self,
                 ]),
             CommandGroup(name: "Gates", subcommands: [Protect.self, Approve.self, HooksCommand.self]),
             CommandGroup(
@@ -57,7 +57,7 @@ struct Tarn: ParsableCommand {
                 subcommands: [
                     GarbageCollection.self, Retention.self, DiskUsageCommand.self, Mirror.self,
                 ]),
-            CommandGroup(name: "Trust", subcommands: [Fsck.self, Audit.self]),
+            CommandGroup(name: "Trust", subcommands: [Fsck.self, Audit.self, GateCommand.self]),
         ])
 
     static func main() {

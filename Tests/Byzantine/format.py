@@ -128,7 +128,7 @@ class Record:
 FORMAT = Int(1, 1)
 SHA = 64
 OPERATIONS = Choice(("create", "commit", "import", "merge", "fast-forward", "delete", "reset",
-                     "revert", "cherry-pick", "protect", "approve", "withdraw"))
+                     "revert", "restore", "cherry-pick", "protect", "approve", "withdraw"))
 
 CONFIG = Record({
     "format": FORMAT, "id": UUID(), "created": Time(),

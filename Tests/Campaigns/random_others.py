@@ -11,7 +11,7 @@ class OtherEvents:
     # Others
 
     def event_others(self, prefix, files, seed):
-        if self.committing or self.has_pipes():
+        if self.committing or self.has_pipes() or not self.is_directory_or_nothing(raw(prefix)):
             return
         directory = os.fsencode(self.sandbox.path("others"))
         trees.remove(directory)
@@ -62,6 +62,14 @@ class OtherEvents:
                 return False
             directory = os.path.dirname(directory)
         return path not in self.theirs or self.theirs[path].kind == "file"
+
+    def is_directory_or_nothing(self, path):
+        """On the branch, where others put files; a directory of ours may be a file there."""
+        while path:
+            if path in self.theirs and self.theirs[path].kind != "directory":
+                return False
+            path = os.path.dirname(path)
+        return True
 
     def copy_parents(self, prefix, path, directory):
         """Makes the directories of `path` as the branch has them; false where one of them is something else there."""

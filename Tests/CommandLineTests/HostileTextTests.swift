@@ -142,7 +142,7 @@ import Versioning
 
     /// What cannot be printed cannot be a name.
     @Test func anAuthorHasNoControlCharacters() throws {
-        for bad in ["A\nB <a@b>", "A\u{1b}[2J <a@b>", "A\u{202e} <a@b>", "A\u{9b} <a@b>", "A\r"] {
+        for bad in ["A\nB <a@b>", "A\u{1b}[2J <a@b>", "A\u{202e} <a@b>", "A\u{9b} <a@b>", "A\r", "A"] {
             let failure = #expect(throws: CommandFailure.self) {
                 try AuthorArguments.parse(["--author", bad]).resolve()
             }

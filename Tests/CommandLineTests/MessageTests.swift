@@ -60,7 +60,7 @@ import Versioning
 
     @Test func anEntryThatDoesNotDecodeIsNamed() {
         let error = VersioningError.badEntry(key: Array("a".utf8), reason: "why")
-        #expect(describe(error)?.text == "the tree's entry a does not decode: why")
+        #expect(describe(error)?.text == "the tree's entry 'a' does not decode: why")
     }
 
     /// The log of a mount says the same as the command line.

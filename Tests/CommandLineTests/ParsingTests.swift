@@ -10,7 +10,7 @@ import Versioning
     /// Every command can be found by its name, says what it does, and refuses what it does not know.
     @Test func everyCommandSaysWhatItDoes() throws {
         var names: Set<String> = []
-        for command in Tarn.configuration.subcommands {
+        for command in Tarn.configuration.subcommands where command.configuration.shouldDisplay {
             let name = command._commandName
             #expect(names.insert(name).inserted, "two commands are named \(name)")
             #expect(!command.configuration.abstract.isEmpty, "\(name)")

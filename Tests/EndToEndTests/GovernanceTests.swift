@@ -28,12 +28,15 @@ struct GovernanceTests {
           - name: rows
             on: pre-merge
             branches: main
+            env: SEEN
             run: |
               echo "looking at $TARN_COMMIT"
               cp "$TARN_CHANGES" "$SEEN"
+              test "$(getfattr --only-values -n user.tarn.commit "$TARN_GATE")" = "$TARN_PARENT" || exit 10
+              test "$(pwd -P)" = "$(cd "$TARN_GATE" && pwd -P)" || exit 11
               test "$(getfattr --only-values -n user.tarn.commit "$TARN_MOUNT")" = "$TARN_COMMIT" || exit 9
               ! touch "$TARN_MOUNT/x" 2>/dev/null || exit 8
-              [ "$(wc -l < a.csv)" -ge 3 ] || { echo "too few rows"; exit 7; }
+              [ "$(wc -l < "$TARN_MOUNT/a.csv")" -ge 3 ] || { echo "too few rows"; exit 7; }
         """
 
     @Test(arguments: Place.available)

@@ -13,7 +13,8 @@ import Testing
         ("commit", "-m staged --workspace work"), ("update", "--workspace work"), ("branch list", ""),
         ("branch create", "b2"), ("branch delete", "b1"), ("tag list", ""), ("tag create", "t2"),
         ("tag delete", "t1"), ("merge", "side --into main"), ("revert", "main"),
-        ("cherry-pick", "side --on b3"), ("reset", "b3 main~1"), ("protect list", ""), ("protect add", "p2"),
+        ("restore", "--on b4"), ("cherry-pick", "side --on b3"), ("reset", "b3 main~1"), ("protect list", ""),
+        ("protect add", "p2"),
         ("protect remove", "p1"), ("approve", "side"), ("hooks list", "hooked"), ("hooks log", ""),
         ("hooks trust", "hooked"), ("log", ""), ("blame", ""), ("bisect run", "--good main~1 --bad main -- true"),
         ("show", "main"), ("ls", ""), ("cat", "main:a"), ("stat", "main:a"), ("gc", ""),
@@ -24,7 +25,7 @@ import Testing
     /// These say nothing on standard output.
     private static let silent: Set<String> = [
         "mount", "umount", "run", "cache clear", "discard", "resolve", "hooks run", "workspace move",
-        "workspace remove",
+        "workspace remove", "gate",
     ]
 
     /// A repository in which each of them has something to say.
@@ -33,7 +34,7 @@ import Testing
         try sandbox.write("data/a", "one")
         try sandbox.write("hooked/.tarn/hooks.yaml", "hooks:\n  - name: h\n    on: pre-merge\n    run: 'true'\n")
         try sandbox.tarn("import", sandbox.path("data"), "-m", "first")
-        for name in ["side", "b1", "b3", "hooked", "work"] { try sandbox.tarn("branch", "create", name) }
+        for name in ["side", "b1", "b3", "b4", "hooked", "work"] { try sandbox.tarn("branch", "create", name) }
         try sandbox.write("data/b", "two")
         try sandbox.tarn("import", sandbox.path("data"), "--branch", "side", "-m", "second")
         try sandbox.tarn("import", sandbox.path("hooked"), "--branch", "hooked", "-m", "hooks")

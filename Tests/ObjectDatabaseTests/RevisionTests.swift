@@ -77,7 +77,7 @@ import Versioning
             let update = RefUpdate(
                 ref: ref.qualified, old: number == 0 ? nil : main[number % 2], new: main[(number + 1) % 2], who: "a",
                 when: Timestamp(seconds: present - 1000 + offset, nanoseconds: 0),
-                operation: number == 0 ? .create : .commit, why: "", previous: previous)
+                operation: number == 0 ? .create : .reset, why: "", previous: previous)
             previous = try repository.database.saveRefUpdate(update)
         }
         let state = RefState(commit: main[1], refUpdate: try #require(previous), writeID: "w")

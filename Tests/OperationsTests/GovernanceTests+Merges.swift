@@ -56,6 +56,38 @@ extension GovernanceTests {
         #expect(try repository.head() == head)
     }
 
+    /// C5: over several merges, of a file that each of them changed.
+    @Test func restoreGoesBackOverManyMerges() throws {
+        let earlier = try repository.head()
+        _ = try repository.changeProtection(who: "Admin <admin@x>", why: "") {
+            $0.adding(ProtectionRule(pattern: "main"))
+        }
+        for number in 1...3 {
+            try change(work, ["a": "\(number)", "new \(number)/x": "x"])
+            _ = try merge("work")
+        }
+        let head = try repository.head()
+        let found = try repository.database.resolve(earlier.hex)
+        // One path, with the directories above it that are gone.
+        let part = try repository.restore(found, [TreePath(parsing: "a")], on: .main, .test())
+        #expect(try text("a", part.commitID) == "1\n2\n3\n" && part.commit.parents == [head])
+        #expect(try repository.paths(in: part.commitID).contains("new 3/x"))
+        let gone = try repository.restore(found, [TreePath(parsing: "new 2")], on: .main, .test())
+        #expect(try !repository.paths(in: gone.commitID).contains { $0.hasPrefix("new 2") })
+        let back = try repository.restore(
+            repository.database.resolve(head.hex), [TreePath(parsing: "new 2/x")], on: .main, .test())
+        #expect(try text("new 2/x", back.commitID) == "x")
+        let whole = try repository.restore(found, on: .main, .test("roll back"))
+        #expect(try whole.commit.tree == repository.database.commit(earlier).tree)
+        #expect(whole.commit.metadata["restores"] == earlier.hex)
+        #expect(throws: RepositoryError.self) { try repository.restore(found, on: .main, .test()) }
+        #expect(throws: ObjectDatabaseError.self) {
+            try repository.restore(found, [TreePath(parsing: "nowhere")], on: .main, .test())
+        }
+        let report = try repository.fsck(data: true)
+        #expect(report.damage.isEmpty, "\(report.damage)")
+    }
+
     @Test func squashHasOneParent() throws {
         try change(work, ["c": "1"])
         let tip = try change(work, ["c": "2"])

@@ -119,11 +119,14 @@ import Versioning
     private final class Runner: HookRunner {
         let asked = Mutex<[(event: String, hooks: [String], commit: CommitID?)]>([])
         let refuses: Mutex<Bool>
+        let told = Mutex<[String]>([])
         let during = Mutex<(@Sendable () throws -> Void)?>(nil)
 
         init(refuses: Bool = false) {
             self.refuses = Mutex(refuses)
         }
+
+        func tellFailure(_ error: any Error, of event: String) { told.withLock { $0.append(event) } }
 
         func run(_ hooks: ApplicableHooks, for move: RefUpdateRequest, in repository: Repository) throws
             -> [HookRecordID]
@@ -135,18 +138,20 @@ import Versioning
             }
             try action?()
             let commit = try #require(move.new ?? move.old)
-            let record = HookRecord(
-                hook: "h", event: hooks.event, ref: move.ref.qualified, commit: commit, file: hooks.file, action: "",
-                who: move.who, host: "", started: now(), ended: now(), verdict: .passed, code: 0, output: "",
-                isOutputCut: false)
-            if refuses.withLock({ $0 }) { throw RepositoryError.hooksRefused(event: hooks.event, [record]) }
-            return [try repository.saveHookRecord(record)]
+            let records = hooks.hooks.map { hook in
+                HookRecord(
+                    hook: hook.name, event: hooks.event, ref: move.ref.qualified, commit: commit, file: hooks.file,
+                    action: "", who: move.who, host: "", started: now(), ended: now(), verdict: .passed, code: 0,
+                    output: "", isOutputCut: false)
+            }
+            if refuses.withLock({ $0 }) { throw RepositoryError.hooksRefused(event: hooks.event, records) }
+            return try records.map(repository.saveHookRecord)
         }
     }
 
     private static let hooks = """
         hooks:
-          - {name: gate, on: [pre-merge, pre-create-tag], branches: main, run: check}
+          - {name: gate, on: [pre-merge, pre-create-tag], branches: main, tags: main, run: check}
           - {name: tags, on: pre-create-tag, tags: "v*", run: check}
           - {name: after, on: post-merge, run: tell}
         """
@@ -179,7 +184,7 @@ import Versioning
         let key = "hooks/\(merged.hex)/\(gate.hex).json"
         let bytes = try store.get(key, range: nil, ifMatch: nil).bytes
         _ = try store.put(key, bytes + [32], .none)
-        #expect(try repository.verifyAudit().findings.map(\.object) == [key])
+        #expect(try repository.verifyAudit().findings.map(\.object).first == key)
     }
 
     @Test func refusalChangesNothing() throws {
@@ -230,6 +235,25 @@ import Versioning
         "hooks: [{name: a, on: pre-merge, run: x, url: 'https://x'}]",
         "hooks: [{name: a, on: pre-merge, url: 'ftp://x'}]",
         "hooks: [{name: a, on: pre-merge, run: x, after: b}, {name: b, on: pre-merge, run: x}]",
+        "hooks: [{name: a, on: pre-merge, run: x}, {name: b, on: pre-commit, run: x, after: a}]",
+        "hooks: [{name: a, on: pre-merge, tags: v1, run: x}]",
+        "hooks: [{name: a, on: pre-create-tag, branches: b, run: x}]",
+        "hooks: [{name: a, on: [pre-merge, pre-create-tag], branches: b, run: x}]",
+        "hooks: [{name: a, on: pre-merge, branches: [], run: x}]",
+        "hooks: [{name: a, on: pre-merge, branches: '', run: x}]",
+        "hooks: [{name: a, on: [], run: x}]", "hooks: []\ngates: []",
+        "hooks: [{name: a, on: pre-create-tag, tags: tags/v1, run: x}]",
+        "hooks: [{name: a, on: pre-merge, run: x, attempts: 2}]",
+        "hooks: [{name: a, on: pre-merge, run: x, secret: s}]",
+        "hooks: [{name: a, on: pre-merge, url: 'https://x', at: /lake}]",
+        "hooks: [{name: a, on: pre-merge, url: 'https://x', env: HOME}]",
+        "hooks: [{name: a, on: pre-merge, url: 'https://x', attempts: 99}]",
+        "hooks: [{name: a, on: pre-merge, run: x, at: lake}]",
+        "hooks: [{name: a, on: pre-merge, run: x, at: /a/../etc}]",
+        "hooks: [{name: a, on: pre-merge, run: x, at: /}]", "hooks: [{name: a, on: pre-merge, run: x, at: /usr}]",
+        "hooks: [{name: a, on: pre-merge, run: x, env: TARN_COMMIT}]",
+        "hooks: [{name: a, on: pre-merge, run: x, env: 'A=b'}]",
+        "programs: ../up\nhooks: []", "programs: /\nhooks: []",
     ])
     func fileThatIsNotUnderstoodRefuses(_ text: String) throws {
         #expect(throws: HookFault.self) { try parseHooks(text) }

@@ -18,7 +18,7 @@ import Testing
             - {name: a, on: pre-commit, run: ./a, branches: &where [main, 'release/*']}
             - {name: b, on: pre-commit, run: "ls *.csv 2>&1", branches: *where}
             """
-        #expect(try parseHooks(text).map(\.refs) == [["main", "release/*"], ["main", "release/*"]])
+        #expect(try parseHooks(text).hooks.map(\.branches) == [["main", "release/*"], ["main", "release/*"]])
     }
 
     @Test func deepNestingIsRefused() {

@@ -32,6 +32,9 @@ void tarn_return_large_memory(void);
 /// user is root; that needs a process with one thread. Answers 0, or -1 with errno.
 int tarn_private_mounts(void);
 
+/// Shows what lies at `source`, with the mounts below it, at `target`, too (mount(2), MS_BIND). Answers 0, or -1 with errno.
+int tarn_bind_mount(const char *source, const char *target);
+
 /// open(2) with O_PATH: a place in the file system, which is neither read nor asked anything. Answers -1 with errno.
 int tarn_open_place(const char *path);
 

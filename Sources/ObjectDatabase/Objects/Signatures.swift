@@ -15,7 +15,8 @@ package protocol SignatureVerifier: Sendable {
 }
 
 extension ObjectDatabase {
-    private static let maximumSignatures = 100
+    private static let maximumSignatures = 10_000
+    private static let maximumSignatureBytes: UInt64 = 64 << 10
 
     /// Signs a commit's or a ref update's bytes, if this program was given a key.
     func signRecord(_ bytes: [UInt8], id: String) throws {
@@ -25,21 +26,28 @@ extension ObjectDatabase {
         _ = try store.put(ObjectKeys.signature(of: id, name: name), signature, .none)
     }
 
-    /// The signatures of one record; at most `maximumSignatures`, so that nobody keeps a verifier busy with rubbish.
-    func signatures(of id: String) throws -> [[UInt8]] {
-        let page = try store.list(
-            prefix: ObjectKeys.signature(of: id, name: ""), after: nil, limit: Self.maximumSignatures)
-        return try page.objects.map { try store.get($0.key).bytes }
-    }
-
-    /// How the record under `key` is signed: by its own `who`, by nobody, or otherwise.
+    /// How the record under `key` is signed: by its own `who`, by nobody, or otherwise. Anybody may put signatures beside a good
+    /// one: of one record `maximumSignatures` are looked at, and what is larger than any signature is not.
     package func signatureState(_ key: String, id: String, who: String, _ verifier: some SignatureVerifier) throws
         -> SignatureState
     {
-        let signatures = try signatures(of: id)
-        if signatures.isEmpty { return .unsigned }
-        let record = try store.get(key).bytes
-        return try signatures.contains { try verifier.isGood($0, over: record, by: who) } ? .good : .bad
+        let prefix = ObjectKeys.signature(of: id, name: "")
+        var record: [UInt8]?
+        var after: String?
+        var seen = 0
+        while seen < Self.maximumSignatures {
+            let page = try store.list(prefix: prefix, after: after, limit: 1000)
+            for info in page.objects where info.sizeBytes <= Self.maximumSignatureBytes {
+                guard let signature = try store.find(info.key)?.bytes else { continue }
+                let bytes = try record ?? store.get(key).bytes
+                record = bytes
+                if try verifier.isGood(signature, over: bytes, by: who) { return .good }
+            }
+            seen += page.objects.count
+            guard let last = page.objects.last, page.isTruncated else { break }
+            after = last.key
+        }
+        return seen == 0 ? .unsigned : .bad
     }
 }
 

@@ -18,6 +18,20 @@ package enum ApprovedStep: Sendable {
     case merge
     /// That it be taken back from it.
     case revert
+    /// That the branch be made equal to it.
+    case restore
+}
+
+extension RefUpdateRequest {
+    /// What must be approved of its source; `nil` when nothing is. To create a branch is to merge into nothing.
+    var step: ApprovedStep? {
+        switch operation {
+        case .create, .merge, .fastForward: .merge
+        case .revert: .revert
+        case .restore: .restore
+        case .commit, .import, .cherryPick, .reset, .delete, .protect, .retain, .approve, .withdraw: nil
+        }
+    }
 }
 
 package enum ApprovalWord: Sendable {
@@ -25,9 +39,15 @@ package enum ApprovalWord: Sendable {
 }
 
 extension Repository {
-    /// `main/<commit>`, and `main/revert-<commit>` for taking it back.
-    private func approvalRef(_ branch: RefName, _ commit: CommitID, _ step: ApprovedStep) throws -> RefName {
-        try RefName(.approvals, "\(branch.name)/\(step == .revert ? "revert-" : "")\(commit.hex)")
+    /// `main/<commit>`, and `main/revert-<commit>` for taking it back; `tags/v1/<commit>` for a tag.
+    static func approvalRef(_ ref: RefName, _ commit: CommitID, _ step: ApprovedStep) throws -> RefName {
+        let prefix =
+            switch step {
+            case .merge: ""
+            case .revert: "revert-"
+            case .restore: "restore-"
+            }
+        return try RefName(.approvals, "\(ref.kind == .tag ? "tags/" : "")\(ref.name)/\(prefix)\(commit.hex)")
     }
 
     /// Notes that `who` approves (or withdraws the approval) that `commit` be merged into `branch`.
@@ -35,7 +55,7 @@ extension Repository {
         _ commit: CommitID, for step: ApprovedStep, of branch: RefName, _ word: ApprovalWord = .approve, who: String,
         why: String
     ) throws -> [Approval] {
-        let ref = try approvalRef(branch, commit, step)
+        let ref = try Self.approvalRef(branch, commit, step)
         return try updating(ref) {
             let current = try database.readRef(ref)
             if word == .withdraw, current == nil { return [] }
@@ -47,47 +67,56 @@ extension Repository {
     }
 
     package func approvals(of commit: CommitID, for step: ApprovedStep, of branch: RefName) throws -> [Approval] {
-        try database.readRef(approvalRef(branch, commit, step)).map(approvals(in:)) ?? []
+        try database.readRef(Self.approvalRef(branch, commit, step)).map(approvals(in:)) ?? []
+    }
+
+    /// The addresses of who made a commit; `nil` when one of them has none, so that nobody can be told apart from them.
+    func makers(of id: CommitID) throws -> Set<String>? {
+        let commit = try database.commit(id)
+        let makers = [commit.author, commit.committer].map { Author(parsing: $0)?.address }
+        return makers.contains(nil) ? nil : Set(makers.compactMap { $0 })
     }
 
     /// Each person's newest word, where it is a yes, oldest first.
     private func approvals(in snapshot: RefSnapshot) throws -> [Approval] {
-        let author = try snapshot.commit.map { personKey(try database.commit($0).author) }
+        guard let commit = snapshot.commit else { return [] }
+        let own = try makers(of: commit)
         var heard: Set<String> = []
         var approvals: [Approval] = []
         try database.forEachRefUpdate(of: snapshot) { id, refUpdate in
-            let person = personKey(refUpdate.who)
-            if heard.insert(person).inserted, refUpdate.operation != .withdraw {
+            // Who has no address is nobody.
+            guard let person = Author(parsing: refUpdate.who) else { return true }
+            if heard.insert(person.address).inserted, refUpdate.operation != .withdraw, refUpdate.new == commit {
                 approvals.append(
                     Approval(
                         refUpdateID: id, who: refUpdate.who, when: refUpdate.when, why: refUpdate.why,
-                        isOwn: person == author))
+                        isOwn: own?.contains(person.address) ?? true))
             }
             return true
         }
         return approvals.reversed()
     }
 
-    /// The approvals of a move that needs `wanted`. Nobody approves a commit of their own. Throws `.notApproved`.
-    func approvals(of move: RefUpdateRequest, wanted: Int) throws -> [RefUpdateID] {
-        guard wanted > 0, [.merge, .fastForward, .revert].contains(move.operation), let source = move.source else {
+    /// The approvals of a move that its rules want. Nobody approves a commit of their own. Throws `.notApproved`.
+    func approvals(of move: RefUpdateRequest, _ rules: [ProtectionRule]) throws -> [RefUpdateID] {
+        let wanted = rules.map(\.approvals).max() ?? 0
+        guard wanted > 0, let step = move.step, let source = move.operation == .create ? move.new : move.source else {
             return []
         }
-        let step: ApprovedStep = move.operation == .revert ? .revert : .merge
-        let given = try approvals(of: source, for: step, of: move.ref)
-            .filter { !$0.isOwn }
+        var given = try approvals(of: source, for: step, of: move.ref).filter { !$0.isOwn }
+        if rules.contains(where: \.wantsSignatures) {
+            let verifier = try signatureVerifier(for: move.ref)
+            given = try given.filter { approval in
+                try database.signatureState(
+                    ObjectKeys.refUpdate(approval.refUpdateID), id: approval.refUpdateID.hex, who: approval.who,
+                    verifier)
+                    == .good
+            }
+        }
         guard given.count >= wanted else {
             throw RepositoryError.notApproved(
                 move.ref, source: source, by: given.map(\.who), wanted: wanted, for: step)
         }
         return given.map(\.refUpdateID)
     }
-}
-
-/// What tells people apart: the address in `Name <address>`, in lower case, else the whole text.
-private func personKey(_ who: String) -> String {
-    guard let open = who.lastIndex(of: "<"), let close = who.lastIndex(of: ">"), open < close else {
-        return who.lowercased()
-    }
-    return who[who.index(after: open)..<close].lowercased()
 }

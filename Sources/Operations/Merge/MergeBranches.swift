@@ -101,10 +101,27 @@ extension Repository {
             throw RepositoryError.noCommonHistory(source: sourceName, destination: destination.name)
         }
         if try database.isAncestor(source.commitID, of: head) {
-            throw RepositoryError.nothingToMerge(source: sourceName, destination: destination.name)
+            throw try nothingToMerge(source, sourceName, destination, head)
         }
         return base
     }
+
+    /// With the commit on the branch's own line (its first parents) that brought the source in.
+    private func nothingToMerge(
+        _ source: ResolvedRevision, _ sourceName: String, _ destination: RefName, _ head: CommitID
+    ) throws -> RepositoryError {
+        var commit = head
+        for _ in 0..<Self.maximumLine {
+            guard let parent = try database.commit(commit).parents.first,
+                try database.isAncestor(source.commitID, of: parent)
+            else { break }
+            commit = parent
+        }
+        return .nothingToMerge(source: sourceName, destination: destination.name, commit: commit)
+    }
+
+    /// Commits that are looked at for the one that brought a source in.
+    private static let maximumLine = 10_000
 
     private func mergeTrees(
         _ base: SnapshotTree, _ source: ResolvedRevision, _ headCommit: Commit, _ strategy: MergeStrategy
@@ -120,7 +137,7 @@ extension Repository {
     ) throws -> Published {
         let (snapshot, head) = try database.liveRef(destination)
         if try database.isAncestor(source.commitID, of: head) {
-            throw RepositoryError.nothingToMerge(source: sourceName, destination: destination.name)
+            throw try nothingToMerge(source, sourceName, destination, head)
         }
         guard try database.isAncestor(head, of: source.commitID) else {
             throw RepositoryError.notFastForward(source: sourceName, destination: destination.name)

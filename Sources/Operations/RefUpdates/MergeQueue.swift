@@ -139,7 +139,7 @@ extension Repository {
         let head = try database.liveRef(branch).commit
         do {
             let move = RefUpdateRequest(ref: branch, operation: operation, old: head, new: nil, who: who, why: "")
-            return try !hooks(for: move).before.isEmpty
+            return try !hooks(for: move, isProtected: false).before.isEmpty
         } catch RepositoryError.hooksUnusable {
             // The move itself is refused for that, or mends it.
             return false

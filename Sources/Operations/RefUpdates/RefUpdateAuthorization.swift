@@ -42,13 +42,14 @@ extension Repository {
     /// Asks for leave to make a move. What it moves to must be in the bucket. Runs the hooks of the move's event, and
     /// blocks for as long as they take.
     ///
-    /// Throws `.protected`, `.notApproved`, `.hooksBroken`, `.hooksUnusable`, `.hooksUntrusted`, `.hooksRefused`.
+    /// Throws `.protected`, `.notApproved`, `.notSigned`, `.noVerifier`, `.hooksBroken`, `.hooksUnusable`, `.hooksUntrusted`, `.hooksRefused`.
     func authorize(_ move: RefUpdateRequest) throws -> RefUpdateAuthorization {
         guard RefName.Kind.named.contains(move.ref.kind) else { return RefUpdateAuthorization(move) }
         let rules = try refuseIfProtected(move.ref, move.operation)
-        let approvals = try approvals(of: move, wanted: rules.map(\.approvals).max() ?? 0)
+        let approvals = try approvals(of: move, rules)
+        try refuseUnsigned(move, rules)
         try refuseBrokenHooks(move)
-        let (before, after) = try hooks(for: move)
+        let (before, after) = try hooks(for: move, isProtected: !rules.isEmpty)
         var gates: [HookRecordID] = []
         if !before.isEmpty {
             guard let hookRunner else { throw RepositoryError.hooksUnusable(reason: "this program cannot run hooks") }
@@ -85,7 +86,7 @@ extension Repository {
         let move = RefUpdateRequest(
             ref: branch, operation: operation, old: try database.liveRef(branch).commit, new: source, who: who,
             why: "a trial of the hooks", source: source)
-        let hooks = try hooks(for: move).before
+        let hooks = try hooks(for: move, isProtected: true).before
         if !hooks.isEmpty { _ = try runner.run(hooks, for: move, in: self) }
         return hooks.hooks.count
     }
@@ -96,7 +97,7 @@ extension Repository {
         do {
             _ = try hookRunner.run(hooks, for: authorization.move, in: self)
         } catch {
-            database.logger.warning("a hook after the \(authorization.move.operation.rawValue) failed: \(error)")
+            hookRunner.tellFailure(error, of: hooks.event)
         }
     }
 }

@@ -25,6 +25,9 @@ package struct AuditReport: Sendable {
     package var outOfOrder = 0
     /// The newest ref update of each ref, as it was verified.
     package var heads: [String: RefUpdateID] = [:]
+    /// Ref updates of which cannot be told whether they were authorized: gc took the tree with their hooks, or a rule wanted
+    /// signatures and there is no verifier.
+    package var undecided = 0
     /// Ref updates that no chain holds: usually a compare-and-swap that lost a race.
     package var unreferenced: [RefUpdateID] = []
 }
@@ -54,6 +57,7 @@ extension Repository {
         requiresSignatures: Bool = false
     ) throws -> AuditReport {
         var verification = AuditVerification(self, verifier, requiresSignatures: requiresSignatures)
+        verification.prepareReplay()
         var expected = checkpoint?.heads ?? [:]
         for kind in RefName.Kind.allCases {
             for name in try database.refNames(kind) {
@@ -126,11 +130,28 @@ private struct AuditVerification {
 
     private let verifier: (any SignatureVerifier)?
     private let requiresSignatures: Bool
+    private var replay: AuthorizationReplay?
+    private var told: Set<String> = []
 
     init(_ repository: Repository, _ verifier: (any SignatureVerifier)?, requiresSignatures: Bool) {
         self.repository = repository
         self.verifier = verifier
         self.requiresSignatures = requiresSignatures
+    }
+
+    /// Without the rules nothing can be replayed, and that is a finding.
+    mutating func prepareReplay() {
+        do {
+            replay = try AuthorizationReplay(repository, verifier)
+        } catch ObjectDatabaseError.corrupt(let object, let reason) {
+            note("rules/\(ProtectionRules.name)", object, reason)
+        } catch ObjectDatabaseError.missingObject(let object, _) {
+            note("rules/\(ProtectionRules.name)", object, "it is missing")
+        } catch {
+            note(
+                "rules/\(ProtectionRules.name)", "refs/rules/\(ProtectionRules.name)",
+                "whether ref updates were authorized cannot be told: \(Repository.reason(error))")
+        }
     }
 
     private mutating func verifySignature(_ key: String, id: String, who: String, _ ref: String) throws {
@@ -145,6 +166,8 @@ private struct AuditVerification {
     }
 
     mutating func note(_ ref: String, _ object: String, _ reason: String) {
+        // The same may be met on several ways.
+        guard told.insert("\(object)\n\(reason)").inserted else { return }
         report.findings.append(AuditFinding(ref: ref, object: object, reason: reason))
     }
 
@@ -166,7 +189,7 @@ private struct AuditVerification {
 
     private mutating func verifyChain(_ ref: RefSnapshot, since known: RefUpdateID?) throws {
         let name = ref.name.qualified
-        var later: RefUpdate?
+        var chain: [(id: RefUpdateID, refUpdate: RefUpdate)] = []
         var wasPassed = known == nil
         try repository.database.forEachRefUpdate(of: ref) { id, refUpdate in
             report.refUpdates += 1
@@ -175,20 +198,24 @@ private struct AuditVerification {
             if let commit = refUpdate.new { commits.insert(commit) }
             let key = ObjectKeys.refUpdate(id)
             if refUpdate.ref != name { note(name, key, "it is a ref update of \(refUpdate.ref)") }
-            if let later {
+            if let later = chain.last?.refUpdate {
                 if later.old != refUpdate.new { note(name, key, "the next ref update does not begin where it ends") }
                 if later.when < refUpdate.when { report.outOfOrder += 1 }
             }
             if refUpdate.previous == nil, refUpdate.old != nil || !Self.begins(refUpdate.operation) {
                 note(name, key, "the chain begins with it, but it creates nothing")
             }
-            try verifyGates(refUpdate, name, key)
             try verifySignature(key, id: id.hex, who: refUpdate.who, name)
-            later = refUpdate
+            chain.append((id, refUpdate))
             return true
         }
         if let known, !wasPassed {
             note(name, ObjectKeys.refUpdate(known), "the checkpoint has this ref update, and the chain does not")
+        }
+        var seconds = Int64.min
+        for (id, refUpdate) in chain.reversed() {
+            seconds = max(seconds, refUpdate.when.seconds)
+            verifyAuthorization(refUpdate, of: ref.name, ObjectKeys.refUpdate(id), at: seconds)
         }
     }
 
@@ -196,31 +223,56 @@ private struct AuditVerification {
         [.create, .protect, .retain, .approve].contains(operation)
     }
 
-    /// What a ref update says it was let through by.
-    private mutating func verifyGates(_ refUpdate: RefUpdate, _ name: String, _ key: String) throws {
-        guard let subject = refUpdate.new ?? refUpdate.old else { return }
-        for gate in refUpdate.gates ?? [] {
-            do {
-                let record = try repository.hookRecord(gate, of: subject)
-                report.hookRecords += 1
-                if record.verdict != .passed {
-                    note(name, key, "it names the hook '\(record.hook)', which did not pass")
-                }
-                if record.ref != name { note(name, key, "it names a hook's record about \(record.ref)") }
-            } catch {
-                note(name, ObjectKeys.hookRecord(subject, gate), Repository.reason(error))
-            }
-        }
+    /// What a ref update says it was let through by, and what it had to be.
+    private mutating func verifyAuthorization(
+        _ refUpdate: RefUpdate, of ref: RefName, _ key: String, at seconds: Int64
+    ) {
+        let records = verifyGates(refUpdate, ref.qualified, key)
         for approval in refUpdate.approvals ?? [] {
             do {
                 let given = try repository.database.refUpdate(approval)
                 if !given.ref.hasPrefix("\(RefName.Kind.approvals.rawValue)/") || given.operation == .withdraw {
-                    note(name, key, "it names the ref update \(approval) as an approval, which is none")
+                    note(ref.qualified, key, "it names the ref update \(approval) as an approval, which is none")
                 }
             } catch {
-                note(name, ObjectKeys.refUpdate(approval), Repository.reason(error))
+                note(ref.qualified, ObjectKeys.refUpdate(approval), Repository.reason(error))
             }
         }
+        defer { report.undecided = replay?.undecided ?? 0 }
+        do {
+            if let fault = try replay?.fault(of: refUpdate, on: ref, at: seconds, records) {
+                note(ref.qualified, key, fault)
+            }
+        } catch ObjectDatabaseError.corrupt(let object, let reason) {
+            note(ref.qualified, object, reason)
+        } catch ObjectDatabaseError.missingObject(let object, _) {
+            note(ref.qualified, object, "it is missing")
+        } catch {
+            note(ref.qualified, key, "whether it was authorized cannot be told: \(Repository.reason(error))")
+        }
+    }
+
+    /// The records of hooks that it names, as far as they can be read.
+    private mutating func verifyGates(_ refUpdate: RefUpdate, _ name: String, _ key: String) -> [HookRecord] {
+        guard let subject = refUpdate.new ?? refUpdate.old else { return [] }
+        var records: [HookRecord] = []
+        for gate in refUpdate.gates ?? [] {
+            do {
+                let record = try repository.hookRecord(gate, of: subject)
+                report.hookRecords += 1
+                records.append(record)
+                if record.verdict != .passed {
+                    note(name, key, "it names the hook '\(record.hook)', which did not pass")
+                }
+                if record.ref != name { note(name, key, "it names a hook's record about \(record.ref)") }
+                if record.commit != subject {
+                    note(name, key, "it names a hook's record about commit \(record.commit)")
+                }
+            } catch {
+                note(name, ObjectKeys.hookRecord(subject, gate), Repository.reason(error))
+            }
+        }
+        return records
     }
 
     /// The commits that ref updates name, and every commit behind them.

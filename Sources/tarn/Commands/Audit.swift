@@ -103,7 +103,8 @@ struct Audit: ParsableCommand {
             commandName: "verify",
             abstract: "Verify every chain of ref updates, the commits they name and their gates.",
             discussion: """
-                Needs only the bucket or a copy of it. What was changed, removed or inserted in a chain shows by itself; that the end of a \
+                Needs only the bucket or a copy of it. Each ref update is authorized again, by the rules, the hooks and the approvals that \
+                were in force when it was made: what had to be there and is not is a finding. What was changed, removed or inserted in a chain shows by itself; that the end of a \
                 chain was cut off shows against a checkpoint: save one now and then, and keep it elsewhere. 'tarn fsck --read-data' verifies \
                 the trees and bytes that the commits name. Exit code 1 when something does not fit.
                 """)
@@ -164,12 +165,14 @@ struct Audit: ParsableCommand {
                 let unsigned: Int
                 let unreferencedMovements: [String]
                 let movementsOutOfOrder: Int
+                let undecidedMovements: Int
                 let findings: [FindingJSON]
             }
             let result = Result(
                 refs: report.refs, movements: report.refUpdates, commits: report.commits,
                 hookRecords: report.hookRecords, signed: report.signed, unsigned: report.unsigned,
                 unreferencedMovements: report.unreferenced.map(\.hex), movementsOutOfOrder: report.outOfOrder,
+                undecidedMovements: report.undecided,
                 findings: report.findings.map { FindingJSON(ref: $0.ref, object: $0.object, reason: $0.reason) })
             let output = json.output
             try output.show(result) {
@@ -185,6 +188,11 @@ struct Audit: ParsableCommand {
                 if report.outOfOrder > 0 {
                     text.append(
                         "\(count(report.outOfOrder, "ref update")) \(report.outOfOrder == 1 ? "gives" : "give") an earlier time than the one before: clocks differed. Their order is the chain's."
+                    )
+                }
+                if report.undecided > 0 {
+                    text.append(
+                        "Of \(count(report.undecided, "ref update")) cannot be told whether it was authorized: gc took the tree with its hooks, or a rule wanted signatures (--allowed-signers verifies them)."
                     )
                 }
                 text += result.findings.map { output.paint("\($0.ref)  \($0.object): \($0.reason)", .red) }

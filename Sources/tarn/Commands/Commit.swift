@@ -12,12 +12,14 @@ struct CommitCommand: ParsableCommand {
         discussion: """
             Writers may go on meanwhile: what they write after the commit began is staged for the next one. If others have committed to \
             the branch, their changes are merged with yours; a path that both changed is a conflict: nothing is published, your changes \
-            stay staged, and the exit code is 3. Decide with 'tarn resolve' (or edit the file), then commit again.
+            stay staged, and the exit code is 3. Decide with 'tarn resolve' (or edit the file), then commit again. When nothing is staged, \
+            that is said, the head of the branch is printed, and the exit code is 0 (--fail-if-empty: 6).
             """)
 
     @Option(name: .shortAndLong, help: "What this is.") var message: String
     @OptionGroup var metadata: MetadataArguments
     @OptionGroup var arguments: WorkspaceArguments
+    @OptionGroup var empty: EmptyArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments
 
@@ -25,24 +27,24 @@ struct CommitCommand: ParsableCommand {
         let info = CommitInfo(author: try author.resolve(), message: message, metadata: try metadata.parsed())
         let open = try OpenWorkspace(arguments)
         let lock = try CommitLock(open.workspace)
-        let committed: StagedCommit
+        let branch = try RefName.branch(open.workspace.info.branch)
         let line = Monitor(ProgressLine())
         let report: @Sendable (Int, UInt64) -> Void = { files, bytes in
             line.update { $0.show("\(count(files, "file")), \(humanSize(bytes)) uploaded") }
         }
-        defer { line.update { $0.clear() } }
-        if let mount = open.liveMount {
-            committed = try open.repository.commitStaged(open.workspace, info, holder: mount, progress: report)
-        } else {
+        let committed = try empty.orNothing(on: branch, in: open.repository, json) {
+            defer { line.update { $0.clear() } }
+            if let mount = open.liveMount {
+                return try open.repository.commitStaged(open.workspace, info, holder: mount, progress: report)
+            }
             let holder = LocalHolder(workspace: open.workspace, repository: open.repository)
-            committed = try open.repository.commitStaged(open.workspace, info, holder: holder, progress: report)
+            return try open.repository.commitStaged(open.workspace, info, holder: holder, progress: report)
         }
         withExtendedLifetime(lock) {}
-        line.update { $0.clear() }
         for file in try open.workspace.read({ try $0.specialFiles() }) {
             writeError("tarn: left out: \(file.path) (\(file.kind.words))")
         }
-        try show(committed, branch: open.workspace.info.branch)
+        if let committed { try show(committed, branch: branch.name) }
     }
 
     private func show(_ committed: StagedCommit, branch: String) throws {

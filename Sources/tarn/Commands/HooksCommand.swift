@@ -9,15 +9,16 @@ struct HooksCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hooks", abstract: "The gates of a branch: what its .tarn/hooks.yaml runs before and after moves.",
         discussion: """
-            The destination's own .tarn/hooks.yaml decides. A command gets a read-only mount of the exact tree to be published in \
-            $TARN_MOUNT, the changed paths in the file $TARN_CHANGES, and TARN_EVENT, TARN_BRANCH, TARN_COMMIT, TARN_PARENT, \
-            TARN_SOURCE, TARN_AUTHOR and TARN_MESSAGE. Anything but exit code 0 refuses the operation (exit code 4).
+            The destination's own .tarn/hooks.yaml decides, and its programs are the destination's own: a command starts in a read-only \
+            mount of the tree that the destination shows now ($TARN_GATE). What would be published is mounted at $TARN_MOUNT (at: \
+            /lake shows it there), and the changed paths are in the file $TARN_CHANGES. It gets few variables of this host, no \
+            credentials and an empty HOME, unless env: names them. Anything but exit code 0 refuses the operation (exit code 4).
 
               hooks:
                 - name: row-counts
                   on: pre-merge            # or a list: [pre-commit, pre-merge]
                   branches: [main, release/*]
-                  run: python3 checks/row_counts.py "$TARN_MOUNT"
+                  run: python3 .tarn/gates/row_counts.py "$TARN_MOUNT" "$TARN_CHANGES"
                   timeout: 10m
                 - name: tell-the-team
                   on: post-merge
@@ -41,7 +42,8 @@ struct HooksCommand: ParsableCommand {
             struct HookJSON: Encodable {
                 let name: String
                 let on: [String]
-                let refs: [String]
+                let branches: [String]
+                let tags: [String]
                 let action: String
                 let timeoutSeconds: Double
                 let after: [String]
@@ -54,19 +56,19 @@ struct HooksCommand: ParsableCommand {
             let found = try repository.hookFile(in: commit)
             let result = Result(
                 file: found?.file.hex,
-                isTrusted: try found.map { try TrustedHooks(repository).contains($0.file) } ?? false,
+                isTrusted: try found.map { try TrustedHooks(repository).contains($0.programs.digest) } ?? false,
                 hooks: (found?.hooks ?? []).map { hook in
                     HookJSON(
-                        name: hook.name, on: hook.events.sorted(), refs: hook.refs, action: hook.action.text,
-                        timeoutSeconds: hook.timeoutSeconds, after: hook.after)
+                        name: hook.name, on: hook.events.sorted(), branches: hook.branches, tags: hook.tags,
+                        action: hook.action.text, timeoutSeconds: hook.timeoutSeconds, after: hook.after)
                 })
             try json.output.show(result) {
                 guard let file = result.file else { return "" }
                 let lines = table(
                     result.hooks.map {
                         [
-                            "\($0.name)", "\($0.on.joined(separator: ","))", "\($0.refs.joined(separator: ","))",
-                            "\($0.action)",
+                            "\($0.name)", "\($0.on.joined(separator: ","))",
+                            "\(($0.branches + $0.tags.filter { $0 != "**" }).joined(separator: ","))", "\($0.action)",
                         ]
                     })
                 return
@@ -130,26 +132,48 @@ struct HooksCommand: ParsableCommand {
 
     struct TrustHooks: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "trust", abstract: "Let the hooks file of a branch run on this host, exactly as it is now.",
+            commandName: "trust", abstract: "Let the hooks of a branch run on this host, exactly as they are now.",
             discussion: """
-                Hooks are commands that came with the data: read them before you trust them. They are printed. In automation set \
-                TARN_TRUST_HOOKS to the file's content id (printed here), or to 'all'.
+                Hooks are commands that came with the data: read them, and the programs that they run, before you trust them. They are \
+                printed. Trust is of the hooks file, of all files below .tarn/, of what 'programs:' names, and of the files that the \
+                commands name with the directories these lie in; when one of them changes, trust must be given anew. In automation \
+                set TARN_TRUST_HOOKS to the digest that is printed here, or to 'all'.
                 """)
         @Argument(help: "The branch or revision (default: the mounted one, else main).") var revision: String?
+        @Flag(name: .customLong("print"), help: "Only print what would be trusted.") var onlyPrints = false
         @OptionGroup var repository: RepositoryArguments
+        @OptionGroup var json: JSONArguments
 
         func run() throws {
             let repository = try repository.open()
             let commit = try repository.database.resolve(revision ?? currentRevision()).commitID
-            guard let (hooks, file) = try repository.hookFile(in: commit) else {
+            guard let found = try repository.hookFile(in: commit) else {
                 throw CommandFailure(message: "it has no \(Repository.hooksPath)", kind: .notFound)
             }
-            try TrustedHooks(repository).add(file)
-            for hook in hooks {
-                try StandardStreams.write(
-                    line: "\(hook.name)  (\(hook.events.sorted().joined(separator: ", "))): \(hook.action.text)")
+            if !onlyPrints { try TrustedHooks(repository).add(found.programs.digest) }
+            struct FileJSON: Encodable {
+                let path: JSONPath
+                let content: String
             }
-            try StandardStreams.write(line: "Trusted: \(file.hex)")
+            struct Result: Encodable {
+                let digest: String
+                let isTrusted: Bool
+                let commands: [String]
+                let programs: [FileJSON]
+            }
+            let digest = found.programs.digest
+            let result = Result(
+                digest: digest.hex, isTrusted: try TrustedHooks(repository).contains(digest),
+                commands: found.hooks.map(\.action.text),
+                programs: found.programs.files.map { FileJSON(path: JSONPath($0.path), content: $0.content.hex) })
+            try json.output.show(result) {
+                let hooks: [TerminalText] = found.hooks.map {
+                    "\($0.name)  (\($0.events.sorted().joined(separator: ", "))): \($0.action.text)"
+                }
+                let programs: [TerminalText] = found.programs.files.map { "  \($0.content.hex.prefix(12))  \($0.path)" }
+                let verdict: TerminalText = onlyPrints ? "Not changed. The digest is: \(digest)" : "Trusted: \(digest)"
+                return (hooks + programs + [verdict]).joined(separator: "\n")
+            }
         }
     }
 }
@@ -157,7 +181,7 @@ struct HooksCommand: ParsableCommand {
 extension Hook.Action {
     var text: String {
         switch self {
-        case .command(let command): command
+        case .command(let command): command.text
         case .webhook(let url, _, _): url
         }
     }

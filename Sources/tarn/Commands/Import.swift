@@ -25,6 +25,7 @@ struct Import: ParsableCommand {
     @OptionGroup var metadata: MetadataArguments
     @Flag(name: .customLong("delete"), help: "Remove what is below --to but not in SRC.") var removesOthers = false
     @Flag(name: .customLong("owners"), help: "Record user and group ids.") var keepsOwners = false
+    @OptionGroup var empty: EmptyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments
@@ -40,13 +41,15 @@ struct Import: ParsableCommand {
         options.keepsOwners = keepsOwners
         options.countsAhead = ProgressLine.isShown
         let progress = ImportProgress()
-        let (published, seconds) = try showingProgress({ progress.current.text($0) }) {
-            try repository.importDirectory(
-                source, into: .branch(branch), info, options: options, progress: progress)
+        let branch = try RefName.branch(branch)
+        let imported = try empty.orNothing(on: branch, in: repository, json) {
+            try showingProgress({ progress.current.text($0) }) {
+                try repository.importDirectory(source, into: branch, info, options: options, progress: progress)
+            }
         }
         let counts = progress.current
         for (path, reason) in counts.skipped { writeError("tarn: left out \(path): \(reason)") }
-        try show(published, counts, seconds)
+        if let (published, seconds) = imported { try show(published, counts, seconds) }
     }
 
     private func show(_ published: Published, _ counts: ImportProgress.Counts, _ seconds: Double) throws {

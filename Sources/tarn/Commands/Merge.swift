@@ -12,7 +12,8 @@ struct Merge: ParsableCommand {
             Three-way, path by path and field by field (content, mode, owner, attributes). A path that both sides changed differently is a \
             conflict: nothing is changed and the exit code is 3, unless --ours (the destination's version) or --theirs (the source's). \
             --resolve decides by patterns of paths. A merge commit is made even where the destination could simply move, unless --ff-only. \
-            The destination's protection rules and hooks are asked about the exact result before it is published.
+            The destination's protection rules and hooks are asked about the exact result before it is published. When the destination has \
+            everything already, that is said, the commit that brought it in is printed, and the exit code is 0.
             """)
 
     @Argument(help: "The branch, tag or commit to bring in.") var source: String
@@ -25,6 +26,7 @@ struct Merge: ParsableCommand {
     var fastForwardOnly = false
     @Flag(help: "One commit, without the source's history.") var squash = false
     @Flag(help: "Only say what would change, or conflict.") var dryRun = false
+    @OptionGroup var empty: EmptyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments
@@ -42,9 +44,11 @@ struct Merge: ParsableCommand {
         options.strategy = try strategy.strategy()
         options.fastForwardOnly = fastForwardOnly
         options.squash = squash
-        let published = try repository.merge(
-            repository.database.resolve(source), named: source, into: .branch(destination), info, options: options)
-        try json.output.show(PublishedJSON(published, destination)) { "\(published.commitID.hex)" }
+        let branch = try RefName.branch(destination)
+        try empty.publish(on: branch, in: repository, json) {
+            try repository.merge(
+                repository.database.resolve(source), named: source, into: branch, info, options: options)
+        }
     }
 
     private func preview(_ repository: Repository) throws {

@@ -9,8 +9,9 @@ struct Protect: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Rules that keep branches and tags from being changed but by merges.",
         discussion: """
-            A protected branch takes merges and reverts, through its hooks; commits, imports, cherry-picks, resets and its deletion are \
-            refused (exit code 4). The rules lie in the repository, and changing them is recorded in the audit trail. They bind \
+            A protected branch takes merges, reverts and restores, through its hooks; commits, imports, cherry-picks, resets and its \
+            deletion are refused (exit code 4). To create it is a merge into nothing: it needs the same approvals and passes the same \
+            hooks. The rules lie in the repository, and changing them is recorded in the audit trail. They bind \
             clients of Tarn; docs/howto/s3-and-credentials.md has the bucket policy that binds everyone else.
             """,
         subcommands: [ListRules.self, AddRule.self, RemoveRule.self], defaultSubcommand: ListRules.self)
@@ -31,6 +32,11 @@ struct Protect: ParsableCommand {
         @Argument(help: "A branch, or a pattern: release/*, ** for all; tags/v* for tags.") var pattern: String
         @Option(help: ArgumentHelp("How many people must have approved a merge ('tarn approve').", valueName: "count"))
         var approvals = 0
+        @Flag(
+            help: """
+                Take only commits and approvals that are signed by whom they name ($TARN_ALLOWED_SIGNERS says by which keys).
+                """)
+        var signed = false
         @Option(name: .shortAndLong, help: "Why.") var message: String?
         @OptionGroup var repository: RepositoryArguments
         @OptionGroup var author: AuthorArguments
@@ -40,7 +46,7 @@ struct Protect: ParsableCommand {
             guard (0...100).contains(approvals) else {
                 throw CommandFailure(message: "--approvals is a number from 0 to 100", kind: .usage)
             }
-            let rule = ProtectionRule(pattern: pattern, approvals: approvals)
+            let rule = ProtectionRule(pattern: pattern, approvals: approvals, signed: signed)
             let rules = try repository.open().changeProtection(
                 who: author.resolve(), why: message ?? "Protect \(pattern)"
             ) { $0.adding(rule) }
@@ -79,6 +85,7 @@ struct Protect: ParsableCommand {
                     [
                         output.paint("\(rule.pattern)", .green),
                         rule.approvals > 0 ? "\(count(rule.approvals, "approval"))" : "",
+                        rule.wantsSignatures ? "signed" : "",
                     ]
                 })
         }
@@ -94,9 +101,13 @@ struct Approve: ParsableCommand {
             """)
 
     @Argument(help: "The branch, tag or commit to be merged.") var source: String
-    @Option(name: .customLong("into"), help: ArgumentHelp("The branch it may be merged into.", valueName: "branch"))
+    @Option(
+        name: .customLong("into"),
+        help: ArgumentHelp(
+            "The branch it may be merged into, or made at; a tag after 'tags/'.", valueName: "branch"))
     var destination: String = Repository.defaultBranch
     @Flag(help: "Approve that it be taken back from the branch ('tarn revert').") var revert = false
+    @Flag(help: "Approve that the branch be made equal to it ('tarn restore').") var restore = false
     @Flag(help: "Take an approval of yours back.") var withdraw = false
     @Option(name: .shortAndLong, help: "Why.") var message: String?
     @OptionGroup var repository: RepositoryArguments
@@ -105,11 +116,17 @@ struct Approve: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let branch = try RefName.branch(destination)
-        _ = try repository.database.liveRef(branch)
+        guard !(revert && restore) else {
+            throw CommandFailure(message: "--revert and --restore are two different approvals", kind: .usage)
+        }
+        let tag = "tags/"
+        let branch =
+            destination.hasPrefix(tag)
+            ? try RefName.tag(String(destination.dropFirst(tag.count))) : try .branch(destination)
         let commit = try repository.database.resolve(source).commitID
         let approvals = try repository.approve(
-            commit, for: revert ? .revert : .merge, of: branch, withdraw ? .withdraw : .approve, who: author.resolve(),
+            commit, for: revert ? .revert : restore ? .restore : .merge, of: branch, withdraw ? .withdraw : .approve,
+            who: author.resolve(),
             why: message ?? "\(withdraw ? "Withdraw the approval of" : "Approve") \(source) for \(destination)")
         struct ApprovalJSON: Encodable {
             let who: String

@@ -34,18 +34,6 @@ struct StrategyArguments: ParsableArguments {
     }
 }
 
-struct PublishedJSON: Encodable {
-    let commit: String
-    let previous: String
-    let branch: String
-
-    init(_ published: Published, _ branch: String) {
-        commit = published.commitID.hex
-        previous = published.previous.hex
-        self.branch = branch
-    }
-}
-
 /// The branch that a command changes when none is named: the one mounted here, else main.
 private func branchHere(_ named: String?, _ repository: Repository) throws -> RefName {
     if let named { return try .branch(named) }
@@ -70,6 +58,7 @@ struct Revert: ParsableCommand {
     @Option(name: .shortAndLong, help: "Why.") var message: String?
     @OptionGroup var metadata: MetadataArguments
     @OptionGroup var strategy: StrategyArguments
+    @OptionGroup var empty: EmptyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments
@@ -81,8 +70,51 @@ struct Revert: ParsableCommand {
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? "Revert \"\(found.commit.subject)\"",
             metadata: try metadata.parsed())
-        let published = try repository.revert(found, on: branch, info, strategy: strategy.strategy())
-        try json.output.show(PublishedJSON(published, branch.name)) { "\(published.commitID.hex)" }
+        try empty.publish(on: branch, in: repository, json) {
+            try repository.revert(found, on: branch, info, strategy: strategy.strategy())
+        }
+    }
+}
+
+struct Restore: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Make a branch, or paths of it, equal to an earlier commit, by a new commit.",
+        discussion: """
+            Everything that came since is taken back in one step, over any number of merges, and stays in the history. With PATHs only they \
+            and what is below them are made equal; what the earlier commit does not have there is removed. Allowed on protected branches, \
+            through their gates (those of merges are asked, too).
+
+              tarn restore --on main --to release-2026-11-20 -m "Roll back to Friday"
+              tarn restore --on main --to main~3 tables/orders
+            """)
+    @Argument(help: "Paths in the tree (default: all).") var paths: [String] = []
+    @Option(
+        name: .customLong("to"),
+        help: ArgumentHelp(
+            "The commit to be equal to (default: the first parent of the branch's head).", valueName: "rev"))
+    var revision: String?
+    @Option(
+        name: .customLong("on"),
+        help: ArgumentHelp("The branch (default: the mounted one, else main).", valueName: "branch"))
+    var branch: String?
+    @Option(name: .shortAndLong, help: "Why.") var message: String?
+    @OptionGroup var metadata: MetadataArguments
+    @OptionGroup var empty: EmptyArguments
+    @OptionGroup var repository: RepositoryArguments
+    @OptionGroup var author: AuthorArguments
+    @OptionGroup var json: JSONArguments
+
+    func run() throws {
+        let repository = try repository.open()
+        let branch = try branchHere(branch, repository)
+        let revision = revision ?? "\(branch.name)~1"
+        let found = try repository.database.resolve(revision)
+        let info = CommitInfo(
+            author: try author.resolve(),
+            message: message ?? "Restore \(paths.isEmpty ? "" : paths.joined(separator: ", ") + " ")to \(revision)",
+            metadata: try metadata.parsed())
+        let paths = try paths.map { text in try TreePath(parsing: text) }
+        try empty.publish(on: branch, in: repository, json) { try repository.restore(found, paths, on: branch, info) }
     }
 }
 
@@ -97,6 +129,7 @@ struct CherryPick: ParsableCommand {
     @Option(name: .shortAndLong, help: "What this is (default: the commit's own message).") var message: String?
     @OptionGroup var metadata: MetadataArguments
     @OptionGroup var strategy: StrategyArguments
+    @OptionGroup var empty: EmptyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
     @OptionGroup var json: JSONArguments
@@ -108,8 +141,9 @@ struct CherryPick: ParsableCommand {
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? found.commit.message,
             metadata: try metadata.parsed())
-        let published = try repository.cherryPick(found, on: branch, info, strategy: strategy.strategy())
-        try json.output.show(PublishedJSON(published, branch.name)) { "\(published.commitID.hex)" }
+        try empty.publish(on: branch, in: repository, json) {
+            try repository.cherryPick(found, on: branch, info, strategy: strategy.strategy())
+        }
     }
 }
 

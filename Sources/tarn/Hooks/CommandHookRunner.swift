@@ -1,6 +1,7 @@
 import BlockingIO
 import Crypto
 import Dispatch
+import ErrorMessages
 import Foundation
 import Glibc
 import ObjectDatabase
@@ -17,8 +18,8 @@ struct CommandHookRunner: HookRunner {
     var keepsRecords = true
 
     func run(_ hooks: ApplicableHooks, for move: RefUpdateRequest, in repository: Repository) throws -> [HookRecordID] {
-        guard try TrustedHooks(repository).contains(hooks.file) else {
-            throw RepositoryError.hooksUntrusted(origin: hooks.origin, file: hooks.file)
+        guard try TrustedHooks(repository).contains(hooks.programs.digest) else {
+            throw RepositoryError.hooksUntrusted(origin: hooks.origin, programs: hooks.programs.digest)
         }
         guard let shown = move.new ?? move.old else { return [] }
         let facts = try HookFacts(move, shown, hooks, in: repository, store)
@@ -27,6 +28,11 @@ struct CommandHookRunner: HookRunner {
         let failed = records.filter { $0.verdict != .passed }
         guard failed.isEmpty else { throw RepositoryError.hooksRefused(event: hooks.event, failed) }
         return ids
+    }
+
+    func tellFailure(_ error: any Error, of event: String) {
+        let known = describe(error)
+        writeError("tarn: what was published stays, but \(known?.text ?? "\(event) failed: \(error)")")
     }
 
     /// Each hook as soon as those it comes after have passed, all others at the same time.
@@ -60,7 +66,9 @@ private final class HookFacts: @unchecked Sendable {
     private let move: RefUpdateRequest
     private let shown: CommitID
     private let hooks: ApplicableHooks
+    /// What is judged, and the tree that the judges come from.
     private let mount: TemporaryMount?
+    private let gate: TemporaryMount?
     private let directory: String
     private var environment: [String: String] = [:]
     private let body: [UInt8]
@@ -75,6 +83,9 @@ private final class HookFacts: @unchecked Sendable {
         directory = try makeTemporaryDirectory("hooks")
         let needsMount = hooks.hooks.contains { if case .command = $0.action { true } else { false } }
         mount = needsMount ? try TemporaryMount(shown, of: repository, store) : nil
+        gate =
+            try needsMount && hooks.commit != shown
+            ? hooks.commit.map { try TemporaryMount($0, of: repository, store) } : nil
 
         let commit = try repository.database.commit(shown)
         let changesFile = directory + "/changes"
@@ -84,7 +95,8 @@ private final class HookFacts: @unchecked Sendable {
             "TARN_BRANCH": move.ref.kind == .branch ? move.ref.name : nil,
             "TARN_TAG": move.ref.kind == .tag ? move.ref.name : nil, "TARN_COMMIT": shown.hex,
             "TARN_PARENT": move.old?.hex, "TARN_SOURCE": move.source?.hex, "TARN_AUTHOR": move.who,
-            "TARN_MESSAGE": move.why, "TARN_MOUNT": mount?.directory, "TARN_CHANGES": changesFile,
+            "TARN_MESSAGE": move.why, "TARN_MOUNT": mount?.directory, "TARN_GATE": (gate ?? mount)?.directory,
+            "TARN_CHANGES": changesFile,
         ]
         environment = told.compactMapValues { $0 }
         body = try JSONEncoder.sorted.encode(
@@ -128,11 +140,13 @@ private final class HookFacts: @unchecked Sendable {
         switch hook.action {
         case .command(let command):
             writeError("tarn: hook '\(hook.name)' (\(hooks.event)) …")
-            let process = HookProcess(
-                name: hook.name, command: command,
-                environment: environment.merging(["TARN_HOOK": hook.name]) { _, new in new },
-                directory: mount?.directory ?? directory, timeoutSeconds: hook.timeoutSeconds)
-            let outcome = process.run()
+            let outcome: HookProcess.Outcome
+            do {
+                outcome = try process(hook, command).run()
+            } catch {
+                let reason = describe(error)?.text.shown ?? "\(error)"
+                return record(hook, started, .crashed, nil, reason, isCut: false)
+            }
             let (verdict, code): (HookRecord.Verdict, Int?) =
                 switch outcome.ending {
                 case .exited(0): (.passed, 0)
@@ -144,6 +158,23 @@ private final class HookFacts: @unchecked Sendable {
         case .webhook(let url, let secret, let attempts):
             return post(hook, url, secretVariable: secret, attempts: attempts, started)
         }
+    }
+
+    private func process(_ hook: Hook, _ command: Hook.Command) throws -> HookProcess {
+        guard let mount else { throw CommandFailure(message: "there is no mount to look at") }
+        var variables = HookProcess.inherited(command.variables)
+        // What asks for its home finds no credentials of this user there.
+        let home = try makeDirectory(like: directory + "/home")
+        variables.merge(["HOME": home, "TMPDIR": home]) { asked, own in
+            command.variables.contains("HOME") || command.variables.contains("TMPDIR") ? asked : own
+        }
+        variables.merge(environment) { _, told in told }
+        variables["TARN_HOOK"] = hook.name
+        if let place = command.place { variables["TARN_MOUNT"] = place }
+        return HookProcess(
+            name: hook.name, command: command.text, environment: variables,
+            directory: (gate ?? mount).directory, place: command.place.map { (mount.directory, $0) },
+            scratch: directory, timeoutSeconds: hook.timeoutSeconds)
     }
 
     func skipped(_ hook: Hook) -> HookRecord {
@@ -184,7 +215,7 @@ private final class HookFacts: @unchecked Sendable {
     ) -> HookRecord {
         let action =
             switch hook.action {
-            case .command(let command): command
+            case .command(let command): command.text
             case .webhook(let url, _, _): url
             }
         return HookRecord(

@@ -4,13 +4,18 @@ import Glibc
 import Synchronization
 import Versioning
 
-/// A shell command that is run to its end or ended with everything it started; what it prints is shown line by line and
-/// kept.
+/// A shell command that is run to its end or ended with everything it started, also when this process is killed; what it
+/// prints is shown line by line and kept.
 struct HookProcess {
     let name: String
     let command: String
+    /// All that it gets.
     let environment: [String: String]
     let directory: String
+    /// A mount, and where the command sees it, too.
+    let place: (mount: String, path: String)?
+    /// A directory that is removed when this process is killed.
+    let scratch: String
     let timeoutSeconds: Double
 
     enum Ending {
@@ -34,6 +39,18 @@ struct HookProcess {
     /// In the environment of everything that a hook starts: what leaves its process group is found by it.
     private static let mark = "TARN_HOOK_RUN"
 
+    /// The variables of this process that a command gets: a few that programs need, and those that the hooks file asks for.
+    static func inherited(_ asked: [String]) -> [String: String] {
+        let few: Set<String> = ["LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TZ", "USER"]
+        var variables = ProcessInfo.processInfo.environment.filter { name, _ in
+            few.contains(name) || name.hasPrefix("LC_") || asked.contains(name)
+        }
+        // A relative place would be one in the tree.
+        variables["PATH"] = (variables["PATH"] ?? "/usr/local/bin:/usr/bin:/bin")
+            .split(separator: ":").filter { $0.hasPrefix("/") }.joined(separator: ":")
+        return variables
+    }
+
     func run() -> Outcome {
         let mark = "\(Self.mark)=\(UUID().uuidString)"
         let (process, output): (ChildProcess, Int32)
@@ -45,7 +62,8 @@ struct HookProcess {
         let reader = OutputReader(output, name: name)
         reader.start()
         let ending = wait(for: process)
-        Self.end(group: process.id, mark)
+        kill(-process.id, SIGKILL)
+        Self.endMarked(mark)
         // What stays open now is held by nobody, or by a process that left even its environment.
         let (text, isCut) = reader.finish(waitingSeconds: 2)
         return Outcome(ending: ending, output: text, isCut: isCut)
@@ -61,10 +79,13 @@ struct HookProcess {
         options.directory = directory
         // And so a process group to end.
         options.hasOwnSession = true
-        let variables = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
-        options.environment = variables.map { "\($0)=\($1)" } + [mark]
+        options.environment = environment.map { "\($0)=\($1)" } + [mark]
+        let words =
+            ["tarn", "gate", "--owner", "\(getpid())", "--scratch", scratch]
+            + (place.map { ["--show", $0.mount, "--at", $0.path] } ?? [])
+            + ["--", command]
         do throws(Errno) {
-            return (try ChildProcess.start("/bin/sh", ["/bin/sh", "-c", command], options), ends.reading)
+            return (try ChildProcess.start(ChildProcess.thisProgram, words, options), ends.reading)
         } catch {
             close(ends.reading)
             throw error
@@ -102,16 +123,34 @@ struct HookProcess {
         }
     }
 
-    /// Ends what the command left behind, in its group or out of it.
-    private static func end(group: pid_t, _ mark: String) {
-        kill(-group, SIGKILL)
+    /// Ends what the command of this process's own mark has started, in its group or out of it.
+    static func endAll() {
+        if let own = tarn.environment(mark) { endMarked("\(mark)=\(own)") }
+        kill(0, SIGKILL)
+    }
+
+    /// Ends what the command left behind out of its group.
+    private static func endMarked(_ mark: String) {
+        // What one has started before it was ended is found by the next look.
+        for _ in 0..<maximumLooks {
+            if endMarkedOnce(mark) == 0 { return }
+        }
+    }
+
+    private static let maximumLooks = 100
+
+    /// Answers how many there were.
+    private static func endMarkedOnce(_ mark: String) -> Int {
+        var count = 0
         for name in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let process = pid_t(name), process != getpid(),
                 let variables = FileManager.default.contents(atPath: "/proc/\(name)/environ"),
                 variables.split(separator: 0).contains(where: { $0.elementsEqual(mark.utf8) })
             else { continue }
-            kill(process, SIGKILL)
+            // One that has ended and is not waited for keeps no environment.
+            if kill(process, SIGKILL) == 0 { count += 1 }
         }
+        return count
     }
 }
 

@@ -35,9 +35,12 @@ final class TemporaryMount {
 }
 
 /// A new directory `/tmp/tarn-<name>-…` for this user only.
-func makeTemporaryDirectory(_ name: String) throws -> String {
+func makeTemporaryDirectory(_ name: String) throws -> String { try makeDirectory(like: "/tmp/tarn-\(name)") }
+
+/// A new directory `<path>-…` for this user only.
+func makeDirectory(like path: String) throws -> String {
     // The last six letters are mkdtemp(3)'s to replace.
-    var template = Array("/tmp/tarn-\(name)-XXXXXX".utf8CString)
+    var template = Array("\(path)-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else {
         throw CommandFailure(message: "no temporary directory: \(String(cString: strerror(errno)))")
     }

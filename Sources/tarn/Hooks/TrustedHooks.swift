@@ -6,7 +6,7 @@ import Operations
 import ProllyTree
 import Versioning
 
-/// The hooks files that this user lets run: hooks are commands that came with data.
+/// The hooks, with the programs that they run, that this user lets run: they are commands that came with data.
 struct TrustedHooks {
     private let directory: String
     private let path: String
@@ -16,19 +16,20 @@ struct TrustedHooks {
         path = directory + "/" + repository.database.config.id.uuidString.lowercased()
     }
 
-    /// Whether the user trusts exactly this file, or `TARN_TRUST_HOOKS` does: `all`, or content ids with commas between.
-    func contains(_ file: ContentID) -> Bool {
+    /// Whether the user trusts exactly these (`GatePrograms.digest`), or `TARN_TRUST_HOOKS` does: `all`, or digests with commas
+    /// between.
+    func contains(_ programs: ContentID) -> Bool {
         if let variable = environment("TARN_TRUST_HOOKS") {
             if variable == "all" { return true }
-            if variable.split(separator: ",").contains(where: { $0 == file.hex }) { return true }
+            if variable.split(separator: ",").contains(where: { $0 == programs.hex }) { return true }
         }
-        return known().contains(file.hex)
+        return known().contains(programs.hex)
     }
 
-    func add(_ file: ContentID) throws {
-        guard !known().contains(file.hex) else { return }
+    func add(_ programs: ContentID) throws {
+        guard !known().contains(programs.hex) else { return }
         try makeDirectories(directory)
-        let text = (known() + [file.hex]).joined(separator: "\n") + "\n"
+        let text = (known() + [programs.hex]).joined(separator: "\n") + "\n"
         try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
     }
 

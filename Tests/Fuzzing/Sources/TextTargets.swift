@@ -10,11 +10,15 @@ let textTargets: [FuzzTarget] = [
             [
                 "hooks:\n- name: check\n  on: pre-commit\n  run: ./check.sh\n  timeout: 90s\n",
                 "hooks:\n- {name: a, on: [post-merge], url: \"https://h/\", secret: S, branches: ['rel/*'], after: b}\n",
-                "hooks: &a [*a]\n", "a: &a [x, x]\nb: &b [*a, *a]\n? *b\n: c\n", "--- |\n  x\n...\n", "!!binary x",
+                "hooks: &a [*a]\n",
+                "programs: [checks]\nhooks:\n- {name: a, on: pre-merge, run: x, at: /lake, env: [A]}\n",
+                "a: &a [x, x]\nb: &b [*a, *a]\n? *b\n: c\n", "--- |\n  x\n...\n", "!!binary x",
             ].map { Array($0.utf8) }
         }
     ) { input in
-        guard let text = String(validating: input, as: UTF8.self), let hooks = try? parseHooks(text) else { return }
+        guard let text = String(validating: input, as: UTF8.self), let hooks = try? parseHooks(text).hooks else {
+            return
+        }
         require(hooks.allSatisfy { $0.timeoutSeconds > 0 && $0.timeoutSeconds <= 86_400 }, "a hook has a limit")
     },
     text("revision", ["main", "v1~2^2", "main@{2026-01-31}~1", "~", "main~1000000", "a@{"]) { text in
