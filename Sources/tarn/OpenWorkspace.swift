@@ -28,7 +28,7 @@ struct OpenWorkspace {
     private let lock: WorkspaceLock?
 
     init(_ arguments: WorkspaceArguments) throws {
-        let mount = MountDescription.ofCurrentDirectory()
+        let mount = arguments.repository.mountHere()
         let directory: String
         if arguments.workspace == nil, let mount {
             guard let mounted = mount.workspace else {
@@ -39,9 +39,14 @@ struct OpenWorkspace {
             directory = mounted
             repository = try arguments.repository.open(mount)
         } else {
+            guard let name = arguments.workspace else {
+                throw CommandFailure(
+                    message: "you are in no mount, so that no workspace is meant",
+                    hint: "Go into the writable mount, or name one with --workspace ('tarn workspace list' shows them)",
+                    kind: .usage)
+            }
             repository = try arguments.repository.open()
-            directory = try HostDirectories.workspace(
-                repository.database.config.id, arguments.workspace ?? Repository.defaultBranch)
+            directory = try HostDirectories.workspace(repository.database.config.id, name)
         }
         guard access(directory, F_OK) == 0 else {
             guard errno == ENOENT || errno == ENOTDIR else {

@@ -6,6 +6,7 @@ import Logging
 import ObjectDatabase
 import ObjectStorage
 import Operations
+import Synchronization
 import Versioning
 
 struct StoreArguments: ParsableArguments {
@@ -32,7 +33,7 @@ struct StoreArguments: ParsableArguments {
 struct RepositoryArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The repository: a directory, file://… or s3://bucket[/prefix] (default: $TARN_REPO, the mount you are in).",
+            "The repository: a directory, file://… or s3://bucket[/prefix] (default: the mount you are in, $TARN_REPO).",
             valueName: "repo"))
     var repo: String?
 
@@ -169,14 +170,52 @@ extension RepositoryArguments {
     ///   - cacheLimitBytes: what the block cache may take from now on; `nil` leaves its limit.
     ///   - needsCache: see `openRepository`.
     func open(cacheLimitBytes: UInt64? = nil, needsCache: Bool = false) throws -> Repository {
+        if let mount = mountHere() {
+            return try open(mount, cacheLimitBytes: cacheLimitBytes, needsCache: needsCache)
+        }
         if let location = repo ?? environment("TARN_REPO") {
             return try store.openRepository(location, cacheLimitBytes: cacheLimitBytes, needsCache: needsCache)
         }
-        if let mount = MountDescription.ofCurrentDirectory() {
-            return try open(mount, cacheLimitBytes: cacheLimitBytes, needsCache: needsCache)
-        }
         throw CommandFailure(
             message: "which repository?", hint: "Give --repo, set TARN_REPO, or go into a mounted tree", kind: .usage)
+    }
+
+    /// The mount that this process stands in. It wins over `TARN_REPO`; `nil` when `--repo` names another repository. That they
+    /// differ is said.
+    func mountHere() -> MountDescription? {
+        guard let mount = MountDescription.ofCurrentDirectory() else { return nil }
+        let named = repo ?? environment("TARN_REPO")
+        guard let named, !Self.isSame(named, mount.repository) else { return mount }
+        let isTold = Self.isMismatchTold.withLock { isTold in
+            defer { isTold = true }
+            return isTold
+        }
+        if !isTold {
+            writeError(
+                repo == nil
+                    ? "tarn: you are in a mount of \(mount.repository), which counts, and not TARN_REPO (\(named))"
+                    : "tarn: you are in a mount of \(mount.repository); --repo names \(named), which counts")
+        }
+        return repo == nil ? mount : nil
+    }
+
+    /// The revision that a command is about when none is named: the commit that the mount here shows, else `main`.
+    func currentRevision() -> String {
+        guard let mount = mountHere() else { return Repository.defaultBranch }
+        let shown = userAttribute(of: Array(".".utf8), "user.tarn.commit").map { String(decoding: $0, as: UTF8.self) }
+        return shown ?? mount.revision ?? Repository.defaultBranch
+    }
+
+    private static let isMismatchTold = Mutex(false)
+
+    private static func isSame(_ left: String, _ right: String) -> Bool {
+        func place(_ text: String) -> StoreLocation? {
+            // What names no place is told when it is opened.
+            guard let parsed = try? StoreLocation.parse(text) else { return nil }
+            guard case .directory(let path) = parsed else { return parsed }
+            return .directory(realPath(unescapedBytes(path)).map { escapedText($0) } ?? path)
+        }
+        return place(left) == place(right)
     }
 
     /// The mounted repository, reached as the mount reaches it.

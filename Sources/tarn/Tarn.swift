@@ -20,7 +20,7 @@ struct Tarn: ParsableCommand {
               cd work; …; tarn status; tarn commit -m "Clean the names"
               tarn merge work --into main -m "Publish"
 
-            Which repository: --repo, else $TARN_REPO, else the mount that the current directory lies in. 'tarn -C DIR …' acts \
+            Which repository: --repo, else the mount that the current directory lies in, else $TARN_REPO. 'tarn -C DIR …' acts \
             from DIR. A revision is a commit id, a branch, a tag or a unique prefix of an id of 6 digits or more, then ~N, ^N \
             or @{date}: main~2, v1^2, main@{2026-01-31}, main@{3 days ago}. REV:path names a path in it.
 

@@ -22,7 +22,7 @@ struct Blame: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let name = revision ?? currentRevision()
+        let name = revision ?? self.repository.currentRevision()
         let path = try path.map { try TreePath(parsing: $0) } ?? .root
         let lines = try repository.blame(
             path, from: repository.database.resolve(name).commitID, named: name, directories: directories)

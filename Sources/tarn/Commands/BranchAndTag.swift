@@ -30,7 +30,7 @@ struct Branch: ParsableCommand {
         @OptionGroup var json: JSONArguments
 
         func run() throws {
-            try createRef(.branch(name), start ?? currentRevision(), nil, repository.open(), author, json.output)
+            try createRef(.branch(name), start ?? self.repository.currentRevision(), nil, repository.open(), author, json.output)
         }
     }
 
@@ -78,7 +78,7 @@ struct Tag: ParsableCommand {
         @OptionGroup var json: JSONArguments
 
         func run() throws {
-            try createRef(.tag(name), revision ?? currentRevision(), message, repository.open(), author, json.output)
+            try createRef(.tag(name), revision ?? self.repository.currentRevision(), message, repository.open(), author, json.output)
         }
     }
 

@@ -64,7 +64,7 @@ struct List: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let located = try Located(revisionPath ?? currentRevision(), repository)
+        let located = try Located(revisionPath ?? self.repository.currentRevision(), repository)
         var entries: [EntryJSON] = []
         let tree = repository.database.tree(located.commit.tree)
         func add(_ path: TreePath, _ entry: LocatedEntry) -> Bool {

@@ -51,7 +51,7 @@ struct Diff: ParsableCommand {
         if revisions.count == 1, let parts = split(revisions[0], "..") {
             return (try repository.database.resolve(parts.0).commit, try repository.database.resolve(parts.1).commit)
         }
-        let second = revisions.count == 2 ? revisions[1] : currentRevision()
+        let second = revisions.count == 2 ? revisions[1] : arguments.repository.currentRevision()
         return (try repository.database.resolve(revisions[0]).commit, try repository.database.resolve(second).commit)
     }
 
@@ -60,9 +60,4 @@ struct Diff: ParsableCommand {
         let parts = (String(text[..<range.lowerBound]), String(text[range.upperBound...]))
         return parts.0.isEmpty || parts.1.isEmpty ? nil : parts
     }
-}
-
-/// The revision that commands mean when none is given: the mount's, else main.
-func currentRevision() -> String {
-    MountDescription.ofCurrentDirectory()?.revision ?? Repository.defaultBranch
 }

@@ -28,7 +28,7 @@ struct Log: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let start = try repository.database.resolve(revision ?? currentRevision()).commitID
+        let start = try repository.database.resolve(revision ?? self.repository.currentRevision()).commitID
         let filter = try path.map { try TreePath(parsing: $0) }
         let earliest = try since.map { text in
             guard let time = Timestamp(parsing: text, now: now()) else {

@@ -38,7 +38,7 @@ struct HooksCommand: ParsableCommand {
 
         func run() throws {
             let repository = try repository.open()
-            let commit = try repository.database.resolve(revision ?? currentRevision()).commitID
+            let commit = try repository.database.resolve(revision ?? self.repository.currentRevision()).commitID
             struct HookJSON: Encodable {
                 let name: String
                 let on: [String]
@@ -146,7 +146,7 @@ struct HooksCommand: ParsableCommand {
 
         func run() throws {
             let repository = try repository.open()
-            let commit = try repository.database.resolve(revision ?? currentRevision()).commitID
+            let commit = try repository.database.resolve(revision ?? self.repository.currentRevision()).commitID
             guard let found = try repository.hookFile(in: commit) else {
                 throw CommandFailure(message: "it has no \(Repository.hooksPath)", kind: .notFound)
             }

@@ -121,7 +121,7 @@ struct PrefetchCommand: ParsableCommand {
         let paths = try order.map { _ in try readList() }
         let repository = try repository.open(cacheLimitBytes: limit, needsCache: true)
         try repository.database.refreshCacheTrust()
-        let (revision, path) = try splitRevisionPath(revisionPath ?? currentRevision())
+        let (revision, path) = try splitRevisionPath(revisionPath ?? self.repository.currentRevision())
         let found = try repository.database.resolve(revision)
         _ = try repository.database.entry(at: path, in: found.commit, named: revision)
         let room = repository.database.blockCacheRoomBytes ?? 0

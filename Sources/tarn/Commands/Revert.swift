@@ -35,9 +35,11 @@ struct StrategyArguments: ParsableArguments {
 }
 
 /// The branch that a command changes when none is named: the one mounted here, else main.
-private func branchHere(_ named: String?, _ repository: Repository) throws -> RefName {
+private func branchHere(
+    _ named: String?, _ arguments: RepositoryArguments, _ repository: Repository
+) throws -> RefName {
     if let named { return try .branch(named) }
-    guard let mounted = MountDescription.ofCurrentDirectory()?.revision,
+    guard let mounted = arguments.mountHere()?.revision,
         let branch = try? RefName.branch(mounted), try repository.database.head(of: branch) != nil
     else { return try .branch(Repository.defaultBranch) }
     return branch
@@ -65,7 +67,7 @@ struct Revert: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let branch = try branchHere(branch, repository)
+        let branch = try branchHere(branch, self.repository, repository)
         let found = try repository.database.resolve(revision)
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? "Revert \"\(found.commit.subject)\"",
@@ -106,7 +108,7 @@ struct Restore: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let branch = try branchHere(branch, repository)
+        let branch = try branchHere(branch, self.repository, repository)
         let revision = revision ?? "\(branch.name)~1"
         let found = try repository.database.resolve(revision)
         let info = CommitInfo(
@@ -136,7 +138,7 @@ struct CherryPick: ParsableCommand {
 
     func run() throws {
         let repository = try repository.open()
-        let branch = try branchHere(branch, repository)
+        let branch = try branchHere(branch, self.repository, repository)
         let found = try repository.database.resolve(revision)
         let info = CommitInfo(
             author: try author.resolve(), message: message ?? found.commit.message,
