@@ -40,7 +40,7 @@ fi
 # Apart: the end-to-end tests start programs of their own, which the other suites' exit tests would wait for.
 run --skip EndToEndTests
 run --filter EndToEndTests
-scripts/simulate.sh 1500
+scripts/simulate.sh 6000
 scripts/test-posix.sh
 scripts/test-programs.sh
 scripts/test-campaigns.sh

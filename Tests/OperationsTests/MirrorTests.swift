@@ -95,6 +95,30 @@ import Versioning
         #expect(try reopen(target).bytes(of: "large", in: again) == large)
     }
 
+    /// K1: it gets the places that the source gave it during the copy, with their packs.
+    @Test func placesThatChangeDuringTheCopyAreMirrored() throws {
+        let path = try repository.importing("place", "first")
+        try mirror(to: target)
+        // The same bytes, in another pack: of a branch that lacks them.
+        @Sendable func move(_ name: String) throws {
+            let other = try reopen(store)
+            let parent = try #require(try other.database.commit(path).parents.first)
+            try other.createRef(.branch(name), at: parent, who: "Test", why: "")
+            try other.importing("place", "first", into: .branch(name))
+        }
+        try move("one")
+        let packs = CallCounter()
+        let moving = FaultyStore(target) { call in
+            guard call.kind == .put, call.key.hasPrefix("packs/"), packs.next() < 4 else { return .pass }
+            do { try move("more\(call.key.suffix(4))") } catch { Issue.record("it did not move: \(error)") }
+            return .pass
+        }
+        try mirror(to: moving)
+        #expect(packs.count > 1)
+        try mirror(to: target)
+        try expectSame(target)
+    }
+
     /// K2
     @Test func someRefsBringTheirHistoryOnly() throws {
         let report = try mirror(to: target, ["v*"])

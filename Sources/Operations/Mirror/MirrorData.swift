@@ -42,6 +42,9 @@ struct MirrorData {
         }
     }
 
+    /// The source may change while it is read: equal bytes that are uploaded again leave the same node with other locations.
+    /// So each time that a node or a list is read to be put, the packs of what was read this time are copied or proven.
+    ///
     /// - Parameter parents: trees that the target has whole.
     mutating func copy(_ tree: NodeID, parents: [NodeID]) throws {
         if present == nil {
@@ -50,53 +53,90 @@ struct MirrorData {
             present = try target.database.packSizes()
             _ = try moves.list()
         }
-        var needed: [PackID: Set<PlacedBlock>] = [:]
-        var late: (nodes: [NodeID], lists: [ContentID]) = ([], [])
-        var ranges: [ClosedRange<PlacementProof.Key>] = []
-        let listsBefore = doneLists
+        var found = try putTree(tree)
+        var proven: Set<PlacedBlock> = []
+        try bringPacks(of: found, parents)
+        for round in 1...Self.maximumRounds where !found.late.isEmpty {
+            proven.formUnion(found.blocks)
+            found = try putAgain(found.late, isLast: round == Self.maximumRounds)
+            found.blocks.removeAll { proven.contains($0) }
+            try bringPacks(of: found, parents)
+        }
+    }
+
+    /// How often what is at the target elsewhere is put again. The first time is enough, unless it moves at the source meanwhile.
+    private static let maximumRounds = 8
+
+    /// Puts the nodes of a tree, and the lists that they name, as far as they were not put before.
+    private mutating func putTree(_ tree: NodeID) throws -> Found {
+        var found = Found()
         var level = [tree].filter { done.insert($0).inserted }
         while !level.isEmpty {
-            let found = Mutex(Found())
-            try concurrently(level, threads: source.database.ioThreads) { [self] id in
-                let copied = try copyNode(id)
-                found.withLock { found in
-                    found.children += copied.children
-                    found.lists += copied.lists
-                    found.blocks += copied.blocks
-                    found.late += copied.late
-                    found.ranges += copied.ranges
-                }
-            }
+            var part = try putNodes(level)
             nodes += level.count
-            let result = found.withLock { $0 }
-            let lists = try copyLists(result.lists.filter { doneLists.insert($0).inserted })
-            for block in result.blocks + lists.blocks { needed[block.extent.pack, default: []].insert(block) }
-            ranges += result.ranges
-            late.nodes += result.late
-            late.lists += lists.late
-            level = result.children.filter { done.insert($0).inserted }
+            part.lists = part.lists.filter { doneLists.insert($0).inserted }
+            part.add(try putLists(part.lists))
+            lists += part.lists.count
+            level = part.children.filter { done.insert($0).inserted }
+            part.children = []
+            found.add(part)
             progress("\(nodes) tree nodes, \(packs) packs")
         }
+        return found
+    }
+
+    private func putAgain(_ late: Late, isLast: Bool) throws -> Found {
+        var found = try putNodes(late.nodes, isLast: isLast)
+        found.lists = late.lists
+        found.add(try putLists(late.lists, isLast: isLast))
+        return found
+    }
+
+    /// Copies the packs that the target lacks, and verifies what is to lie in those that it has.
+    private mutating func bringPacks(of found: Found, _ parents: [NodeID]) throws {
+        var needed: [PackID: Set<PlacedBlock>] = [:]
+        for block in found.blocks { needed[block.extent.pack, default: []].insert(block) }
         let toCopy = needed.filter { !isPresent($0.key) }
         packsPresent += needed.count - toCopy.count
         try PlacementProof(target: target, wholeTrees: parents).verify(
-            needed.filter { toCopy[$0.key] == nil }, ranges: ranges, lists: doneLists.subtracting(listsBefore))
+            needed.filter { toCopy[$0.key] == nil }, ranges: found.ranges, lists: Set(found.lists))
         try copyPacks(toCopy)
-        try concurrently(late.nodes, threads: source.database.ioThreads) { [self] id in
-            _ = try copyNode(id, isLast: true)
-        }
-        _ = try copyLists(late.lists, isLast: true)
     }
 
-    /// What some nodes lead to; `late` are those that are at the target in locations of its own, which give way only to packs
-    /// that are there.
+    /// What is at the target in locations of its own, which give way only to packs that are there.
+    private struct Late {
+        var nodes: [NodeID] = []
+        var lists: [ContentID] = []
+
+        var isEmpty: Bool { nodes.isEmpty && lists.isEmpty }
+    }
+
+    /// What some nodes and lists lead to.
     private struct Found {
         var children: [NodeID] = []
         var lists: [ContentID] = []
         var blocks: [PlacedBlock] = []
-        var late: [NodeID] = []
+        var late = Late()
         /// Of the keys of leaves.
         var ranges: [ClosedRange<PlacementProof.Key>] = []
+
+        mutating func add(_ other: Found) {
+            children += other.children
+            lists += other.lists
+            blocks += other.blocks
+            late.nodes += other.late.nodes
+            late.lists += other.late.lists
+            ranges += other.ranges
+        }
+    }
+
+    private func putNodes(_ ids: [NodeID], isLast: Bool = false) throws -> Found {
+        let found = Mutex(Found())
+        try concurrently(ids, threads: source.database.ioThreads) { [self] id in
+            let part = try copyNode(id, isLast: isLast)
+            found.withLock { $0.add(part) }
+        }
+        return found.withLock { $0 }
     }
 
     /// Answers whether the object is at the target now; otherwise it is to be put again when its packs are there.
@@ -134,14 +174,12 @@ struct MirrorData {
             found.blocks += list.blocks.stored
             return Item(key: item.key, value: item.value, location: encodeExtents(located.extents))
         }
-        if try !isPut(isLast, { try target.database.nodes.put(node.relocated(items)) }) { found.late = [id] }
+        if try !isPut(isLast, { try target.database.nodes.put(node.relocated(items)) }) { found.late.nodes = [id] }
         return found
     }
 
-    private mutating func copyLists(
-        _ ids: [ContentID], isLast: Bool = false
-    ) throws -> (blocks: [PlacedBlock], late: [ContentID]) {
-        let found = Mutex<(blocks: [PlacedBlock], late: [ContentID])>(([], []))
+    private func putLists(_ ids: [ContentID], isLast: Bool = false) throws -> Found {
+        let found = Mutex(Found())
         try concurrently(ids, threads: source.database.ioThreads) { [self] id in
             guard let list = try source.database.storedList(id) else {
                 throw ObjectDatabaseError.missingObject(object: ObjectKeys.list(id), neededBy: "the mirror")
@@ -150,10 +188,9 @@ struct MirrorData {
             let isPut = try isPut(isLast) { try target.database.lists.put(copy) }
             found.withLock { found in
                 found.blocks += copy.blocks.stored
-                if !isPut { found.late.append(id) }
+                if !isPut { found.late.lists.append(id) }
             }
         }
-        if !isLast { lists += ids.count }
         return found.withLock { $0 }
     }
 
