@@ -12,7 +12,7 @@ func message(_ error: ObjectDatabaseError) -> ErrorMessage {
     case .newerFormat(let object, let found, let supported):
         ErrorMessage(
             message: "\(object) has format \(found), and this tarn knows formats up to \(supported)",
-            hint: "Install a newer tarn")
+            hint: "Install a newer tarn. If no tarn has written it, it is damaged. \(hint(forObject: object))")
     case .unsafeStore(let location, let reason):
         ErrorMessage(
             message: "\(location) cannot hold a repository: \(reason)",
@@ -41,13 +41,9 @@ func message(_ error: ObjectDatabaseError) -> ErrorMessage {
     case .pathNotFound(let path, let revision):
         ErrorMessage(message: "there is no '\(path)' in \(revision)", kind: .notFound)
     case .corrupt(let object, let reason):
-        ErrorMessage(
-            message: "\(object) is corrupt: \(reason)", hint: "'tarn fsck --read-data' names everything that it affects"
-        )
+        ErrorMessage(message: "\(object) is corrupt: \(reason)", hint: hint(forObject: object))
     case .missingObject(let object, let neededBy):
-        ErrorMessage(
-            message: "\(object) is missing, needed by \(neededBy)", hint: "'tarn fsck' names everything that it affects"
-        )
+        ErrorMessage(message: "\(object) is missing, needed by \(neededBy)", hint: hint(forObject: object))
     case .localIO(let path, let number): message(path: path, number)
     case .sourceUnusable(let path, let reason): ErrorMessage(message: "\(path): \(reason)")
     case .store(let error): message(error)

@@ -35,7 +35,8 @@ func message(_ error: StoreError) -> ErrorMessage {
     case .rangeNotSatisfiable(let key): ErrorMessage(message: "\(key) is shorter than it must be")
     case .invalidKey(let key, let reason): ErrorMessage(message: "\(key): \(reason)")
     case .tooLarge(let key, let limit):
-        ErrorMessage(message: "\(key) has more than \(limit) bytes, so no tarn has written it")
+        ErrorMessage(
+            message: "\(key) has more than \(limit) bytes, so no tarn has written it", hint: hint(forObject: key))
     case .badAnswer(let key, let reason):
         ErrorMessage(message: "the store's answer for \(key) makes no sense: \(reason)")
     }

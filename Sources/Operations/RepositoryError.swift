@@ -35,4 +35,7 @@ package enum RepositoryError: Error, Sendable {
     case retentionNotFound(String)
     /// The garbage collector must not run now.
     case collectionRefused(reason: String)
+    /// The garbage collector met an object that it cannot read, so that nothing tells what must stay. Before it deleted anything,
+    /// unless `hasDeleted`: then what it deleted was dead.
+    case collectionStopped(by: any Error, hasDeleted: Bool)
 }

@@ -1,10 +1,10 @@
 import ErrorMessages
-import FUSEServer
+package import FUSEServer
 import Glibc
-import Operations
+package import Operations
 import ProllyTree
 import Staging
-import VFS
+package import VFS
 import Versioning
 
 /// What to tell a person; `nil` for errors of the argument parser.
@@ -22,6 +22,43 @@ func describe(_ error: any Error) -> ErrorMessage? {
     case let refusal as ReadPlanRefusal: words(refusal)
     default: message(of: error)
     }
+}
+
+/// What failed, on what, in one text; for every error.
+func words(of error: any Error) -> TerminalText { describe(error)?.text ?? logLine(of: error) }
+
+// As in `ErrorDescriptions.swift` of ErrorMessages.
+
+extension RepositoryError: CustomStringConvertible {
+    package var description: String { words(self).text.shown }
+}
+
+extension MirrorFault: CustomStringConvertible {
+    package var description: String { words(self).text.shown }
+}
+
+extension HookFault: CustomStringConvertible {
+    package var description: String { reason }
+}
+
+extension PrefetchFault: CustomStringConvertible {
+    package var description: String { words(self).text.shown }
+}
+
+extension ReadPlanRefusal: CustomStringConvertible {
+    package var description: String { words(self).text.shown }
+}
+
+extension FUSEServerError: CustomStringConvertible {
+    package var description: String { words(self).text.shown }
+}
+
+extension CommandFailure: CustomStringConvertible {
+    var description: String { message.shown }
+}
+
+extension ReceiptFile.Unreadable: CustomStringConvertible {
+    var description: String { reason }
 }
 
 private func words(_ error: RepositoryError) -> ErrorMessage {
@@ -99,6 +136,12 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
             kind: .notFound)
     case .collectionRefused(let reason):
         ErrorMessage(message: "nothing was collected: \(reason)", kind: .refused)
+    case .collectionStopped(let cause, let hasDeleted):
+        ErrorMessage(
+            message: hasDeleted
+                ? "gc stopped: \(words(of: cause))"
+                : "nothing was collected, for nothing tells what must stay: \(words(of: cause))",
+            hint: describe(cause)?.hint, kind: .refused)
     }
 }
 

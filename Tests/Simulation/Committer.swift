@@ -75,18 +75,13 @@ final class Collector: @unchecked Sendable {
     }
 
     func run(_ process: SimulatedProcess) {
-        world.repeating(process, "gc", runs) { number in
-            do {
-                var options = GarbageOptions()
-                options.deletes = true
-                options.grace = .zero
-                process.log("collects \(bucket.store.location)")
-                let report = try world.open(bucket, process).collectGarbage(options)
-                process.log("has deleted \(report.deleted.objects) objects, \(report.expired.count) commits expired")
-            } catch ObjectDatabaseError.missingObject(let object, _) where world.hasRivals(bucket) {
-                // Another collector takes what this one has just found there; it deletes nothing then.
-                process.log("gc \(number) misses \(object)")
-            }
+        world.repeating(process, "gc", runs) { _ in
+            var options = GarbageOptions()
+            options.deletes = true
+            options.grace = .zero
+            process.log("collects \(bucket.store.location)")
+            let report = try world.open(bucket, process).collectGarbage(options)
+            process.log("has deleted \(report.deleted.objects) objects, \(report.expired.count) commits expired")
         }
     }
 }
@@ -186,6 +181,7 @@ enum Verdict {
         case StoreError.unavailable, ObjectDatabaseError.store(.unavailable): self = .unavailable
         case StoreError.preconditionFailed, ObjectDatabaseError.store(.preconditionFailed): self = .definite
         case TreeError.unreadable(_, let reason), TreeError.unwritable(_, let reason): self = Verdict(reason)
+        case RepositoryError.collectionStopped(let cause, _): self = Verdict(cause)
         default: self = .wrong
         }
     }

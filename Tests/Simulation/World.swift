@@ -53,9 +53,6 @@ final class World: @unchecked Sendable {
             seed: random.next())
     }
 
-    /// Whether several collectors work on a bucket.
-    func hasRivals(_ bucket: Bucket) -> Bool { (bucket === mirror ? collectors.mirror : collectors.store) > 1 }
-
     func below(_ bound: Int) -> Int { random.below(bound) }
 
     func oneIn(_ count: Int) -> Bool { random.oneIn(count) }

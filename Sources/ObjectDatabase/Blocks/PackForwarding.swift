@@ -55,6 +55,12 @@ package final class PackForwarding: Sendable {
         self.remembersAbsence = remembersAbsence
     }
 
+    /// Throws `.corrupt` and the like when an object below `moved/` cannot be followed.
+    package static func check(_ key: String, _ store: any ObjectStore) throws {
+        guard let found = try store.find(key) else { return }
+        _ = try (decodeObject(found.bytes, key: key) as PackForwardingRecord).decoded(key: key)
+    }
+
     /// Lists the packs that have moved: after that, the others cost no request.
     package func list() throws -> [PackID: Int64] {
         var moved: [PackID: Int64] = [:]

@@ -99,19 +99,20 @@ extension ObjectDatabase {
         return try store.swap(ObjectKeys.leases + stored.id, from: stored.etag, to: encodeRecord(lease))
     }
 
-    /// All leases, also those that are over. Throws `.corrupt` for one that does not decode: it might protect anything.
+    /// All leases, also those that are over. Throws for one that cannot be read: it might protect anything.
     package func allLeases() throws -> [StoredLease] {
         try listKeys(ObjectKeys.leases).compactMap { try lease(id: String($0.key.dropFirst(ObjectKeys.leases.count))) }
     }
 
-    /// The leases that are not over at `seconds`, by the store's clock. One that does not decode is skipped with a warning.
-    package func leases(at seconds: Int64) throws -> [StoredLease] {
+    /// The leases that are not over at `seconds`, by the store's clock. One that does not decode is skipped with a warning: for
+    /// whoever looks for leases of its own.
+    package func readableLeases(at seconds: Int64) throws -> [StoredLease] {
         try listKeys(ObjectKeys.leases).compactMap { object in
             do {
                 let lease = try lease(id: String(object.key.dropFirst(ObjectKeys.leases.count)))
                 return lease.flatMap { $0.endSeconds > seconds ? $0 : nil }
-            } catch ObjectDatabaseError.corrupt(let object, let reason) {
-                logger.warning("skipping the lease \(object): \(reason)")
+            } catch ObjectDatabaseError.corrupt, ObjectDatabaseError.newerFormat, StoreError.tooLarge {
+                logger.warning("skipping the lease \(object.key), which cannot be read; 'tarn fsck' says why")
                 return nil
             }
         }

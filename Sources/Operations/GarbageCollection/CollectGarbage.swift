@@ -24,22 +24,34 @@ extension Repository {
         _ options: GarbageOptions, progress: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> GarbageReport {
         var collection = GarbageCollectionRun(repository: self, options: options, progress: progress)
-        try collection.fixTime()
-        try collection.decide()
-        guard options.deletes else {
-            try collection.mark()
-            try collection.survey()
-            return collection.report
+        var before: SweepJournal?
+        do {
+            before = try SweepJournal.load(from: database.store)
+            return try collection.run()
+        } catch  where ObjectFault.object(of: error) != nil {
+            try refuseBesideRival(of: collection, before, error)
+            throw RepositoryError.collectionStopped(by: error, hasDeleted: collection.hasDeleted)
         }
-        let run = try SweepRun(in: self)
-        return try run.running {
-            try collection.noteExpired(run)
-            try collection.mark(run)
-            try collection.survey()
-            try collection.sweep(run)
-            try collection.repack()
-            try collection.tidy()
-            return collection.report
+    }
+
+    /// What is not there any more may have been deleted by another run, when this one had listed it already.
+    private func refuseBesideRival(
+        of collection: GarbageCollectionRun, _ before: SweepJournal?, _ error: any Error
+    ) throws {
+        guard Self.isMissing(error),
+            try SweepJournal.load(from: database.store)?.hasDeletions(since: before, besides: collection.id) == true
+        else { return }
+        throw RepositoryError.collectionRefused(
+            reason: "another run of gc has deleted what this one had listed "
+                + "(\(ObjectFault.object(of: error) ?? "")); wait until it has ended, and run gc again")
+    }
+
+    private static func isMissing(_ error: any Error) -> Bool {
+        switch error {
+        case ObjectDatabaseError.missingObject, StoreError.notFound, ObjectDatabaseError.store(.notFound),
+            TreeError.missing:
+            true
+        default: false
         }
     }
 }
@@ -69,6 +81,10 @@ struct GarbageCollectionRun {
     var deletionPlan = DeletionPlan()
     /// Leases that have ended: their holders are gone, or may not go on.
     private(set) var endedLeases: [StoredLease] = []
+    /// By which others know it; `nil` until it is to delete.
+    private(set) var id: String?
+    /// Whether it has begun to delete.
+    var hasDeleted = false
 
     /// What is to be deleted.
     struct DeletionPlan {
@@ -91,14 +107,35 @@ struct GarbageCollectionRun {
         cutoffSeconds = 0
     }
 
-    mutating func fixTime() throws {
+    mutating func run() throws -> GarbageReport {
+        try fixTime()
+        try decide()
+        guard options.deletes else {
+            try mark()
+            try survey()
+            return report
+        }
+        let run = try SweepRun(in: repository)
+        id = run.id
+        return try run.running {
+            try noteExpired(run)
+            try mark(run)
+            try survey()
+            try sweep(run)
+            try repack()
+            try tidy()
+            return report
+        }
+    }
+
+    private mutating func fixTime() throws {
         if options.present == nil {
             present = Timestamp(seconds: try repository.database.storeSeconds(), nanoseconds: 0)
         }
         cutoffSeconds = present.seconds - (options.grace + options.clockSlack).wholeSeconds
     }
 
-    mutating func decide() throws {
+    private mutating func decide() throws {
         // Before the history: of a writer whose lease is gone the refs show what it has uploaded.
         try readLeases()
         progress("reading the history")
@@ -265,7 +302,8 @@ struct GarbageCollectionRun {
     }
 
     func refuseBesideMirror() throws {
-        for stored in try repository.database.leases(at: present.seconds) where stored.lease.purpose == .mirror {
+        for stored in try repository.database.allLeases()
+        where stored.lease.purpose == .mirror && stored.endSeconds > present.seconds {
             throw RepositoryError.collectionRefused(
                 reason: "\(stored.lease.holder) has begun to copy a repository into this one; run it again later")
         }

@@ -25,6 +25,7 @@ extension GarbageCollectionRun {
         try run.beginDeleting()
         // Either it sees that we delete and waits, or we see it.
         try refuseBesideMirror()
+        hasDeleted = true
         let database = repository.database
         // Listed again, for its version: what a writer has uploaded anew is younger now and stays.
         @Sendable func remove(_ ids: Set<NodeID>, _ info: ObjectInfo, _ name: Substring) throws {

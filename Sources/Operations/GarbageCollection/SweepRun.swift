@@ -129,6 +129,12 @@ extension SweepJournal {
         }
     }
 
+    /// Whether another run has deleted something since the journal was `before`.
+    func hasDeletions(since before: SweepJournal?, besides own: String?) -> Bool {
+        let over = Set(before?.runs.filter { $0.ended != nil }.map(\.id) ?? [])
+        return runs.contains { $0.deletes == true && $0.id != own && !over.contains($0.id) }
+    }
+
     /// Whether a run may delete something from now on. One that is not listed any more has ended long ago.
     func mayDelete(_ id: String) -> Bool {
         guard let run = runs.first(where: { $0.id == id }) else { return false }

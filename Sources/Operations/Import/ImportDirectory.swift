@@ -104,7 +104,7 @@ extension Repository {
     /// What earlier runs of the same import have uploaded, as far as it is surely there: a lease about to expire counts
     /// for nothing.
     fileprivate func checkpoints(of subject: String) throws -> [(id: String, tree: NodeID)] {
-        try database.leases(at: database.storeSeconds() + Self.leaseMargin.wholeSeconds).filter { stored in
+        try database.readableLeases(at: database.storeSeconds() + Self.leaseMargin.wholeSeconds).filter { stored in
             stored.lease.purpose == .import && stored.lease.subject == subject
         }.map { ($0.id, $0.lease.tree) }
     }

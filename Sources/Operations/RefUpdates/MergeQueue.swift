@@ -46,6 +46,11 @@ struct MergeQueue: Codable {
         }
     }
 
+    /// What an object below `queue/` says. Throws `.corrupt` for one that a mover would begin anew.
+    static func stored(_ key: String, _ store: any ObjectStore) throws -> MergeQueue? {
+        try store.find(key).map { try decodeObject($0.bytes, key: key) }
+    }
+
     private static func load(_ ref: RefName, _ store: any ObjectStore) throws -> MergeQueue {
         try store.find(key(ref)).flatMap { try? decodeObject($0.bytes, key: key(ref)) } ?? MergeQueue()
     }

@@ -82,12 +82,17 @@ extension Repository {
         switch error {
         case ObjectDatabaseError.corrupt(_, let reason): reason
         case ObjectDatabaseError.missingObject, StoreError.notFound: "it is missing"
+        case ObjectDatabaseError.newerFormat(_, let found, let supported):
+            "it has format \(found), and this tarn knows formats up to \(supported)"
+        case ObjectDatabaseError.store(let error): reason(error)
         case VersioningError.badEntry(_, let reason), VersioningError.tree(.corrupt(_, let reason)): reason
         case TreeError.corrupt(_, let reason): reason
         case TreeError.missing: "it is missing"
         case TreeError.unreadable(_, let cause), VersioningError.tree(.unreadable(_, let cause)): Self.reason(cause)
         case let fault as DecodingFault: fault.reason
         case let fault as PathFault: fault.reason
+        case ObjectDatabaseError.collected(_, let record):
+            "gc took it on \(record.when.rfc3339.prefix(19))Z under \(record.rule)"
         case StoreError.tooLarge(_, let limit): "it has more than \(limit) bytes"
         case StoreError.unavailable(_, let key, _, let reason):
             "the store did not answer for \(key): \(reason)"

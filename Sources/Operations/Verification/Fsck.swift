@@ -66,13 +66,14 @@ extension Repository {
         var check = FsckRun(repository: self)
         let audit = try verifyAudit()
         check.report.refs = audit.refs
-        check.report.damage = audit.findings.map { Damage(object: $0.object, reason: $0.reason) }
+        for finding in audit.findings { check.note(ObjectFault(object: finding.object, reason: finding.reason)) }
         progress("listing packs")
         try check.listPacks()
         for id in try check.findCommits(unreferenced: audit.unreferenced) {
             progress("commit \(id.hex.prefix(12))")
             try check.commit(id)
         }
+        try check.records()
         try check.packs()
         check.overlaps()
         if data { try check.data(progress) }
@@ -85,6 +86,8 @@ extension Repository {
 struct FsckRun {
     let repository: Repository
     var report = FsckReport()
+    /// What `note(_:in:)` has noted.
+    var noted: Set<ObjectFault> = []
     /// Nodes that were checked, with what is below them; `nil` for one that cannot be read (whole).
     var seenNodes: [NodeID: Commit.Counts?] = [:]
     /// Trees of heads whose directories were checked.
@@ -92,6 +95,8 @@ struct FsckRun {
     var history = RepositoryHistory(commits: [:], refUpdates: [:], refs: [])
     var commits: [CommitID: Commit] = [:]
     var collected: Set<NodeID> = []
+    /// Those of `collected` whose records were read.
+    var seenRecords: Set<NodeID> = []
     var proof: CollectionProof
     private var packSizes: [PackID: UInt64] = [:]
     /// Every stored block that a checked file refers to, and who refers to it.

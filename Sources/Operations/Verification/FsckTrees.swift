@@ -14,7 +14,7 @@ extension FsckRun {
                 ObjectKeys.commit(id), "its generation is \(commit.generation), and follows from its parents otherwise",
                 id)
         }
-        if try isCollected(id, commit.tree) {
+        if isCollected(id, commit.tree) {
             report.collected += 1
             return
         }
@@ -35,23 +35,33 @@ extension FsckRun {
         "\(counts.files) files, \(counts.directories) directories and \(counts.bytes) bytes"
     }
 
-    private mutating func isCollected(_ id: CommitID, _ tree: NodeID) throws -> Bool {
+    private mutating func isCollected(_ id: CommitID, _ tree: NodeID) -> Bool {
         guard collected.contains(tree) else { return false }
+        seenRecords.insert(tree)
         let key = ObjectKeys.collected(tree)
         do {
             guard let record = try CollectedTree.load(tree, from: repository.database.store),
                 record.commits.contains(id)
             else { return false }
-            if heads.contains(id) {
-                note(key, "it lists commit \(id), which a ref shows", id)
-                return false
-            }
+        } catch {
+            note(ObjectFault(error, reading: key), in: id)
+            return false
+        }
+        if heads.contains(id) {
+            note(key, "it lists commit \(id), which a ref shows", id)
+            return false
+        }
+        do {
+            // Without the rules nothing can be held against it; that they cannot be read is told.
+            if try unreadable.contains(Repository.rulesRef(RetentionRules.self).qualified) { return true }
             guard let fault = try proof.fault(of: id, tree: tree) else { return true }
             note(key, "nothing shows that gc could take commit \(id): \(fault)", id)
-        } catch ObjectDatabaseError.corrupt(let object, let reason) {
-            note(object, reason, id)
+            return false
+        } catch {
+            // What it would be held against is damaged, which is told; until that is mended nothing shows that it is wrong.
+            note(ObjectFault(error, reading: key), in: id)
+            return true
         }
-        return false
     }
 
     /// Checks a node and what is below it. Answers what it holds; `nil` when it cannot be read whole.

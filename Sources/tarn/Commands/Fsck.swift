@@ -13,7 +13,7 @@ struct Fsck: ParsableCommand {
         discussion: """
             Refs, their chains of updates, commits, tree nodes, block lists and packs are checked; with --read-data every block is read and \
             hashed. Each damaged object is named with every path that needs it. An object that the store does not give is named too, and \
-            the check goes on. Commits whose data 'tarn gc' took are no damage.
+            the check goes on. So is a lease, a queue or a note of 'tarn gc' that cannot be read. Commits whose data 'tarn gc' took are no damage.
 
             --repair --from REPO fetches damaged or missing objects again from a mirror ('tarn mirror'), or from what this is a mirror of. \
             They are verified before they are written. --repair alone only empties this host's block cache, which fills again by itself.
