@@ -7,13 +7,17 @@ import GRDB
 /// - `range`: staged byte ranges of a file, unless all of it lies in one data file (`node.whole`): of a data file, of a `cloned` entry (its id negated), or (0) zeros.
 /// - `cloned`: committed entries that ranges refer to; written once and shared with what is sealed.
 /// - `uploaded`: blocks of a node's content, as of one change, that are in the store already.
-/// - `conflict`: paths that a commit could not merge, and what the user decided.
+/// - `conflict`: paths that a commit could not merge, since when the user knows, and what was decided.
 enum Schema {
     /// The steps from an empty database to the present tables. A step that was released is never changed.
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         // Workspaces from before there were steps have these tables already.
         migrator.registerMigration("tables", migrate: create)
+        migrator.registerMigration("told") { database in
+            try database.execute(
+                sql: "ALTER TABLE conflict ADD COLUMN told INTEGER; UPDATE conflict SET told = change")
+        }
         return migrator
     }
 

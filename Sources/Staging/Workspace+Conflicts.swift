@@ -11,6 +11,9 @@ package struct StagedConflict: Hashable, Sendable {
     package let current: [UInt8]?
     /// The last change when it was found.
     package let change: Int64
+    /// The last change when the user had been told of it; `nil`: not yet. Only what is changed after that is changed by somebody
+    /// who knew.
+    package let told: Int64?
     package let resolution: Resolution?
 
     /// Found when a commit moved the base below later changes, not by a merge.
@@ -22,7 +25,8 @@ extension Workspace {
         try read { try $0.conflicts() }
     }
 
-    /// Replaces what is recorded by these conflicts, keeping decisions about a path whose other side is still the same.
+    /// Replaces what is recorded by these conflicts, keeping decisions about a path whose other side is still the same, and
+    /// whether the user was told of it.
     ///
     /// - Parameter settled: paths with a conflict that was decided, which stay decided.
     package func record(_ conflicts: [Conflict], settled: Set<TreePath>) throws {
@@ -34,11 +38,28 @@ extension Workspace {
             }
             for conflict in conflicts {
                 let current = conflict.current?.entry.encoded()
-                let decided = known[conflict.path].flatMap { $0.current == current ? $0.resolution : nil }
+                let same = known[conflict.path].flatMap { $0.current == current ? $0 : nil }
                 try overlay.insert(
                     StagedConflict(
                         path: conflict.path, reason: conflict.reason, current: current, change: change,
-                        resolution: decided))
+                        told: same?.told, resolution: same?.resolution))
+            }
+        }
+        try makeDurable()
+    }
+
+    /// Notes that the user has been told of these conflicts, as `conflicts()` answered them before the telling: from now on an
+    /// edit of such a path decides for it. What was written before must be in the overlay. A conflict that was found anew
+    /// meanwhile, with another version on the other side, is still to be told.
+    package func noteTold(_ conflicts: [StagedConflict]) throws {
+        let new = conflicts.filter { $0.told == nil }
+        if new.isEmpty { return }
+        try write { overlay in
+            let change = try overlay.newestChange()
+            for conflict in new {
+                try overlay.execute(
+                    "UPDATE conflict SET told = ? WHERE path = ? AND change = ? AND theirs IS ? AND told IS NULL",
+                    [change, conflict.path.blob, conflict.change, conflict.current.map { Data($0) }])
             }
         }
         try makeDurable()
@@ -51,7 +72,7 @@ extension Workspace {
             try overlay.insert(
                 StagedConflict(
                     path: path, reason: conflict.reason, current: conflict.current, change: conflict.change,
-                    resolution: resolution))
+                    told: conflict.told, resolution: resolution))
             return true
         }
         try makeDurable()
@@ -61,14 +82,14 @@ extension Workspace {
 
 extension Overlay {
     package func conflicts() throws -> [StagedConflict] {
-        try rows("SELECT path, reason, theirs, change, resolution FROM conflict ORDER BY path").map { row in
+        try rows("SELECT path, reason, theirs, change, told, resolution FROM conflict ORDER BY path").map { row in
             do {
                 // What a later version found is in conflict all the same.
                 let reason = ConflictReason(stored: row[1]) ?? .content
                 return StagedConflict(
                     path: try TreePath(parsing: [UInt8](row[0] as Data)), reason: reason,
-                    current: (row[2] as Data?).map { [UInt8]($0) }, change: row[3],
-                    resolution: (row[4] as String?).flatMap(Resolution.init(stored:)))
+                    current: (row[2] as Data?).map { [UInt8]($0) }, change: row[3], told: row[4],
+                    resolution: (row[5] as String?).flatMap(Resolution.init(stored:)))
             } catch let fault as PathFault {
                 throw WorkspaceError.corrupt(path: "overlay", reason: fault.reason)
             }
@@ -82,10 +103,12 @@ extension Overlay {
 
     fileprivate func insert(_ conflict: StagedConflict) throws {
         try execute(
-            "INSERT OR REPLACE INTO conflict (path, reason, theirs, change, resolution) VALUES (?, ?, ?, ?, ?)",
+            """
+            INSERT OR REPLACE INTO conflict (path, reason, theirs, change, told, resolution) VALUES (?, ?, ?, ?, ?, ?)
+            """,
             [
                 conflict.path.blob, conflict.reason.stored, conflict.current.map { Data($0) }, conflict.change,
-                conflict.resolution?.stored,
+                conflict.told, conflict.resolution?.stored,
             ])
     }
 
@@ -94,7 +117,8 @@ extension Overlay {
         try insert(
             StagedConflict(
                 path: path, reason: .changedSinceSeal,
-                current: current?.entry.encoded(), change: try newestChange(), resolution: nil))
+                current: current?.entry.encoded(), change: try newestChange(), told: nil,
+                resolution: nil))
     }
 
     /// Forgets the conflicts that were found up to a change: a commit of that state was published, so they were

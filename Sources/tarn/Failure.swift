@@ -45,9 +45,16 @@ func writeError(_ text: TerminalText) {
 
 /// Prints what failed and what to do, then ends the process.
 func fail(_ message: TerminalText, hint: TerminalText? = nil, code: Code) -> Never {
+    writeFailure(message, hint: hint)
+    StandardStreams.end(code.rawValue)
+}
+
+/// Prints what failed and what to do.
+func writeFailure(_ error: any Error) { writeFailure(words(of: error), hint: describe(error)?.hint) }
+
+private func writeFailure(_ message: TerminalText, hint: TerminalText?) {
     // A message that is a list ends with a line break, and one that asks or tells has its own end.
     let end = message.shown.last
     let link: TerminalText = end == "\n" ? "" : end == "?" || end == "." ? " " : ". "
     writeError("tarn: \(message)\(hint.map { link + $0 } ?? "")")
-    StandardStreams.end(code.rawValue)
 }

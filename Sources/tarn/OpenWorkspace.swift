@@ -1,6 +1,7 @@
 import ArgumentParser
 import ErrorMessages
 import Glibc
+import Logging
 import ObjectDatabase
 import ObjectStorage
 import Operations
@@ -93,6 +94,24 @@ struct OpenWorkspace {
     /// Makes sure that what a live mount holds in memory is in the workspace.
     func flush() throws {
         try liveMount?.flush()
+    }
+
+    /// Shows conflicts, and notes that the user knows of them: after the showing, so that no edit from before counts as a decision.
+    ///
+    /// - Parameter isShown: which of the conflicts `show` shows; by default all that are not decided.
+    func telling(_ isShown: (StagedConflict) -> Bool = { $0.resolution == nil }, _ show: () throws -> Void) throws {
+        let conflicts = try workspace.conflicts().filter(isShown)
+        try show()
+        try StandardStreams.flush()
+        if conflicts.allSatisfy({ $0.told != nil }) { return }
+        do {
+            // What was written before is in the overlay then, under an earlier number.
+            try flush()
+            try workspace.noteTold(conflicts)
+        } catch {
+            // Nothing is lost: the next commit tells them again.
+            repository.database.logger.info("the conflicts are told again by the next commit: \(error)")
+        }
     }
 
     func path(_ text: String) throws -> TreePath {

@@ -260,10 +260,52 @@ private func stagedChanges<Store: NodeStore>(_ overlay: Overlay, base: Tree<Stor
         #expect(try workspace.conflicts().map(\.resolution) == [nil])
     }
 
-    @Test func editAfterTheConflictDecidesForOurs() throws {
+    private func tell() throws { try workspace.noteTold(workspace.conflicts()) }
+
+    /// W6
+    @Test func editAfterTheConflictWasToldDecidesForOurs() throws {
         try editor.put("z", Array("mine".utf8))
         try othersWrite("theirs")
         try expectConflict()
+        try tell()
+        try editor.put("z", Array("both".utf8))
+        #expect(try repository.bytes(of: "z", in: commit().published.commitID) == Array("both".utf8))
+    }
+
+    /// W6: nobody knew of it yet.
+    @Test func editBetweenTheFindingAndTheTellingDecidesNothing() throws {
+        try editor.put("z", Array("mine".utf8))
+        try othersWrite("theirs")
+        try expectConflict()
+        try editor.put("z", Array("more of mine".utf8))
+        try expectConflict()
+        try tell()
+        try expectConflict()
+        try editor.put("z", Array("both".utf8))
+        #expect(try repository.bytes(of: "z", in: commit().published.commitID) == Array("both".utf8))
+    }
+
+    /// W6: who was told of one version decides nothing about the next.
+    @Test func aTellingCountsForTheVersionThatWasTold() throws {
+        try editor.put("z", Array("mine".utf8))
+        try othersWrite("theirs")
+        try expectConflict()
+        let told = try workspace.conflicts()
+        try othersWrite("theirs again")
+        try expectConflict()
+        try workspace.noteTold(told)
+        try editor.put("z", Array("both".utf8))
+        try expectConflict()
+    }
+
+    /// W6: the same for a conflict that an update finds.
+    @Test func editBeforeAnUpdateHasToldDecidesNothing() throws {
+        try editor.put("z", Array("mine".utf8))
+        try othersWrite("theirs")
+        #expect(try repository.update(workspace).conflicts == [TreePath(parsing: "z")])
+        try editor.put("z", Array("more of mine".utf8))
+        try expectConflict()
+        try tell()
         try editor.put("z", Array("both".utf8))
         #expect(try repository.bytes(of: "z", in: commit().published.commitID) == Array("both".utf8))
     }

@@ -194,9 +194,10 @@ final class Editor: @unchecked Sendable {
                 workspace, CommitInfo(author: process.name, message: message),
                 holder: Holder(editor: self, mount: mount))
             process.log("has committed \(message)")
+            try tell(committed.laterConflicts, with: committed.published.commitID, mount)
             world.oracle.acknowledged(committed.published.commitID, on: world.branch, to: process)
         } catch RepositoryError.conflicts(let conflicts, let head, let side) {
-            report(conflicts.map(\.path), with: head)
+            try tell(conflicts.map(\.path), with: head, mount)
             throw RepositoryError.conflicts(conflicts, head: head, seenFrom: side)
         } catch Killed.commit {
             process.log("the commit was killed")
@@ -210,6 +211,15 @@ final class Editor: @unchecked Sendable {
         for path in try mount.workspace.conflicts().map({ "\($0.path)" }) {
             for state in since { model.reported(path, state.files[path]) }
         }
+        try noteTold(mount)
+    }
+
+    /// As a command does when it has shown the conflicts.
+    private func noteTold(_ mount: SimulatedMount) throws {
+        try process.alone {
+            try mount.fileSystem.flushAll()
+            try mount.workspace.noteTold(mount.workspace.conflicts())
+        }
     }
 
     private func update(_ mount: SimulatedMount) throws {
@@ -218,10 +228,11 @@ final class Editor: @unchecked Sendable {
         let workspace = try Workspace(openingExisting: directory, logger: .silent)
         try repository.recoverSeal(workspace, Holder(editor: self, mount: mount))
         let (head, conflicts) = try mount.fileSystem.update()
-        report(conflicts, with: head)
+        try tell(conflicts, with: head, mount)
     }
 
-    private func report(_ conflicts: [TreePath], with head: CommitID) {
+    /// Tells the user of conflicts. What was edited since they were found decides nothing.
+    private func tell(_ conflicts: [TreePath], with head: CommitID, _ mount: SimulatedMount) throws {
         guard let place = states.lastIndex(where: { $0.commit == head }) else { return }
         for path in conflicts.map({ "\($0)" }) {
             process.log("a conflict in \(path)")
@@ -230,6 +241,7 @@ final class Editor: @unchecked Sendable {
             }
             model.reported(path, states[place].files[path])
         }
+        try noteTold(mount)
     }
 
     /// What the user and the mount do while a commit waits for the store.
@@ -261,12 +273,8 @@ final class Editor: @unchecked Sendable {
             editor.inMount += 1
             let result = Swift.Result { try body() }
             editor.inMount -= 1
-            // An edit after the conflict was found counts as the decision, also before anybody was told.
-            if what.hasPrefix("abandon") {
-                editor.process.beside = nil
-            } else if !editor.process.isDead, editor.process.random.oneIn(3) {
-                editor.edit(mount)
-            }
+            // Also between the finding of a conflict and the telling.
+            if !editor.process.isDead, editor.process.random.oneIn(3) { editor.edit(mount) }
             if editor.process.isDead || editor.commitDead { throw Killed.commit }
             return try result.get()
         }
@@ -278,12 +286,7 @@ final class Editor: @unchecked Sendable {
         }
 
         func rebase(to commit: CommitID, foreign: Set<TreePath>?) throws -> [TreePath] {
-            try asking("rebase") {
-                let conflicts = try mount.fileSystem.rebase(to: commit, foreign: foreign)
-                // Whoever edits such a file from now on decides, also before the command has said so.
-                editor.report(conflicts, with: commit)
-                return conflicts
-            }
+            try asking("rebase") { try mount.fileSystem.rebase(to: commit, foreign: foreign) }
         }
 
         func abandonSeal() throws { try asking("abandon the seal") { try mount.fileSystem.abandonSeal() } }
@@ -320,7 +323,7 @@ final class Editor: @unchecked Sendable {
             } catch RepositoryError.nothingToCommit {
                 return verify()
             } catch RepositoryError.conflicts(let conflicts, let head, _) {
-                report(conflicts.map(\.path), with: head)
+                try tell(conflicts.map(\.path), with: head, mount)
                 if round == 2 { world.oracle.report("\(process.name): conflicts stay after they were edited") }
                 for path in conflicts.map({ "\($0.path)" }) { try decide(path, mount) }
             }

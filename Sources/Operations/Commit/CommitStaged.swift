@@ -137,7 +137,7 @@ extension Repository {
     // MARK: Conflicts
 
     /// What the user decided about a conflict, as long as the other side is still what it was then. A path that was
-    /// staged anew after the conflict was found counts as decided: the user has edited it.
+    /// staged anew after the user was told of the conflict counts as decided: the user has edited it.
     private func decide(
         _ conflict: Conflict, _ decisions: [StagedConflict], _ workspace: Workspace
     ) throws -> Resolution? {
@@ -145,8 +145,8 @@ extension Repository {
             known.current == conflict.current?.entry.encoded()
         else { return nil }
         if let resolution = known.resolution { return resolution }
-        if case .node(let node) = try workspace.readSealed({ try $0.state(at: conflict.path) }),
-            node.change > known.change
+        if let told = known.told, case .node(let node) = try workspace.readSealed({ try $0.state(at: conflict.path) }),
+            node.change > told
         {
             return .incoming
         }
@@ -160,7 +160,7 @@ extension Repository {
         try decisions.filter { known in
             guard known.isFromRebase, known.resolution == nil else { return false }
             return switch try workspace.readSealed({ try $0.state(at: known.path) }) {
-            case .node(let node): node.change > 0 && node.change <= known.change
+            case .node(let node): node.change > 0 && node.change <= known.told ?? .max
             case .removed: true
             case .untouched: false
             }

@@ -32,19 +32,35 @@ struct CommitCommand: ParsableCommand {
         let report: @Sendable (Int, UInt64) -> Void = { files, bytes in
             line.update { $0.show("\(count(files, "file")), \(humanSize(bytes)) uploaded") }
         }
-        let committed = try empty.orNothing(on: branch, in: open.repository, json) {
-            defer { line.update { $0.clear() } }
-            if let mount = open.liveMount {
-                return try open.repository.commitStaged(open.workspace, info, holder: mount, progress: report)
+        defer { line.update { $0.clear() } }
+        let committed: StagedCommit?
+        do {
+            committed = try empty.orNothing(on: branch, in: open.repository, json) {
+                defer { line.update { $0.clear() } }
+                return try publish(open, info, progress: report)
             }
-            let holder = LocalHolder(workspace: open.workspace, repository: open.repository)
-            return try open.repository.commitStaged(open.workspace, info, holder: holder, progress: report)
+        } catch RepositoryError.conflicts(let conflicts, let head, let side) {
+            let paths = Set(conflicts.map(\.path))
+            try open.telling({ paths.contains($0.path) }) {
+                writeFailure(RepositoryError.conflicts(conflicts, head: head, seenFrom: side))
+            }
+            throw ExitCode(Code.conflict.rawValue)
         }
-        withExtendedLifetime(lock) {}
         for file in try open.workspace.read({ try $0.specialFiles() }) {
             writeError("tarn: left out: \(file.path) (\(file.kind.words))")
         }
-        if let committed { try show(committed, branch: branch.name) }
+        if let committed { try open.telling { try show(committed, branch: branch.name) } }
+        withExtendedLifetime(lock) {}
+    }
+
+    private func publish(
+        _ open: OpenWorkspace, _ info: CommitInfo, progress: @escaping @Sendable (Int, UInt64) -> Void
+    ) throws -> StagedCommit {
+        if let mount = open.liveMount {
+            return try open.repository.commitStaged(open.workspace, info, holder: mount, progress: progress)
+        }
+        let holder = LocalHolder(workspace: open.workspace, repository: open.repository)
+        return try open.repository.commitStaged(open.workspace, info, holder: holder, progress: progress)
     }
 
     private func show(_ committed: StagedCommit, branch: String) throws {

@@ -19,6 +19,10 @@ struct Status: ParsableCommand {
     func run() throws {
         let open = try OpenWorkspace(arguments)
         try open.flush()
+        try open.telling { try show(open) }
+    }
+
+    private func show(_ open: OpenWorkspace) throws {
         let lines = try open.repository.stagedLines(open.workspace)
         let conflicts = try open.workspace.conflicts().filter { $0.resolution == nil }
         let base = try open.workspace.base()

@@ -23,21 +23,24 @@ struct Update: ParsableCommand {
         let lock = try CommitLock(open.workspace)
         let before = try open.workspace.base()
         let (head, conflicts) = try open.update()
-        withExtendedLifetime(lock) {}
         struct Result: Encodable {
             let commit: String
             let branch: String
             let conflicts: [JSONPath]
         }
         let branch = open.workspace.info.branch
-        try json.output.show(
-            Result(commit: head.hex, branch: branch, conflicts: conflicts.map(JSONPath.init))
-        ) {
-            let first: TerminalText =
-                before == head
-                ? "Already on the head of \(branch)" : "Now based on \(head.hex.prefix(12)), the head of \(branch)"
-            return ([first] + conflicts.map { json.output.paint("C  \($0)", .red) }).joined(separator: "\n")
+        let shown = Set(conflicts)
+        try open.telling({ shown.contains($0.path) }) {
+            try json.output.show(
+                Result(commit: head.hex, branch: branch, conflicts: conflicts.map(JSONPath.init))
+            ) {
+                let first: TerminalText =
+                    before == head
+                    ? "Already on the head of \(branch)" : "Now based on \(head.hex.prefix(12)), the head of \(branch)"
+                return ([first] + conflicts.map { json.output.paint("C  \($0)", .red) }).joined(separator: "\n")
+            }
         }
+        withExtendedLifetime(lock) {}
         if !conflicts.isEmpty {
             throw CommandFailure(
                 message: "\(count(conflicts.count, "path")) changed here and on the branch",
