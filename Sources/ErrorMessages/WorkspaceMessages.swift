@@ -15,7 +15,12 @@ func message(_ error: WorkspaceError) -> ErrorMessage {
     case .newerFormat(let directory, let found):
         ErrorMessage(message: "\(directory) has format \(found)", hint: "Install a newer tarn")
     case .database(let path, let reason): ErrorMessage(message: "\(path): \(reason)")
-    case .corrupt(let path, let reason): ErrorMessage(message: "\(path) is damaged: \(reason)")
+    case .corrupt(let path, let reason):
+        ErrorMessage(
+            message: "\(path) is damaged: \(reason)",
+            hint:
+                "Put the file back from a backup. Staged bytes lie below data/ beside it; move the directory away to begin anew"
+        )
     case .localIO(let path, let number): message(path: path, number)
     case .syncFailed(let path, let number), .readOnly(let path, let number):
         ErrorMessage(

@@ -32,6 +32,7 @@ package final class Workspace: Sendable {
         // On a full disk the database needs what is held back to open at all.
         if !readOnly, Self.freeBytes(directory) < UInt64(Self.reserveBytes) { unlink(directory + "/reserve") }
         let path = directory + "/overlay.sqlite"
+        try Self.refuseLostOverlay(path, directory)
         log = LogFile(database: path)
         failures = try SyncFailures(directory: directory)
         do {
@@ -53,8 +54,7 @@ package final class Workspace: Sendable {
 
     /// Opens a workspace that exists, whatever it belongs to.
     package convenience init(openingExisting directory: String, logger: Logger) throws {
-        guard let info = try Self.storedInfo(directory) else { throw WorkspaceError.notThere(directory: directory) }
-        try self.init(directory: directory, info: info, base: nil, logger: logger)
+        try self.init(directory: directory, info: Self.info(of: directory), base: nil, logger: logger)
     }
 
     /// What the workspace in a directory belongs to. Throws `.notThere`.
@@ -63,11 +63,18 @@ package final class Workspace: Sendable {
         return info
     }
 
-    /// What `workspace.json` says; `nil` when there is none.
+    /// What `workspace.json` says; `nil` when there is no workspace. Throws `.corrupt` when there is one without it: what is staged
+    /// there is not known to belong to anybody.
     private static func storedInfo(_ directory: String) throws -> WorkspaceInfo? {
         let path = directory + "/workspace.json"
         do {
-            guard let bytes = try readSmallFile(path, limitBytes: maximumInfoBytes) else { return nil }
+            guard let bytes = try readSmallFile(path, limitBytes: maximumInfoBytes) else {
+                // It is written before the overlay is made.
+                guard access(directory + "/overlay.sqlite", F_OK) != 0, errno == ENOENT || errno == ENOTDIR else {
+                    throw WorkspaceError.corrupt(path: path, reason: "it is missing, and something is staged beside it")
+                }
+                return nil
+            }
             return try decodeRecord(WorkspaceInfo.self, from: bytes)
         } catch let failure as SystemFailure {
             throw WorkspaceError.localIO(path: failure.path, errno: failure.errno)
@@ -80,6 +87,18 @@ package final class Workspace: Sendable {
     }
 
     private static let maximumInfoBytes = 1 << 20
+
+    /// A new overlay is made only where nothing is staged.
+    private static func refuseLostOverlay(_ path: String, _ directory: String) throws(WorkspaceError) {
+        guard access(path, F_OK) != 0 else { return }
+        let files = FileManager.default
+        let data = directory + "/data"
+        // What cannot be listed is not there, or fails when it is opened.
+        let hasData = ((try? files.contentsOfDirectory(atPath: data)) ?? []).contains { part in
+            (try? files.contentsOfDirectory(atPath: "\(data)/\(part)"))?.isEmpty == false
+        }
+        if hasData { throw .corrupt(path: path, reason: "it is missing, and staged bytes lie beside it") }
+    }
 
     private static func openInfo(_ directory: String, _ wanted: WorkspaceInfo, create: Bool) throws -> WorkspaceInfo {
         if let found = try storedInfo(directory) {

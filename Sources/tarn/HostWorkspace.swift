@@ -12,6 +12,7 @@ struct HostWorkspace {
     let name: String
     let directory: String
     let info: WorkspaceInfo
+    let binding: WorkspaceBinding
     /// What is staged; `nil` when it cannot be read.
     let staged: Int?
     let base: CommitID?
@@ -21,11 +22,18 @@ struct HostWorkspace {
     let holder: String?
 
     /// All workspaces of this user on this host, by repository and name.
-    static func all(_ logger: Logger) throws -> [HostWorkspace] {
+    ///
+    /// - Parameter unreadable: is given what cannot be read, with the reason.
+    static func all(_ logger: Logger, unreadable: (any Error) -> Void = { _ in }) throws -> [HostWorkspace] {
         let root = try HostDirectories.state() + "/workspaces"
         return directories(in: root).flatMap { repository in
             directories(in: "\(root)/\(repository)").compactMap { entry in
-                HostWorkspace(directory: "\(root)/\(repository)/\(entry)", logger)
+                do {
+                    return try HostWorkspace(directory: "\(root)/\(repository)/\(entry)", logger)
+                } catch {
+                    unreadable(error)
+                    return nil
+                }
             }
         }
     }
@@ -35,10 +43,16 @@ struct HostWorkspace {
         ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
     }
 
-    /// `nil` when there is no workspace in the directory.
-    init?(directory: String, _ logger: Logger) {
-        guard let info = try? Workspace.info(of: directory) else { return nil }
+    /// `nil` when there is no workspace in the directory. Throws when there is one that does not say what it is.
+    init?(directory: String, _ logger: Logger) throws {
+        let info: WorkspaceInfo
+        do {
+            info = try Workspace.info(of: directory)
+        } catch WorkspaceError.notThere {
+            return nil
+        }
         self.directory = directory
+        binding = WorkspaceBinding(of: directory)
         self.info = info
         name = (directory.split(separator: "/").last ?? "").split(separator: "%2F").joined(separator: "/")
         // What cannot be opened is listed all the same.
@@ -53,15 +67,16 @@ struct HostWorkspace {
         }
     }
 
-    /// Whether it belongs to this repository, and not to a copy of it elsewhere.
-    func belongs(to repository: UUID, at location: String) -> Bool {
+    /// Whether it belongs to this repository, and not to a copy of it elsewhere. One that does not say it may.
+    func mayBelong(to repository: UUID, at location: String) -> Bool {
         guard info.repositoryID == repository else { return false }
-        guard let known = FileManager.default.contents(atPath: directory + "/location") else { return true }
-        return String(decoding: known, as: UTF8.self) == location
+        if case .to(let known) = binding { return known == location }
+        return true
     }
 
     var words: TerminalText {
-        let number: TerminalText = staged.map { "\(count($0, "staged change"))" } ?? "changes that cannot be read"
+        var number: TerminalText = staged.map { "\(count($0, "staged change"))" } ?? "changes that cannot be read"
+        if case .unreadable(let path, let reason) = binding { number += ", \(path): \(reason)" }
         return number + (mount.map { ", mounted at \($0.mountPoint)" } ?? holder.map { ", in use by \($0)" } ?? "")
     }
 }

@@ -58,6 +58,40 @@ struct WorkspaceTests {
         #expect(try workspaces() == [])
     }
 
+    /// Whose staged changes these are is not guessed, and none are passed by.
+    @Test(arguments: ["workspace.json", "overlay.sqlite"])
+    func aWorkspaceThatLacksAFileIsNotTakenOver(_ file: String) throws {
+        try stage("day/1", "precious")
+        try sandbox.shell("mv state/workspaces/*/day%2F1/\(file) kept")
+        let outcome = try sandbox.tarn(
+            "mount", sandbox.repository, sandbox.path("m"), "--ref", "day/1", "--write", code: 1)
+        #expect(outcome.errors.contains("\(file) is damaged"))
+        if file == "workspace.json" {
+            #expect(try sandbox.tarn("workspace", "list").errors.contains(file))
+            #expect(try sandbox.tarn("workspace", "show", "day/1", code: 1).errors.contains(file))
+            #expect(try sandbox.tarn("status", "--workspace", "day/1", code: 1).errors.contains(file))
+        }
+        try sandbox.shell("mv kept \"$(ls -d state/workspaces/*/day%2F1)/\(file)\"")
+        let point = try sandbox.mount("m", ["--ref", "day/1", "--write"])
+        #expect(try sandbox.read("m/staged") == "precious")
+        try sandbox.unmount(point)
+    }
+
+    @Test(arguments: [": >", "echo elsewhere >", "head -c 100000 /dev/zero >", "mkfifo"])
+    func allCommandsAgreeOnAWorkspaceWhoseLocationIsDamaged(_ damage: String) throws {
+        try stage("day/1", "precious")
+        try sandbox.shell("cd state/workspaces/*/day%2F1; rm location; \(damage) location")
+        let list = try sandbox.tarn("workspace", "list").output
+        #expect(list.contains("day/1") && list.contains("/location"))
+        for command in [["show", "day/1"], ["remove", "day/1", "--force"], ["move", "day/1", "--to", "day/2"]] {
+            #expect(try sandbox.tarn(["workspace"] + command, code: 4).errors.contains("/location"), "\(command)")
+        }
+        let point = try sandbox.mount("m", ["--ref", "day/1", "--write", "--adopt-workspace"])
+        #expect(try sandbox.read("m/staged") == "precious")
+        try sandbox.unmount(point)
+        try sandbox.tarn("workspace", "show", "day/1")
+    }
+
     /// What changed on both sides is a conflict, as after an update.
     @Test func aMoveTellsConflicts() throws {
         try stage("day/1", "mine")

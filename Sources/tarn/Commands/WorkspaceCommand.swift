@@ -24,7 +24,9 @@ struct WorkspaceCommand: ParsableCommand {
         @OptionGroup var json: JSONArguments
 
         func run() throws {
-            let found = try HostWorkspace.all(makeLogger(verbose: false))
+            let found = try HostWorkspace.all(makeLogger(verbose: false)) { error in
+                writeError("tarn: a workspace cannot be read: \(words(of: error))")
+            }
             try json.output.show(found.map(WorkspaceJSON.init)) {
                 table(
                     found.map { one in
@@ -161,13 +163,14 @@ private func workspace(
 ) throws -> (found: HostWorkspace, lock: WorkspaceLock?) {
     let directory = try HostDirectories.workspace(repository.database.config.id, name)
     let location = try repository.canonicalLocation(arguments.store)
-    guard let found = HostWorkspace(directory: directory, repository.database.logger),
-        found.belongs(to: repository.database.config.id, at: location)
+    guard let found = try HostWorkspace(directory: directory, repository.database.logger),
+        found.info.repositoryID == repository.database.config.id
     else {
         throw CommandFailure(
             message: "there is no workspace '\(name)' of this repository", hint: "'tarn workspace list' shows all",
             kind: .notFound)
     }
+    if let refusal = found.binding.refusal("'\(name)'", at: location) { throw refusal }
     guard taking else { return (found, nil) }
     if let mount = found.mount {
         throw CommandFailure(
@@ -183,14 +186,16 @@ func refuseWhenStaged(
 ) throws {
     let location = try repository.canonicalLocation(arguments.store)
     let own = try HostDirectories.workspace(repository.database.config.id, branch.name)
-    if access(own, F_OK) == 0, HostWorkspace(directory: own, repository.database.logger) == nil {
+    do {
+        _ = try HostWorkspace(directory: own, repository.database.logger)
+    } catch {
         throw CommandFailure(
-            message: "the workspace of this branch at \(own) cannot be read, and may hold staged changes",
+            message: "the workspace of this branch cannot be read, and may hold staged changes: \(words(of: error))",
             hint: "Look at it, and remove the directory if nothing in it is needed; --force leaves it", kind: .refused)
     }
     for found in try HostWorkspace.all(repository.database.logger)
     where found.info.branch == branch.name && found.staged != 0
-        && found.belongs(to: repository.database.config.id, at: location)
+        && found.mayBelong(to: repository.database.config.id, at: location)
     {
         throw CommandFailure(
             message: "the workspace '\(found.name)' of this branch has \(found.words.shown)",
