@@ -1,4 +1,5 @@
 import BlockingIO
+import CLinux
 import Crypto
 import Foundation
 import Glibc
@@ -10,8 +11,10 @@ import Versioning
 /// What one run read, as lines of JSON: a header, a line for each file in the order of tree keys, and a last line with
 /// how many they are and the SHA-256 of all lines before it.
 enum ReceiptFile {
+    static let supportedFormat = 1
+
     struct Header: Codable, Hashable {
-        var format = 1
+        var format = ReceiptFile.supportedFormat
         var repository: String
         var location: String
         /// As it was asked for.
@@ -56,9 +59,7 @@ enum ReceiptFile {
 
     /// A line for each file that was read on a mount.
     static func writeReads(of fileSystem: SnapshotFileSystem, to path: String) throws {
-        let draft = path + ".new"
-        unlink(draft)
-        let output = try LineWriter(draft)
+        let output = try LineWriter(draftOf: path)
         try fileSystem.forEachFileRead { read in
             let name = JSONPath(read.path)
             try output.write(
@@ -70,18 +71,33 @@ enum ReceiptFile {
     }
 
     /// Makes a receipt of a run that begins: its first line. There must be nothing at `path` yet.
-    static func begin(_ header: Header, at path: String) throws {
+    static func begin(_ header: Header, at path: String) throws -> Beginning {
         let output = try LineWriter(path)
         try output.write(header)
         try output.finish()
+        return Beginning(identity: try output.identity(), file: output)
+    }
+
+    /// The file that `begin` has made. It is open: as long as this is there, no other file can be taken for it.
+    final class Beginning {
+        let identity: FileIdentity
+        private let file: LineWriter
+
+        fileprivate init(identity: FileIdentity, file: LineWriter) {
+            self.identity = identity
+            self.file = file
+        }
     }
 
     /// Puts the whole receipt in the place of its beginning: `header`, the lines of the file `reads`, and the last line.
-    /// Answers how many files it names. Without the file `reads` it names none.
-    static func write(_ header: Header, reads: String, to path: String) throws -> Int {
-        let draft = path + ".new"
-        unlink(draft)
-        let output = try LineWriter(draft)
+    /// Without the file `reads` it names no file.
+    ///
+    /// - Parameter beginning: what `begin` made; another file that is at `path` by now stays.
+    /// - Returns: how many files it names, and where it is: beside `path` when somebody else's file is there.
+    static func write(
+        _ header: Header, reads: String, to path: String, replacing beginning: FileIdentity
+    ) throws -> (files: Int, path: String) {
+        let output = try LineWriter(draftOf: path)
         try output.write(header)
         var count = 0
         if access(reads, F_OK) == 0 {
@@ -91,38 +107,64 @@ enum ReceiptFile {
             }
         }
         try output.write(Footer(files: count, sha256: output.digest()))
-        try output.finish(as: path)
-        return count
+        return (count, try output.finish(replacing: beginning, at: path))
     }
 
     /// Ends the receipt of a run whose `tarn run` was killed. Does nothing when it was ended already.
     static func endAbandoned(at path: String, reads: String) throws {
         var lines = 0
         var header: Header?
-        try forEachLine(of: path) { line in
+        let beginning = try forEachLine(of: path) { line in
             lines += 1
-            if lines == 1 { header = try decode(Header.self, line, path, 1) }
+            if lines == 1 { header = try decodeHeader(line, path) }
         }
         guard lines == 1, var header else { return }
         header.ended = now()
         header.ending = "tarn run was killed"
         header.isComplete = false
-        _ = try write(header, reads: reads, to: path)
+        _ = try write(header, reads: reads, to: path, replacing: beginning)
+    }
+
+    /// Which file it is, whatever its name, as long as it is there.
+    struct FileIdentity: Equatable {
+        let device: UInt64
+        let number: UInt64
+
+        init(_ status: stat) {
+            device = UInt64(status.st_dev)
+            number = UInt64(status.st_ino)
+        }
+
+        /// `nil` when there is nothing of that name; a link counts as itself.
+        init?(path: String) {
+            var status = stat()
+            guard lstat(path, &status) == 0 else { return nil }
+            self.init(status)
+        }
     }
 
     /// Writes lines to a new file and hashes them.
-    private final class LineWriter {
+    fileprivate final class LineWriter {
         private let path: String
         private let stream: UnsafeMutablePointer<FILE>
         private var hash = SHA256()
 
+        /// Whether `path` is a draft, which goes when it was not finished.
+        private var isDraft = false
+
         /// There must be nothing of that name, not even a link.
         init(_ path: String) throws {
-            guard let stream = fopen(path, "wex") else {
+            guard let stream = fopen(path, "wxe") else {
                 throw Unreadable(reason: ReceiptFile.errorText(path))
             }
             self.path = path
             self.stream = stream
+        }
+
+        /// A new file beside `path`, to be put in its place.
+        convenience init(draftOf path: String) throws {
+            try self.init("\(path).\(randomHex().prefix(12)).new")
+            isDraft = true
         }
 
         func write(_ value: some Encodable) throws { try write(line: encodeRecord(value)[...]) }
@@ -144,13 +186,51 @@ enum ReceiptFile {
             }
         }
 
+        func identity() throws -> FileIdentity {
+            var status = stat()
+            guard fstat(fileno(stream), &status) == 0 else { throw Unreadable(reason: ReceiptFile.errorText(path)) }
+            return FileIdentity(status)
+        }
+
         /// The same, and then in the place of another file.
         func finish(as target: String) throws {
             try finish()
             guard rename(path, target) == 0 else { throw Unreadable(reason: ReceiptFile.errorText(target)) }
+            isDraft = false
         }
 
-        deinit { fclose(stream) }
+        /// The same, in the place of `beginning` at `target`. Where another file is there, or comes there meanwhile, it stays: then
+        /// the draft stays beside it. Answers where the lines are.
+        func finish(replacing beginning: FileIdentity, at target: String) throws -> String {
+            try finish()
+            isDraft = false
+            if tarn_rename_to_free(path, target) == 0 { return target }
+            if errno != EEXIST { return try replace(beginning, at: target) }
+            guard FileIdentity(path: target) == beginning else { return path }
+            if tarn_rename_exchange(path, target) != 0 { return try replace(beginning, at: target) }
+            // What was there is at the draft's name now.
+            if FileIdentity(path: path) == beginning {
+                unlink(path)
+                return target
+            }
+            guard tarn_rename_exchange(path, target) == 0 else {
+                throw Unreadable(reason: "\(target) was replaced by somebody else; their file is at \(path) now")
+            }
+            return path
+        }
+
+        /// Where the file system cannot exchange names: a file that comes between the look and the move is replaced.
+        private func replace(_ beginning: FileIdentity, at target: String) throws -> String {
+            let present = FileIdentity(path: target)
+            guard present == nil || present == beginning else { return path }
+            guard rename(path, target) == 0 else { throw Unreadable(reason: ReceiptFile.errorText(target)) }
+            return target
+        }
+
+        deinit {
+            fclose(stream)
+            if isDraft { unlink(path) }
+        }
     }
 
     // MARK: Reading
@@ -164,7 +244,7 @@ enum ReceiptFile {
         try forEachLine(of: path) { line in
             guard footer == nil else { throw Unreadable(reason: "\(path) goes on after its last line") }
             if header == nil {
-                header = try decode(Header.self, line, path, 1)
+                header = try decodeHeader(line, path)
             } else if let file = try? JSONDecoder().decode(File.self, from: Data(line)) {
                 count += 1
                 try body(file)
@@ -181,6 +261,20 @@ enum ReceiptFile {
         return header
     }
 
+    private struct Versioned: Decodable {
+        let format: Int
+    }
+
+    private static func decodeHeader(_ line: ArraySlice<UInt8>, _ path: String) throws -> Header {
+        let format = try decode(Versioned.self, line, path, 1).format
+        guard format == supportedFormat else {
+            throw Unreadable(
+                reason: "\(path) is a receipt of format \(format), and this tarn knows format \(supportedFormat); "
+                    + "install a newer tarn")
+        }
+        return try decode(Header.self, line, path, 1)
+    }
+
     private static func decode<Value: Decodable>(
         _ type: Value.Type, _ line: ArraySlice<UInt8>, _ path: String, _ number: Int
     ) throws -> Value {
@@ -193,8 +287,19 @@ enum ReceiptFile {
 
     private static let maximumLineBytes = 64 << 20
 
-    private static func forEachLine(of path: String, _ body: (ArraySlice<UInt8>) throws -> Void) throws {
-        guard let stream = fopen(path, "re") else { throw Unreadable(reason: errorText(path)) }
+    /// Answers which file it was. A pipe or a device is refused: it may never end.
+    @discardableResult
+    private static func forEachLine(
+        of path: String, _ body: (ArraySlice<UInt8>) throws -> Void
+    ) throws -> FileIdentity {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw Unreadable(reason: errorText(path)) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, let stream = fdopen(descriptor, "r")
+        else {
+            close(descriptor)
+            throw Unreadable(reason: "\(path) is no ordinary file")
+        }
         defer { fclose(stream) }
         var line: UnsafeMutablePointer<CChar>?
         var room = 0
@@ -207,6 +312,7 @@ enum ReceiptFile {
             try body(Array(bytes)[..<(bytes.last == UInt8(ascii: "\n") ? length - 1 : length)])
         }
         guard ferror(stream) == 0 else { throw Unreadable(reason: errorText(path)) }
+        return FileIdentity(status)
     }
 
     fileprivate static func errorText(_ path: String) -> String { "\(path): \(String(cString: strerror(errno)))" }

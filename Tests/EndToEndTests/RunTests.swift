@@ -69,6 +69,43 @@ struct RunTests {
         try sandbox.shell("rmdir receipt; test ! -e ran")
     }
 
+    @Test func aLinkAtTheReceiptsPlaceStopsTheRunToo() throws {
+        try sandbox.shell("ln -s nowhere receipt")
+        let outcome = try sandbox.tarn(words("touch ran"), code: 4)
+        #expect(outcome.errors.contains("already"))
+        try sandbox.shell("test -L receipt -a ! -e nowhere -a ! -e ran")
+    }
+
+    /// A receipt that cannot be written costs no exit code, and is told.
+    @Test(arguments: [(5, 5), (0, 1)])
+    func aLostReceiptKeepsTheProgramsExitCode(_ code: Int, _ expected: Int32) throws {
+        try sandbox.shell("mkdir gone")
+        var arguments = words("rm -r '\(sandbox.path("gone"))'; exit \(code)")
+        arguments[6] = sandbox.path("gone/receipt")
+        #expect(try sandbox.tarn(arguments, code: expected).errors.contains("receipt"))
+        try expectNoMount()
+    }
+
+    @Test func aFileThatComesToTheReceiptsPlaceStays() throws {
+        let place = sandbox.path("receipt")
+        let outcome = try sandbox.tarn(words("cat '\(lake)/a'; rm '\(place)'; echo mine > '\(place)'"), code: 1)
+        #expect(outcome.errors.contains("somebody else's file"))
+        #expect(try sandbox.read("receipt") == "mine\n")
+        #expect(try sandbox.shell("ls receipt.*.new | wc -l").contains("1"))
+        let beside = try sandbox.shell("ls receipt.*.new").split(separator: "\n").map(String.init)
+        try sandbox.tarn("receipt", "verify", #require(beside.first))
+    }
+
+    /// What no tarn of this version wrote is not read as if it had.
+    @Test func onlyAReceiptOfThisFormatIsVerified() throws {
+        try sandbox.tarn(words("cat '\(lake)/a'"))
+        try sandbox.tarn("receipt", "verify", "receipt")
+        try sandbox.shell("sed '1s/\"format\":1/\"format\":2/' receipt > newer; mkfifo pipe")
+        #expect(try sandbox.tarn("receipt", "verify", "newer", code: 1).errors.contains("format 2"))
+        #expect(try sandbox.tarn("receipt", "verify", "pipe", code: 1).errors.contains("no ordinary file"))
+        #expect(try sandbox.tarn("receipt", "diff", "receipt", "pipe", code: 1).errors.contains("no ordinary file"))
+    }
+
     /// G4: what a killed writer or gate held is given back by the next collector of its host.
     @Test func theLeaseOfAKilledMountOnThisHostEnds() throws {
         let point = try sandbox.mount("m", ["--ref", "main"])

@@ -49,4 +49,10 @@ int tarn_process_descriptor(pid_t process);
 /// not seen from here. Answers 0, or -1 with errno.
 int tarn_peer(int socket, pid_t *process, uid_t *user);
 
+// rename(2) that fails with EEXIST where `to` is there.
+int tarn_rename_to_free(const char *from, const char *to);
+
+// Exchanges two names.
+int tarn_rename_exchange(const char *from, const char *to);
+
 #endif

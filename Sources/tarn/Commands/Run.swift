@@ -64,7 +64,7 @@ struct Run: ParsableCommand {
             revision: revision, commit: found.commitID, mountPoint: directory, command: words,
             directory: currentDirectory() ?? "", who: try? AuthorArguments.parse([]).resolve(), host: hostName(),
             started: now())
-        try beginReceipt(header)
+        let beginning = try beginReceipt(header)
         var recording: [String] = []
         if let receipt {
             let path = receipt.hasPrefix("/") ? receipt : "\(currentDirectory() ?? ".")/\(receipt)"
@@ -75,7 +75,7 @@ struct Run: ParsableCommand {
                 ["mount", opened.database.store.location, directory, "--ref", found.commitID.hex] + OwnedMount.words
                     + recording + repository.store.words)
         } catch {
-            if let receipt { unlink(receipt) }
+            if let receipt, ReceiptFile.FileIdentity(path: receipt) == beginning?.identity { unlink(receipt) }
             throw error
         }
         let outcome = Result { try runProgram(words, ignoringInterrupts: true) }
@@ -86,21 +86,24 @@ struct Run: ParsableCommand {
         case .failure: header.ending = "the program could not be started"
         }
         if !isWhole || (receipt != nil && access(reads, F_OK) != 0) { header.isComplete = false }
-        if let receipt { try endReceipt(header, reads, at: receipt) }
+        let isReceiptWritten = endReceipt(header, reads, beginning)
         let code = try outcome.get()
         if code != 0 { throw ExitCode(code) }
+        if !isReceiptWritten { throw ExitCode(Code.failed.rawValue) }
     }
 
     /// Before the program starts: what cannot be written is told while nothing is lost.
-    private func beginReceipt(_ header: ReceiptFile.Header) throws {
-        guard let receipt else { return }
-        if access(receipt, F_OK) == 0 {
+    private func beginReceipt(_ header: ReceiptFile.Header) throws -> ReceiptFile.Beginning? {
+        guard let receipt else { return nil }
+        let isSigned = environment("TARN_SIGNING_KEY") != nil
+        // Also a link that leads nowhere.
+        for path in [receipt] + (isSigned ? [receipt + ".sig"] : []) where ReceiptFile.FileIdentity(path: path) != nil {
             throw CommandFailure(
-                message: "there is a file at \(receipt) already", hint: "Choose another name for this run's receipt",
+                message: "there is a file at \(path) already", hint: "Choose another name for this run's receipt",
                 kind: .refused)
         }
         do {
-            try ReceiptFile.begin(header, at: receipt)
+            return try ReceiptFile.begin(header, at: receipt)
         } catch {
             // A full disk leaves an empty file, which would stop the next run.
             if let size = try? FileManager.default.attributesOfItem(atPath: receipt)[.size] as? Int, size == 0 {
@@ -115,18 +118,31 @@ struct Run: ParsableCommand {
         do {
             return try Unmounting(directory, isLazy: false).endOwn()
         } catch {
-            writeError("tarn: the mount at \(directory): \(describe(error)?.text ?? "\(error)")")
+            writeError("tarn: the mount at \(directory): \(words(of: error))")
             return false
         }
     }
 
-    private func endReceipt(_ header: ReceiptFile.Header, _ reads: String, at receipt: String) throws {
-        let files = try ReceiptFile.write(header, reads: reads, to: receipt)
-        try signReceipt(receipt)
-        let isWhole = header.isComplete != false
-        writeError(
-            "tarn: \(receipt): \(count(files, "file")) of \(header.commit.hex.prefix(12))\(isWhole ? "" : ", and perhaps more")"
-        )
+    /// Answers whether the receipt is whole at its place, if there is to be one. What is wrong is told, and does not change the exit
+    /// code of a program that failed.
+    private func endReceipt(
+        _ header: ReceiptFile.Header, _ reads: String, _ beginning: ReceiptFile.Beginning?
+    ) -> Bool {
+        guard let receipt, let beginning else { return true }
+        defer { withExtendedLifetime(beginning) {} }
+        do {
+            let written = try ReceiptFile.write(header, reads: reads, to: receipt, replacing: beginning.identity)
+            try signReceipt(written.path)
+            let isWhole = header.isComplete != false
+            writeError(
+                "tarn: \(written.path): \(count(written.files, "file")) of \(header.commit.hex.prefix(12))\(isWhole ? "" : ", and perhaps more")"
+            )
+            if written.path == receipt { return true }
+            writeError("tarn: somebody else's file is at \(receipt); the receipt of this run is at \(written.path)")
+        } catch {
+            writeError("tarn: the receipt \(receipt) is not whole: \(words(of: error))")
+        }
+        return false
     }
 
     private func prepareMountPoint() throws {
@@ -142,7 +158,12 @@ struct Run: ParsableCommand {
         guard let key = environment("TARN_SIGNING_KEY"), let data = FileManager.default.contents(atPath: path) else {
             return
         }
-        try Data(SSHSigner(key).sign([UInt8](data))).write(to: URL(filePath: path + ".sig"), options: .atomic)
+        let signature = Data(try SSHSigner(key).sign([UInt8](data)))
+        do {
+            try signature.write(to: URL(filePath: path + ".sig"), options: .withoutOverwriting)
+        } catch {
+            throw CommandFailure(message: "its signature cannot be written to \(path).sig")
+        }
     }
 }
 
@@ -178,7 +199,7 @@ struct Receipt: ParsableCommand {
             do {
                 tree = repository.database.tree(try repository.database.commit(header.commit).tree)
             } catch let error as ObjectDatabaseError {
-                findings.append("its commit: \(describe(error)?.text ?? "\(error)")")
+                findings.append("its commit: \(words(of: error))")
             }
             if let tree {
                 _ = try ReceiptFile.read(file) { line in
@@ -199,11 +220,13 @@ struct Receipt: ParsableCommand {
             if !findings.isEmpty { throw ExitCode(Code.failed.rawValue) }
         }
 
+        private static let maximumSignatureBytes = 1 << 20
+
         private func signatureFindings(_ signers: AllowedSigners, _ header: ReceiptFile.Header) throws -> [String] {
-            guard let signature = FileManager.default.contents(atPath: file + ".sig"),
+            guard let signature = try readSmallFile(file + ".sig", limitBytes: Self.maximumSignatureBytes),
                 let receipt = FileManager.default.contents(atPath: file)
             else { return ["it is not signed"] }
-            let isGood = try signers.isGood([UInt8](signature), over: [UInt8](receipt), by: header.who ?? "")
+            let isGood = try signers.isGood(signature, over: [UInt8](receipt), by: header.who ?? "")
             return isGood ? [] : ["it is signed, but not by \(header.who ?? "anybody it names")"]
         }
 
