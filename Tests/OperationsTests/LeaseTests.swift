@@ -180,6 +180,29 @@ import Versioning
 
     // MARK: Mirrors
 
+    /// What it missed then is no damage.
+    @Test func aMirrorThatSleptAndMissesAPackTellsOfItsLease() throws {
+        try repository.importing("a", "one")
+        let target = MemoryStore(location: "target")
+        _ = try repository.mirror(to: target, targetQuirks: .init(quoteIfMatch: true))
+        try repository.importing("b", "two")
+        let broken = FaultyStore(target) { call in
+            call.kind == .put && call.key.hasPrefix("commits/") ? .failBefore(.lostReply(call.key)) : .pass
+        }
+        #expect(throws: (any Error).self) {
+            try reopen(store).mirror(to: broken, targetQuirks: .init(quoteIfMatch: true))
+        }
+        let sleepy = interrupted(target) { call in
+            call.kind == .put && call.key.hasPrefix("trees/")
+        } _: {
+            let report = try reopen(target).collect(afterDays: 2)
+            #expect(report.deleted.objects > 0)
+        }
+        expectLost { _ = try reopen(store).mirror(to: sleepy, targetQuirks: .init(quoteIfMatch: true)) }
+        _ = try reopen(store).mirror(to: target, targetQuirks: .init(quoteIfMatch: true))
+        try expectSound(target)
+    }
+
     @Test(arguments: ["commits/", "refs/heads/main"])
     func aMirrorThatSleptPublishesNoHoles(_ key: String) throws {
         try repository.importing("a", "one")
