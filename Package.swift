@@ -135,7 +135,8 @@ let package = Package(
         tests(
             "CommandLineTests",
             [
-                "tarn", "VFS", "ErrorMessages", "Operations", "ObjectDatabase", "Staging", "ObjectStorage",
+                "tarn", "VFS", "ErrorMessages", "FUSEServer", "BlockCache", "Operations", "ObjectDatabase", "Staging",
+                "ObjectStorage",
                 "Versioning",
                 "ProllyTree", "BlockingIO", "TestSupport", arguments,
             ]),

@@ -65,7 +65,9 @@ package final class WorkerPool: Sendable {
 }
 
 /// The system has no thread left for this process (pthread_create(3): EAGAIN).
-package struct NoThreadLeft: Error, Hashable, Sendable {}
+package struct NoThreadLeft: Error, Hashable, Sendable {
+    package init() {}
+}
 
 /// Starts up to `count` threads that run `body`; answers how many the system gave.
 private func startThreads(_ count: Int, _ body: @escaping @Sendable () -> Void) -> Int {

@@ -41,7 +41,11 @@ package func message(of error: any Error) -> ErrorMessage? {
         ErrorMessage(message: "'\(fault.name)' cannot be a branch or tag: \(fault.reason)", kind: .usage)
     case let fault as PathFault:
         ErrorMessage(message: "'\(printableName(fault.path))' cannot be a path: \(fault.reason)", kind: .usage)
+    case let fault as RevisionFault: message(.badRevision(fault))
     case let fault as DecodingFault: ErrorMessage(message: "corrupt data: \(fault.reason)")
+    case let fault as RecordFault: message(fault)
+    case let error as Errno: ErrorMessage(message: "\(error.text)")
+    case let failure as WebhookFailure: ErrorMessage(message: "\(failure.reason)")
     case is FileTooLong:
         ErrorMessage(
             message: "a file has more than \(BlockList.maximumBlocks) blocks, which is the most that a commit holds",
@@ -55,7 +59,25 @@ package func message(of error: any Error) -> ErrorMessage? {
     }
 }
 
-/// One line for a log: what failed, on what.
+private func message(_ fault: RecordFault) -> ErrorMessage {
+    switch fault {
+    case .unreadable(let reason): ErrorMessage(message: "corrupt data: \(reason)")
+    case .newerFormat(let format): ErrorMessage(message: "it has format \(format)", hint: "Install a newer tarn")
+    }
+}
+
+/// One line for a log: what failed, on what. An error of a target above brings its words as its description. Of one that is
+/// not ours the kind alone is told, for its description is a value of Swift.
 package func logLine(of error: any Error) -> TerminalText {
-    message(of: error)?.text ?? "\(error)"
+    if let text = message(of: error)?.text { return text }
+    if isOurs(error) { return TerminalText(String(describing: error)) }
+    // `DecodingError` is told as "decoding error".
+    let kind = String(describing: type(of: error)).flatMap { $0.isUppercase ? " \($0.lowercased())" : "\($0)" }
+    return "something unexpected failed:\(String(kind))"
+}
+
+/// Whether the error's type is one of this program.
+private func isOurs(_ error: any Error) -> Bool {
+    let target = String(reflecting: type(of: error)).prefix { $0 != "." }
+    return !["Swift", "Foundation", "FoundationEssentials", "_Concurrency", "GRDB", "Yams"].contains(String(target))
 }

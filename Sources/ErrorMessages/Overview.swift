@@ -12,6 +12,8 @@
 //
 // ## Files
 // `ErrorMessage.swift` has the types, and the words for BlockCache, BlockingIO, names and paths.
+// `ErrorDescriptions.swift` makes the words what an error shows of itself, wherever it is put into
+// a text. `ObjectHints.swift` has what to do about each kind of object that cannot be read.
 // Other targets have a file each: `ObjectDatabaseMessages.swift`, `StoreMessages.swift`,
 // `TreeMessages.swift` (ProllyTree and Versioning), `WorkspaceMessages.swift` (Staging).
 //
@@ -28,6 +30,9 @@
 //   tarn for errors that only commands meet (of Operations and FUSEServer, and refused orders).
 // - A switch over the cases of an error type has no default: a new case does not compile without
 //   words.
+// - No text shows a value of Swift. An error cannot be put into a `TerminalText` without its words,
+//   and in a string or a log line it shows them by itself. Of an error that is not ours only its
+//   kind is told. `ErrorTextTests` knows every error type, and damages records.
 // - A message says what failed, on what. A hint says what to do, and names a command if there is
 //   one.
 //

@@ -7,7 +7,7 @@ func message(_ error: TreeError) -> ErrorMessage {
     case .corrupt(let id, let reason):
         ErrorMessage(message: "tree node \(id) is corrupt: \(reason)", hint: "Run 'tarn fsck'")
     case .unreadable(_, let reason), .unwritable(_, let reason):
-        message(of: reason) ?? ErrorMessage(message: "\(reason)")
+        message(of: reason) ?? ErrorMessage(message: logLine(of: reason))
     }
 }
 

@@ -41,4 +41,6 @@ package func localFailure(_ path: String) -> ObjectDatabaseError {
 }
 
 /// A file has more blocks than a block list holds (`BlockList.maximumBlocks`).
-package struct FileTooLong: Error, Hashable, Sendable {}
+package struct FileTooLong: Error, Hashable, Sendable {
+    package init() {}
+}

@@ -147,7 +147,7 @@ extension Timestamp: Codable {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         guard let value = Timestamp(parsing: text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is no RFC 3339 time")
+            throw DecodingError.badValue(in: container, "'\(printableText(text))' is no RFC 3339 time")
         }
         self = value
     }

@@ -192,20 +192,45 @@ private struct Versioned: Decodable {
     let format: Int
 }
 
-/// One line that says what a JSON decoder disliked, and where.
+/// One line that says what a JSON decoder disliked, and where. The decoder's own words are Swift's, and are not shown.
 private func describe(_ error: any Error) -> String {
     guard let error = error as? DecodingError else { return "not valid JSON" }
-    func codingPath(_ context: DecodingError.Context) -> String {
-        context.codingPath.map(\.stringValue).joined(separator: ".")
-    }
     return switch error {
-    case .keyNotFound(let key, _): "the field '\(key.stringValue)' is missing"
+    case .keyNotFound(let key, let context): "the field '\(place(context.codingPath + [key]))' is missing"
     case .typeMismatch(_, let context), .valueNotFound(_, let context):
-        "the field '\(codingPath(context))' has the wrong type"
+        "the field '\(place(context.codingPath))' has the wrong type"
     case .dataCorrupted(let context):
-        context.codingPath.isEmpty
-            ? "not valid JSON" : "the field '\(codingPath(context))': \(context.debugDescription)"
+        if context.codingPath.isEmpty {
+            "not valid JSON"
+        } else if let fault = context.underlyingError as? DecodingFault {
+            "the field '\(place(context.codingPath))': \(fault.reason)"
+        } else {
+            "the field '\(place(context.codingPath))' has a value that this tarn does not know"
+        }
     @unknown default: "not valid JSON"
+    }
+}
+
+/// As one writes it: `rules[0].days`. Names in a record are anybody's.
+private func place(_ path: [any CodingKey]) -> String {
+    var text = ""
+    for key in path {
+        if let index = key.intValue {
+            text += "[\(index)]"
+        } else {
+            text += (text.isEmpty ? "" : ".") + key.stringValue
+        }
+    }
+    return printableText(text)
+}
+
+extension DecodingError {
+    /// A value of a record that is not what it must be; `reason` is for people.
+    static func badValue(in container: any SingleValueDecodingContainer, _ reason: String) -> DecodingError {
+        .dataCorrupted(
+            Context(
+                codingPath: container.codingPath, debugDescription: reason,
+                underlyingError: DecodingFault(reason: reason, offset: 0)))
     }
 }
 
@@ -214,7 +239,7 @@ extension Identifier: Codable {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         guard let id = Identifier(hex: text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a SHA-256 in hexadecimal")
+            throw DecodingError.badValue(in: container, "not a SHA-256 in hexadecimal")
         }
         self = id
     }

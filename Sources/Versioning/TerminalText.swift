@@ -90,8 +90,6 @@ extension TerminalText: ExpressibleByStringInterpolation {
         package mutating func appendInterpolation(_ value: some CustomStringConvertible) {
             text += printableText(value.description)
         }
-
-        package mutating func appendInterpolation(_ error: any Error) { text += printableText("\(error)") }
     }
 }
 

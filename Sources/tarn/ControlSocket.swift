@@ -95,7 +95,7 @@ final class ControlServer: Sendable {
             logger.notice("the control socket was gone; now at \(new.path)")
             return true
         } catch {
-            if !quietly { logger.warning("the control socket is gone: \(describe(error)?.text ?? "\(error)")") }
+            if !quietly { logger.warning("the control socket is gone: \(words(of: error))") }
             return false
         }
     }
@@ -124,7 +124,7 @@ final class ControlServer: Sendable {
             guard let line = reader.line(limit: Self.maximumRequestBytes) else { return }
             answer = try handler(JSONDecoder().decode(ControlRequest.self, from: Data(line)), reader)
         } catch {
-            answer.error = describe(error)?.text.shown ?? "\(error)"
+            answer.error = words(of: error).shown
             logger.error("control request: \(answer.error ?? "")")
         }
         writeLine(connection, encodeRecord(answer))

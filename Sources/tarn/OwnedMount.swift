@@ -41,7 +41,7 @@ final class OwnedMount: Sendable {
         do {
             if let receipt { try ReceiptFile.endAbandoned(at: receipt, reads: record) }
         } catch {
-            writeError("tarn: the receipt \(receipt ?? ""): \(describe(error)?.text ?? "\(error)")")
+            writeError("tarn: the receipt \(receipt ?? ""): \(tarn.words(of: error))")
         }
         unlink(record)
         if let end = record.lastIndex(of: "/") { rmdir(String(record[..<end])) }

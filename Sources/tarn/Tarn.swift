@@ -97,6 +97,8 @@ struct Tarn: ParsableCommand {
             fail(description.text, hint: description.hint, code: description.kind.exitCode)
         }
         let code = Tarn.exitCode(for: error)
+        // The parser has no words for what is neither ours nor its own.
+        if code == .failure, !(error is ExitCode) { fail(logLine(of: error), code: .failed) }
         let text = TerminalText.lines(of: message(of: error, arguments)).joined(separator: "\n")
         if code == .success {
             // A failure is kept, and told at the end.

@@ -95,7 +95,7 @@ struct Unmounting {
         } catch {
             throw CommandFailure(
                 message:
-                    "\(shown) was not unmounted, for what is staged cannot be saved: \(describe(error)?.text ?? "\(error)")",
+                    "\(shown) was not unmounted, for what is staged cannot be saved: \(words(of: error))",
                 hint: "Make room and try again; 'tarn umount --lazy' detaches it all the same")
         }
     }

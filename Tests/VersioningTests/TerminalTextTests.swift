@@ -43,8 +43,6 @@ import Versioning
         let inner: TerminalText = "\u{1b}[31m\(hostile)\u{1b}[0m"
         let outer: TerminalText = "1\n\(inner)\n\(7) \([hostile].joined())"
         #expect(outer.shown == "1\n\u{1b}[31mx\\x1b[2J\\x0ay\u{1b}[0m\n7 x\\x1b[2J\\x0ay")
-        struct Fault: Error { let reason = "a\nb" }
-        #expect(!("\(Fault())" as TerminalText).shown.contains("\n"))
     }
 
     @Test func everyLineOfABlockIsIndented() {

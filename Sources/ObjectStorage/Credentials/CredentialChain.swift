@@ -115,7 +115,7 @@ struct CredentialChain: Sendable {
         } catch let error as StoreError {
             throw error
         } catch {
-            throw .accessDenied(location: "credential_process", reason: "\(error)")
+            throw .accessDenied(location: "credential_process", reason: "it cannot be run")
         }
     }
 }

@@ -216,7 +216,7 @@ struct Mount: ParsableCommand {
         do {
             return try ControlListener()
         } catch {
-            logger.warning("'tarn prefetch --at' will not work: \(tarn.describe(error)?.text ?? "\(error)")")
+            logger.warning("'tarn prefetch --at' will not work: \(tarn.words(of: error))")
             return nil
         }
     }
