@@ -15,9 +15,9 @@ import process
 from sample import environment
 
 # What people must not be shown: a value as the compiler would print it.
-DUMP = re.compile(r"Swift\.|\(Versioning\.|Optional\(|Fatal error|\bDecodingFault\b|CodingKeys?\b|"
-                  r"ObjectDatabaseError|StoreError|TreeError|\bError Domain=|error 1\.\)|"
-                  r"\[\d+, \d+, \d+")
+DUMP = re.compile(r"Swift\.|\bVersioning\.|\bObjectDatabase\.|Optional\(|Fatal error|odingPath|CodingKeys?\b|"
+                  r"\b[A-Z]\w+(Error|Fault|Failure)\b|\bError Domain=|error 1\.\)|"
+                  r"Cannot initialize|\b[a-z]\w*\([a-z]\w*: |\[\d+, \d+, \d+")
 
 
 # Of a file that is exported the place says enough, of a hook its name, of an entry its path, and of a
@@ -71,10 +71,11 @@ class Consumers:
             lines = [one for one in said.splitlines() if "Fatal" in one or "rror" in one][:1]
             self.forbid("signal", f"{name} died ({result.code}) {lines[0][:200] if lines else ''}")
             return
-        if DUMP.search(result.errors):
-            self.forbid("dump", f"{name}: {said[:300]}")
         # Bytes of files and of CSV are data, not text for a terminal.
         is_data = name == "cat" or "--csv" in result.arguments
+        dump = DUMP.search(result.errors if is_data else result.text)
+        if dump:
+            self.forbid("dump", f"{name}: {dump.group()}: {said[:300]}")
         if "\x1b" in result.errors or not is_data and b"\x1b" in result.output:
             self.forbid("raw", f"{name} prints foreign bytes raw: {result.text[-300:]!r}")
         if result.code not in ok and not (result.is_large or result.is_late):
