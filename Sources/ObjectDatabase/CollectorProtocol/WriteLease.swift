@@ -159,6 +159,6 @@ extension ObjectDatabase {
         // After the lease: either the collector sees it, or we see the collector's record.
         for commit in commits { try refuseIfCollected(commit.id, tree: commit.tree) }
         if copiesLocations { try refreshCacheTrust() }
-        return try body()
+        return try blamingLostLease(writeLease.verify, body)
     }
 }

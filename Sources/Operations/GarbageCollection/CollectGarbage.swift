@@ -38,21 +38,12 @@ extension Repository {
     private func refuseBesideRival(
         of collection: GarbageCollectionRun, _ before: SweepJournal?, _ error: any Error
     ) throws {
-        guard Self.isMissing(error),
+        guard isMissingObject(error),
             try SweepJournal.load(from: database.store)?.hasDeletions(since: before, besides: collection.id) == true
         else { return }
         throw RepositoryError.collectionRefused(
             reason: "another run of gc has deleted what this one had listed "
                 + "(\(ObjectFault.object(of: error) ?? "")); wait until it has ended, and run gc again")
-    }
-
-    private static func isMissing(_ error: any Error) -> Bool {
-        switch error {
-        case ObjectDatabaseError.missingObject, StoreError.notFound, ObjectDatabaseError.store(.notFound),
-            TreeError.missing:
-            true
-        default: false
-        }
     }
 }
 

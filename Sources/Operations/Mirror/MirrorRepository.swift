@@ -101,22 +101,6 @@ extension TreeLease {
             hasEnded.wait { $0 ? () : nil }
             end()
         }
-        do {
-            return try body()
-        } catch  where ObjectFault.object(of: error) != nil {
-            try tellIfLost()
-            throw error
-        }
-    }
-
-    /// What is missing may have been collected since the lease was lost: then that is what went wrong.
-    private func tellIfLost() throws(ObjectDatabaseError) {
-        do {
-            try verify()
-        } catch ObjectDatabaseError.leaseLost(let age) {
-            throw .leaseLost(after: age)
-        } catch {
-            // Whether it is lost is not known; what was met first is told.
-        }
+        return try blamingLostLease(verify, body)
     }
 }
