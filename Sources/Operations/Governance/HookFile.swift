@@ -79,12 +79,36 @@ private func yamlAliases(in text: String) -> Int {
 private func words(_ error: any Error) -> String {
     switch error {
     case let fault as HookFault: fault.reason
+    case let error as YamlError: words(error)
     case DecodingError.dataCorrupted(let context):
-        context.underlyingError.map(words) ?? context.debugDescription
+        context.underlyingError.map(words) ?? "\(place(context)) cannot be read"
     case DecodingError.keyNotFound(let key, _): "a hook needs '\(key.stringValue)'"
-    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
-        context.debugDescription
-    default: "\(error)"
+    case DecodingError.typeMismatch(let type, let context), DecodingError.valueNotFound(let type, let context):
+        "\(place(context)) \(wanted(type))"
+    default: "it is not a hooks file"
+    }
+}
+
+private func words(_ error: YamlError) -> String {
+    switch error {
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+        .composer(_, let problem, let mark, _):
+        "line \(mark.line): it is not YAML: \(problem)"
+    case .duplicatedKeysInMapping: "a word stands twice in one mapping"
+    default: "it is not YAML"
+    }
+}
+
+private func place(_ context: DecodingError.Context) -> String {
+    let path = context.codingPath.map { key in key.intValue.map { "number \($0 + 1)" } ?? key.stringValue }
+    return path.isEmpty ? "the file" : "'\(path.joined(separator: ", "))'"
+}
+
+private func wanted(_ type: any Any.Type) -> String {
+    switch type {
+    case is String.Type: "is no text"
+    case is Int.Type: "is no number"
+    default: "is not what the reference says it is"
     }
 }
 

@@ -30,7 +30,8 @@ struct Branch: ParsableCommand {
         @OptionGroup var json: JSONArguments
 
         func run() throws {
-            try createRef(.branch(name), start ?? self.repository.currentRevision(), nil, repository.open(), author, json.output)
+            try createRef(
+                .branch(name), start ?? self.repository.currentRevision(), nil, repository.open(), author, json.output)
         }
     }
 
@@ -78,7 +79,9 @@ struct Tag: ParsableCommand {
         @OptionGroup var json: JSONArguments
 
         func run() throws {
-            try createRef(.tag(name), revision ?? self.repository.currentRevision(), message, repository.open(), author, json.output)
+            try createRef(
+                .tag(name), revision ?? self.repository.currentRevision(), message, repository.open(), author,
+                json.output)
         }
     }
 

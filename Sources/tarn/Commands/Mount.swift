@@ -76,6 +76,7 @@ struct Mount: ParsableCommand {
             try serve(mountPoint, parsed)
         } else {
             try Daemon.spawn()
+            if internals.owner == nil { tell(mountPoint) }
         }
     }
 
@@ -159,6 +160,13 @@ struct Mount: ParsableCommand {
             if let readyDescriptor { Daemon.reportReady(readyDescriptor) }
             logger.notice("mounted \(repository.database.store.location) \(revision ?? "") at \(mountPoint)")
         }
+    }
+
+    /// Which commit is shown: the branch may move on.
+    private func tell(_ mountPoint: String) {
+        let shown = userAttribute(of: unescapedBytes(mountPoint), "user.tarn.commit")
+        guard let revision, let shown else { return }
+        writeError("tarn: \(mountPoint) shows \(revision), commit \(String(decoding: shown, as: UTF8.self))")
     }
 
     /// A killed mount loses at most what was written and not flushed for so long.

@@ -19,11 +19,33 @@ struct Stats: ParsableCommand {
             let value = userAttribute(of: path, FUSEServer.statisticsAttribute),
             let statistics = try? JSONDecoder().decode(MountStatistics.self, from: Data(value))
         else { throw CommandFailure(message: "\(directory) is in no mount of Tarn's", kind: .notFound) }
-        try json.output.show(statistics) { Self.text(statistics) }
+        let shown = userAttribute(of: path, "user.tarn.commit").map { String(decoding: $0, as: UTF8.self) }
+        try json.output.show(Result(statistics, commit: shown)) { Self.text(statistics, shown) }
     }
 
-    private static func text(_ statistics: MountStatistics) -> TerminalText {
+    private struct Result: Encodable {
+        let statistics: MountStatistics
+        let commit: String?
+
+        init(_ statistics: MountStatistics, commit: String?) {
+            self.statistics = statistics
+            self.commit = commit
+        }
+
+        private enum CodingKeys: CodingKey {
+            case commit
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            try statistics.encode(to: encoder)
+            var values = encoder.container(keyedBy: CodingKeys.self)
+            try values.encodeIfPresent(commit, forKey: .commit)
+        }
+    }
+
+    private static func text(_ statistics: MountStatistics, _ shown: String?) -> TerminalText {
         var rows: [[TerminalText]] = [["mounted at", "\(statistics.mountPoint), for \(Int(statistics.seconds)) s"]]
+        if let shown { rows.append(["shows", "commit \(shown)"]) }
         rows.append([
             "memory",
             "\(humanSize(statistics.memory.residentBytes)), at most \(humanSize(statistics.memory.peakBytes))",

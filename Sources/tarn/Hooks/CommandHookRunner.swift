@@ -31,8 +31,7 @@ struct CommandHookRunner: HookRunner {
     }
 
     func tellFailure(_ error: any Error, of event: String) {
-        let known = describe(error)
-        writeError("tarn: what was published stays, but \(known?.text ?? "\(event) failed: \(error)")")
+        writeError("tarn: what was published stays, but \(words(of: error))")
     }
 
     /// Each hook as soon as those it comes after have passed, all others at the same time.
@@ -144,8 +143,7 @@ private final class HookFacts: @unchecked Sendable {
             do {
                 outcome = try process(hook, command).run()
             } catch {
-                let reason = describe(error)?.text.shown ?? "\(error)"
-                return record(hook, started, .crashed, nil, reason, isCut: false)
+                return record(hook, started, .crashed, nil, words(of: error).shown, isCut: false)
             }
             let (verdict, code): (HookRecord.Verdict, Int?) =
                 switch outcome.ending {
