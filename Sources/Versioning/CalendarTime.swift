@@ -55,7 +55,19 @@ extension Timestamp {
         self.init(seconds: seconds, nanoseconds: nanoseconds)
     }
 
-    /// Reads a time that may also be relative to `now`: `now`, `today`, `yesterday`, `3 days ago`, `2.hours.ago`.
+    /// The days of a week, from the one on which time begins.
+    private static let weekdays = ["thursday", "friday", "saturday", "sunday", "monday", "tuesday", "wednesday"]
+
+    /// The end of the last day of that name (three letters are enough) before the day of `now`; `nil` for no day's name.
+    private init?(lastDay name: Substring, before now: Timestamp) {
+        guard name.count >= 3, let wanted = Self.weekdays.firstIndex(where: { $0.hasPrefix(name) }) else { return nil }
+        let today = now.seconds.floorDivided(by: 86_400)
+        let back = ((today - Int64(wanted)) % 7 + 7) % 7
+        self.init(seconds: (today - (back == 0 ? 7 : back)) * 86_400 + 86_399, nanoseconds: 999_999_999)
+    }
+
+    /// Reads a time that may also be relative to `now`: `now`, `today`, `yesterday`, `3 days ago`, `2.hours.ago`,
+    /// `last tuesday`, `tuesday`, `last week`.
     package init?(parsing text: String, now: Timestamp) {
         if let absolute = Timestamp(parsing: text) {
             self = absolute
@@ -65,6 +77,17 @@ extension Timestamp {
         switch (words.count, words.first) {
         case (1, "now"), (1, "today"): self = now
         case (1, "yesterday"): self = Timestamp(seconds: now.seconds - 86_400, nanoseconds: now.nanoseconds)
+        case (1, .some(let name)):
+            guard let time = Timestamp(lastDay: name, before: now) else { return nil }
+            self = time
+        case (2, "last"):
+            let units: [Substring: Int64] = ["week": 7, "month": 30, "year": 365]
+            if let days = units[words[1]] {
+                self = Timestamp(seconds: now.seconds - days * 86_400, nanoseconds: now.nanoseconds)
+            } else {
+                guard let time = Timestamp(lastDay: words[1], before: now) else { return nil }
+                self = time
+            }
         case (3, .some(let amount)):
             let units: [String: Int64] = [
                 "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_592_000,

@@ -89,13 +89,13 @@ extension Tree {
         }
     }
 
-    /// How many paths differ, and the counts of `other` when this tree has `counts`.
+    /// How many paths differ (not counting directories whose time alone does), and the counts of `other` when this tree has `counts`.
     package func difference(
         to other: Tree, from counts: Commit.Counts
     ) throws -> (paths: Int, counts: Commit.Counts) {
         var (paths, counts) = (0, counts)
         try pathChanges(to: other) { change in
-            paths += 1
+            if !change.isOnlyTimeOfDirectory { paths += 1 }
             counts.add(change.old?.entry, sign: -1)
             counts.add(change.new?.entry, sign: 1)
             return true

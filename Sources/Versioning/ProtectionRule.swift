@@ -14,6 +14,20 @@ package struct ProtectionRule: Hashable, Sendable, Codable {
         self.signed = signed ? true : nil
     }
 
+    /// Why a pattern can cover no branch and no tag; `nil` when it may.
+    package static func fault(inPattern pattern: String) -> String? {
+        let name = pattern.hasPrefix("tags/") ? String(pattern.dropFirst("tags/".count)) : pattern
+        if name.isEmpty || name.hasSuffix("/") || name.hasPrefix("/") { return "it names no branch or tag" }
+        if ["refs/", "heads/"].contains(where: pattern.hasPrefix) { return "write a branch's name without a prefix" }
+        let allowed = name.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true
+            default: "._-/*?".utf8.contains(byte)
+            }
+        }
+        return allowed ? nil : "names have letters, digits and . _ - / only, and a pattern '*', '**' and '?' besides"
+    }
+
     package var wantsSignatures: Bool { signed == true }
 
     package func covers(_ ref: RefName) -> Bool {

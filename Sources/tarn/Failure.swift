@@ -45,14 +45,33 @@ func writeError(_ text: TerminalText) {
 
 /// Prints what failed and what to do, then ends the process.
 func fail(_ message: TerminalText, hint: TerminalText? = nil, code: Code) -> Never {
-    writeFailure(message, hint: hint)
+    writeFailure(message, hint: hint, code)
     StandardStreams.end(code.rawValue)
 }
 
 /// Prints what failed and what to do.
-func writeFailure(_ error: any Error) { writeFailure(words(of: error), hint: describe(error)?.hint) }
+func writeFailure(_ error: any Error) {
+    writeFailure(words(of: error), hint: describe(error)?.hint, describe(error)?.kind.exitCode ?? .failed)
+}
 
-private func writeFailure(_ message: TerminalText, hint: TerminalText?) {
+/// Whether this process was asked for JSON: then failures are JSON on standard output, too.
+let wantsJSON = CommandLine.arguments.prefix { $0 != "--" }.contains("--json")
+
+private struct FailureJSON: Encodable {
+    struct Content: Encodable {
+        let message: String
+        let hint: String?
+        let exitCode: Int32
+    }
+    let error: Content
+}
+
+private func writeFailure(_ message: TerminalText, hint: TerminalText?, _ code: Code) {
+    if wantsJSON {
+        let content = FailureJSON.Content(message: message.shown, hint: hint?.shown, exitCode: code.rawValue)
+        // A failure to write it is kept, and told at the end.
+        try? StandardStreams.write(json: FailureJSON(error: content))
+    }
     // A message that is a list ends with a line break, and one that asks or tells has its own end.
     let end = message.shown.last
     let link: TerminalText = end == "\n" ? "" : end == "?" || end == "." ? " " : ". "

@@ -81,6 +81,12 @@ extension TreePath {
     }
 }
 
+/// Says which commit a mount shows: the branch may move on.
+func tellCommit(shownAt mountPoint: String, _ revision: String) {
+    guard let shown = userAttribute(of: unescapedBytes(mountPoint), "user.tarn.commit") else { return }
+    writeError("tarn: \(mountPoint) shows \(revision), commit \(String(decoding: shown, as: UTF8.self).prefix(12))")
+}
+
 func currentDirectory() -> String? {
     guard let path = getcwd(nil, 0) else { return nil }
     defer { free(path) }

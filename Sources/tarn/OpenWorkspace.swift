@@ -40,13 +40,13 @@ struct OpenWorkspace {
             directory = mounted
             repository = try arguments.repository.open(mount)
         } else {
+            repository = try arguments.repository.open()
             guard let name = arguments.workspace else {
                 throw CommandFailure(
                     message: "you are in no mount, so that no workspace is meant",
                     hint: "Go into the writable mount, or name one with --workspace ('tarn workspace list' shows them)",
                     kind: .usage)
             }
-            repository = try arguments.repository.open()
             directory = try HostDirectories.workspace(repository.database.config.id, name)
         }
         guard access(directory, F_OK) == 0 else {

@@ -71,6 +71,7 @@ struct Tarn: ParsableCommand {
             }
             arguments.removeFirst(2)
         }
+        arguments = Spelling.mended(arguments)
         do {
             var command = try parseAsRoot(arguments)
             try command.run()

@@ -67,6 +67,45 @@ struct GateTests {
         try sandbox.tarn("audit", "verify")
     }
 
+    /// Python loads no module from where it starts, nor from beside a script that lies at the top.
+    @Test func whatPythonLoadsIsTrusted() throws {
+        let sandbox = try sandbox(
+            """
+            hooks:
+              - {name: code, on: pre-merge, run: 'python3 -c "import json, helper; print(json.__file__, helper.word)"'}
+              - {name: top, on: pre-merge, run: python3 top.py}
+              - {name: script, on: pre-merge, run: python3 checks/look.py}
+              - {name: directory, on: pre-merge, run: 'for f in checks/*.sh; do sh $f; done'}
+            """,
+            [
+                "top.py": "import json\nprint(json.__file__)", "checks/look.py": "import helper\nprint(helper.word)",
+                "checks/helper.py": "word = 'trusted'", "checks/a.sh": "true",
+            ])
+        let ran = sandbox.path("ran")
+        try change(sandbox, ["json.py": "open('\(ran)', 'w')", "data": "x"])
+        try sandbox.tarn("merge", "work", "-m", "brings json.py")
+        try change(sandbox, ["data": "y"])
+        try sandbox.tarn("merge", "work", "-m", "up")
+        try sandbox.shell("! [ -e ran ]")
+        try change(sandbox, ["checks/zz.sh": "touch '\(ran)'"])
+        #expect(
+            try sandbox.tarn("merge", "work", "-m", "brings zz.sh").errors.contains("this changes the gates of main"))
+        try change(sandbox, ["data": "z"])
+        try sandbox.tarn("merge", "work", "-m", "up", code: 4)
+        try sandbox.shell("! [ -e ran ]")
+    }
+
+    @Test func rulesThatCoverNothingAreRefused() throws {
+        let sandbox = try Sandbox()
+        for bad in ["", "refs/heads/main", "heads/main", "main/", "tags/", "/main", "mai[n", "ma in"] {
+            try sandbox.tarn("protect", "add", bad, code: 2)
+        }
+        try sandbox.tarn("protect", "add", "main", "--approvals", "2")
+        #expect(
+            try sandbox.tarn("protect", "add", "main", "--signed").errors.contains(
+                "takes the place of: main, 2 approvals"))
+    }
+
     @Test func aLinkAmongProgramsIsNotPublished() throws {
         let sandbox = try sandbox(Self.program, Self.looks)
         try sandbox.shell("mkdir -p change/checks && ln -s ../table change/checks/other")

@@ -208,4 +208,79 @@ import Versioning
         try forge(.main, to: mergeCommit(change(work, ["c": "1"]), parents: [repository.head()]), .commit)
         try expectFinding("which refuses: commit")
     }
+
+    /// A creation of what is there drops its history past every rule.
+    @Test func aCreationOfWhatIsThere() throws {
+        try protect(ProtectionRule(pattern: "main"))
+        try change(work, ["b": "1"])
+        try forge(.main, to: repository.head(work), .create)
+        try expectFinding("does not begin with nothing")
+    }
+
+    /// A hooks file that nobody understands excuses only what mends it.
+    @Test func aMergeBehindBrokenHooks() throws {
+        let broken = try repository.database.commit(change(work, ["text": "hooks: ["]))
+        let donor = try repository.database.entry(at: TreePath(parsing: "text"), in: broken, named: "work")
+        let directory = LocatedEntry(
+            Entry(kind: .directory, mode: 0o755, modified: Timestamp(seconds: 1, nanoseconds: 0)))
+        let base = try repository.database.commit(repository.head())
+        let edits = try [(TreePath(parsing: ".tarn"), directory), (TreePath(parsing: Repository.hooksPath), donor)]
+            .map { path, entry in Edit.put(entry.item(at: path)) }.sorted { compareBytes($0.key, $1.key) < 0 }
+        let tree = try repository.database.tree(base.tree).applying(edits)
+        try repository.database.nodes.flush()
+        let head = try repository.head()
+        let first = try repository.database.saveCommit(
+            Commit(
+                tree: tree.root, parents: [head], author: "Ann <ann@x>", committer: "Ann <ann@x>", time: base.time,
+                message: "broken", metadata: [:], generation: base.generation + 1,
+                counts: Commit.Counts(
+                    files: base.counts.files + 1, directories: base.counts.directories + 1,
+                    bytes: base.counts.bytes + (donor.entry.file?.sizeBytes ?? 0))))
+        try forge(.main, to: first, .commit)
+        #expect(try findings() == [])
+        try forge(.main, to: mergeCommit(repository.head(work), parents: [first, repository.head(work)]), .merge)
+        try expectFinding("nothing but what mends the hooks could pass")
+    }
+
+    /// Without the tree nobody knows what had to pass, and gc did not take it.
+    @Test func aTreeThatIsGone() throws {
+        try change(.main, [".tarn/hooks.yaml": Self.hooks])
+        let head = try repository.head()
+        let brought = try change(work, ["b": "1"])
+        try forge(.main, to: mergeCommit(brought, parents: [head, brought]), .merge)
+        try store.delete(ObjectKeys.node(repository.database.commit(head).tree))
+        try expectFinding("the tree with its hooks cannot be read")
+    }
+
+    /// Rules that say that they come into force later are in force.
+    @Test func rulesOfTheFuture() throws {
+        clock.seconds += 1000 * 86_400
+        let rules = try RefName(.rules, "protection")
+        try protect(ProtectionRule(pattern: "main"))
+        let made = try #require(repository.database.readRef(rules)?.commit)
+        try store.delete(ObjectKeys.ref(rules))
+        try forge(rules, to: made, .protect)
+        clock.seconds = now().seconds + 2 * 3600
+        try forge(.main, to: mergeCommit(change(work, ["c": "1"]), parents: [repository.head()]), .commit)
+        try expectFinding("which refuses: commit")
+    }
+
+    /// Whoever takes back or restores does not approve that.
+    @Test func nobodyRestoresAlone() throws {
+        try protect(ProtectionRule(pattern: "main", approvals: 1))
+        let head = try repository.head()
+        func restore(by who: String) throws {
+            try change(work, ["x \(who)": "1"])
+            _ = try repository.approve(
+                repository.head(work), for: .merge, of: .main, who: "Bob <bob@x>", why: "")
+            _ = try repository.merge(
+                repository.database.resolve("work"), named: "work", into: .main, .test(), options: MergeOptions())
+            _ = try repository.restore(
+                repository.database.resolve(head.hex), on: .main, CommitInfo(author: who, message: "back"))
+        }
+        _ = try repository.approve(head, for: .restore, of: .main, who: "Mal <mal@x>", why: "")
+        #expect(throws: RepositoryError.self) { try restore(by: "Mal <MAL@x>") }
+        try restore(by: "Eve <eve@x>")
+        #expect(try findings() == [])
+    }
 }

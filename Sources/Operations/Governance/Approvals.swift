@@ -70,17 +70,21 @@ extension Repository {
         try database.readRef(Self.approvalRef(branch, commit, step)).map(approvals(in:)) ?? []
     }
 
-    /// The addresses of who made a commit; `nil` when one of them has none, so that nobody can be told apart from them.
-    func makers(of id: CommitID) throws -> Set<String>? {
+    /// The addresses of those whose approval does not count: who made the commit, and, when it is taken back or restored, who does
+    /// that. `nil` when one of them has none, so that nobody can be told apart from them.
+    func makers(of id: CommitID, _ step: ApprovedStep, performedBy who: String? = nil) throws -> Set<String>? {
         let commit = try database.commit(id)
-        let makers = [commit.author, commit.committer].map { Author(parsing: $0)?.address }
+        let performer = step == .merge ? nil : who
+        let makers = ([commit.author, commit.committer] + [performer].compactMap { $0 }).map {
+            Author(parsing: $0)?.address
+        }
         return makers.contains(nil) ? nil : Set(makers.compactMap { $0 })
     }
 
     /// Each person's newest word, where it is a yes, oldest first.
     private func approvals(in snapshot: RefSnapshot) throws -> [Approval] {
         guard let commit = snapshot.commit else { return [] }
-        let own = try makers(of: commit)
+        let own = try makers(of: commit, .merge)
         var heard: Set<String> = []
         var approvals: [Approval] = []
         try database.forEachRefUpdate(of: snapshot) { id, refUpdate in
@@ -103,7 +107,10 @@ extension Repository {
         guard wanted > 0, let step = move.step, let source = move.operation == .create ? move.new : move.source else {
             return []
         }
-        var given = try approvals(of: source, for: step, of: move.ref).filter { !$0.isOwn }
+        let makers = try makers(of: source, step, performedBy: move.who)
+        var given = try approvals(of: source, for: step, of: move.ref).filter { approval in
+            !approval.isOwn && Author(parsing: approval.who).map { makers?.contains($0.address) == false } ?? false
+        }
         if rules.contains(where: \.wantsSignatures) {
             let verifier = try signatureVerifier(for: move.ref)
             given = try given.filter { approval in

@@ -3,8 +3,8 @@ import ProllyTree
 package import Versioning
 
 /// The files of a tree that its gates run or load, and so what a user trusts together with the commands: all of `.tarn/`; what
-/// the hooks file names as `programs`; each file that a command names, with the directory that it lies in (programs load what
-/// lies beside them), and each directory that a command changes to.
+/// the hooks file names as `programs`; each directory that a command names, and each file, with the directory that it lies in
+/// (programs load what lies beside them).
 ///
 /// Which files these are, and what is in them, is in the digest: whoever changes one must be trusted anew.
 package struct GatePrograms: Hashable, Sendable {
@@ -16,15 +16,18 @@ package struct GatePrograms: Hashable, Sendable {
 
     /// Ascending by path.
     package let files: [File]
+    /// The directories that were covered as a whole: where programs may load from.
+    package let directories: [TreePath]
     /// SHA-256 over paths, content ids and execute bits.
     package let digest: ContentID
 
-    static let none = GatePrograms([])
+    static let none = GatePrograms([], [])
     private static let directory = ".tarn"
     /// Nobody reads more before trusting it.
     private static let maximumFiles = 10_000
 
-    private init(_ files: some Sequence<File>) {
+    private init(_ files: some Sequence<File>, _ directories: [TreePath]) {
+        self.directories = directories
         self.files = files.sorted { $0.path < $1.path }
         var bytes: [UInt8] = []
         for file in self.files {
@@ -54,18 +57,20 @@ package struct GatePrograms: Hashable, Sendable {
                 if found.count > Self.maximumFiles {
                     throw HookFault(
                         reason: "'\(path)' and other programs have more than \(Self.maximumFiles) files; "
-                            + "name directories that hold programs only")
+                            + "name directories that hold programs only, and data as $TARN_MOUNT/\(path)")
                 }
             }
         }
-        self.init(found.values)
+        self.init(
+            found.values,
+            try covered.filter { try tree.entry(at: $0)?.entry.isDirectory == true }.sorted { $0 < $1 })
     }
 
     /// What a shell command names in the tree that it starts in.
     private static func named(by command: String, in tree: SnapshotTree) throws -> [TreePath] {
         let words = command.split { !isPartOfPath($0) }.map(String.init)
         var paths: [TreePath] = []
-        for (word, previous) in zip(words, [""] + words) {
+        for word in words {
             let own = "TARN_GATE/"
             let text = word.hasPrefix(own) ? String(word.dropFirst(own.count)) : word
             // What leads out of the tree is the host's.
@@ -73,7 +78,7 @@ package struct GatePrograms: Hashable, Sendable {
                 continue
             }
             if entry.entry.isDirectory {
-                if ["cd", "pushd"].contains(previous) { paths.append(path) }
+                paths.append(path)
             } else {
                 // Beside a file at the top lies everything.
                 let directory = path.parent ?? .root

@@ -1,3 +1,4 @@
+import Logging
 import ObjectDatabase
 import ProllyTree
 package import Versioning
@@ -179,10 +180,18 @@ extension Repository {
     /// Refuses a move that would publish a hooks file which nobody understands: everything after it would be refused.
     func refuseBrokenHooks(_ move: RefUpdateRequest) throws {
         guard move.isMadeOfNewContent, let new = move.new else { return }
+        let found: HooksFile?
         do {
-            _ = try hookFile(in: new)
+            found = try hookFile(in: new)
         } catch RepositoryError.hooksUnusable(let reason) {
             throw RepositoryError.hooksBroken(reason: reason)
+        }
+        // A file that is not understood is being mended.
+        guard let old = move.old, let before = try? hookFile(in: old)?.programs.digest else { return }
+        if found?.programs.digest != before {
+            database.logger.notice(
+                "this changes the gates of \(move.ref.name), by which what comes next is judged: see its \(Self.hooksPath)"
+            )
         }
     }
 

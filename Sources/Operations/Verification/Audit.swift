@@ -148,15 +148,15 @@ private struct AuditVerification {
     mutating func prepareReplay() {
         do {
             replay = try AuthorizationReplay(repository, verifier)
-        } catch ObjectDatabaseError.corrupt(let object, let reason) {
-            note("rules/\(ProtectionRules.name)", object, reason)
-        } catch ObjectDatabaseError.missingObject(let object, _) {
-            note("rules/\(ProtectionRules.name)", object, "it is missing")
         } catch {
-            note(
-                "rules/\(ProtectionRules.name)", "refs/rules/\(ProtectionRules.name)",
-                "whether ref updates were authorized cannot be told: \(Repository.reason(error))")
+            noteUnreplayed("rules/\(ProtectionRules.name)", "refs/rules/\(ProtectionRules.name)", error)
         }
+    }
+
+    /// What is needed to tell whether something was authorized is named, once.
+    private mutating func noteUnreplayed(_ ref: String, _ key: String, _ error: any Error) {
+        if let object = ObjectFault.object(of: error) { return note(ref, object, Repository.reason(error)) }
+        note(ref, key, "whether it was authorized cannot be told: \(Repository.reason(error))")
     }
 
     private mutating func verifySignature(_ key: String, id: String, who: String, _ ref: String) throws {
@@ -248,12 +248,8 @@ private struct AuditVerification {
             if let fault = try replay?.fault(of: refUpdate, on: ref, at: seconds, records) {
                 note(ref.qualified, key, fault)
             }
-        } catch ObjectDatabaseError.corrupt(let object, let reason) {
-            note(ref.qualified, object, reason)
-        } catch ObjectDatabaseError.missingObject(let object, _) {
-            note(ref.qualified, object, "it is missing")
         } catch {
-            note(ref.qualified, key, "whether it was authorized cannot be told: \(Repository.reason(error))")
+            noteUnreplayed(ref.qualified, key, error)
         }
     }
 

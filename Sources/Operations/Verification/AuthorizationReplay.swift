@@ -47,10 +47,12 @@ struct AuthorizationReplay {
                 return true
             }
         }
+        let present = now().seconds
         var states = [State(value: try value(nil), since: .min)]
         for update in updates.reversed() {
-            states.append(
-                State(value: try value(update.new), since: max(update.when.seconds, states[states.count - 1].since)))
+            // What is there was set by now, whatever time it gives.
+            let since = min(update.when.seconds, present)
+            states.append(State(value: try value(update.new), since: max(since, states[states.count - 1].since)))
         }
         return states
     }
@@ -76,36 +78,22 @@ struct AuthorizationReplay {
             ref: ref, operation: update.operation, old: update.old, new: update.new, who: update.who,
             why: update.why, source: try source(of: update))
         var fault: String?
-        do {
-            for rules in inForce(rules, at: seconds) {
-                let covering = rules.covering(ref)
-                fault = try faultOfRules(covering, update, move, seconds)
-                if fault == nil { fault = try faultOfHooks(move, seconds, records, isProtected: !covering.isEmpty) }
-                if fault == nil { return nil }
-            }
-        } catch TreeError.missing, TreeError.corrupt {
-            // It was found with the tree.
-            undecided += 1
-            return nil
-        } catch TreeError.unreadable(_, ObjectDatabaseError.collected(let tree, _)) {
-            return try faultOfCollection(move, tree)
-        } catch ObjectDatabaseError.collected(let tree, _) {
-            return try faultOfCollection(move, tree)
+        for rules in inForce(rules, at: seconds) {
+            let covering = rules.covering(ref)
+            fault = try faultOfRules(covering, update, move, seconds)
+            if fault == nil { fault = try faultOfHooks(move, seconds, records, isProtected: !covering.isEmpty) }
+            if fault == nil { return nil }
         }
         return fault
-    }
-
-    /// Hooks that lay in a tree which gc took cannot be asked for any more. That gc took it must be so.
-    private mutating func faultOfCollection(_ move: RefUpdateRequest, _ tree: NodeID) throws -> String? {
-        undecided += 1
-        guard let old = move.old, try repository.database.commit(old).tree == tree else { return nil }
-        return try proof.fault(of: old, tree: tree).map { "the tree with its hooks is gone: \($0)" }
     }
 
     /// What the operation says of the two commits.
     private func faultOfHistory(_ update: RefUpdate, _ ref: RefName) throws -> String? {
         switch update.operation {
-        case .create, .delete: return nil
+        case .create:
+            return update.old == nil && update.new != nil ? nil : "it says 'create', and does not begin with nothing"
+        case .delete:
+            return update.old != nil && update.new == nil ? nil : "it says 'delete', and does not end with nothing"
         case .protect, .retain, .approve, .withdraw:
             return "it says '\(update.operation.rawValue)', which no branch or tag does"
         case .commit, .import, .merge, .fastForward, .revert, .cherryPick, .reset, .restore:
@@ -145,7 +133,9 @@ struct AuthorizationReplay {
         }
         let wanted = rules.map(\.approvals).max() ?? 0
         if wanted > 0, let step = move.step {
-            let given = try move.source.map { try approvals(update, of: $0, step, on: move.ref, seconds) } ?? 0
+            let isSigned = rules.contains(where: \.wantsSignatures)
+            let given =
+                try move.source.map { try approvals(update, of: $0, step, on: move.ref, seconds, isSigned) } ?? 0
             if given < wanted {
                 return
                     "a rule wanted \(wanted) approvals of what it brings, by others than its author, and it names \(given)"
@@ -165,10 +155,11 @@ struct AuthorizationReplay {
 
     /// How many different people's approvals it names that stood when it was made.
     private func approvals(
-        _ update: RefUpdate, of source: CommitID, _ step: ApprovedStep, on ref: RefName, _ seconds: Int64
+        _ update: RefUpdate, of source: CommitID, _ step: ApprovedStep, on ref: RefName, _ seconds: Int64,
+        _ isSigned: Bool
     ) throws -> Int {
         let named = Set(update.approvals ?? [])
-        guard !named.isEmpty, let makers = try repository.makers(of: source),
+        guard !named.isEmpty, let makers = try repository.makers(of: source, step, performedBy: update.who),
             let snapshot = try repository.database.readRef(Repository.approvalRef(ref, source, step))
         else { return 0 }
         var withdrawn: Set<String> = []
@@ -179,7 +170,7 @@ struct AuthorizationReplay {
             if approval.operation == .withdraw {
                 if approval.when.seconds < seconds - Self.tolerance { withdrawn.insert(person) }
             } else if named.contains(id), wasBefore, approval.operation == .approve, approval.new == source,
-                !makers.contains(person), !withdrawn.contains(person)
+                !makers.contains(person), !withdrawn.contains(person), try isGood(id, approval, isSigned)
             {
                 given.insert(person)
             }
@@ -188,8 +179,15 @@ struct AuthorizationReplay {
         return given.count
     }
 
+    /// Without a verifier signatures are not looked at, which is counted with the commits.
+    private func isGood(_ id: RefUpdateID, _ approval: RefUpdate, _ isSigned: Bool) throws -> Bool {
+        guard isSigned, let verifier else { return true }
+        return try repository.database.signatureState(
+            ObjectKeys.refUpdate(id), id: id.hex, who: approval.who, verifier) == .good
+    }
+
     /// Each hook that had to pass is named by a record of this very move.
-    private func faultOfHooks(
+    private mutating func faultOfHooks(
         _ move: RefUpdateRequest, _ seconds: Int64, _ records: [HookRecord], isProtected: Bool
     ) throws -> String? {
         let holders = move.isDecidedByMain ? inForce(main, at: seconds) : [move.old]
@@ -198,9 +196,16 @@ struct AuthorizationReplay {
             let required: ApplicableHooks
             do {
                 required = try repository.hooks(for: move, from: holder, isProtected: isProtected).before
-            } catch RepositoryError.hooksUnusable {
-                // Only what mends the file could pass, and that was asked.
-                return nil
+            } catch RepositoryError.hooksUnusable(let reason) {
+                fault = "nothing but what mends the hooks could pass: \(reason)"
+                continue
+            } catch {
+                guard let missing = try faultOfMissing(holder, error) else {
+                    undecided += 1
+                    return nil
+                }
+                fault = missing
+                continue
             }
             let missing = required.hooks.first { hook in
                 !records.contains {
@@ -212,5 +217,13 @@ struct AuthorizationReplay {
             fault = "the hook '\(missing.name)' had to pass (\(required.origin)), and it names no record of that"
         }
         return fault
+    }
+
+    /// Hooks that lay in a tree which gc took cannot be asked for any more. That gc could take it must be so: else it is a fault
+    /// that it is gone. Throws an error that is about something else.
+    private func faultOfMissing(_ holder: CommitID?, _ error: any Error) throws -> String? {
+        guard let holder, ObjectFault.isMissingTree(error) else { throw error }
+        let tree = try repository.database.commit(holder).tree
+        return try proof.fault(of: holder, tree: tree).map { "the tree with its hooks cannot be read: \($0)" }
     }
 }

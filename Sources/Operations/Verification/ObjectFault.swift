@@ -34,4 +34,15 @@ struct ObjectFault: Hashable {
         default: nil
         }
     }
+
+    /// Whether a tree, or a part of it, is not there or damaged.
+    static func isMissingTree(_ error: any Error) -> Bool {
+        switch error {
+        case TreeError.missing, TreeError.corrupt, VersioningError.tree(.missing), VersioningError.tree(.corrupt),
+            ObjectDatabaseError.collected, ObjectDatabaseError.missingObject:
+            true
+        case TreeError.unreadable(_, let cause), VersioningError.tree(.unreadable(_, let cause)): isMissingTree(cause)
+        default: false
+        }
+    }
 }

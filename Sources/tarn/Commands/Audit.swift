@@ -1,6 +1,7 @@
 import ArgumentParser
 import ErrorMessages
 import Foundation
+import Glibc
 import ObjectDatabase
 import Operations
 import ProllyTree
@@ -121,6 +122,10 @@ struct Audit: ParsableCommand {
         func run() throws {
             guard !requireSignatures || allowedSigners != nil else {
                 throw CommandFailure(message: "--require-signatures needs --allowed-signers FILE", kind: .usage)
+            }
+            if let allowedSigners, access(allowedSigners, R_OK) != 0 {
+                throw CommandFailure(
+                    message: "\(allowedSigners) cannot be read: \(String(cString: strerror(errno)))", kind: .notFound)
             }
             let repository = try repository.open()
             let report = try repository.verifyAudit(

@@ -18,6 +18,11 @@ struct Log: ParsableCommand {
     var path: String?
     @Option(help: ArgumentHelp("Only commits since then: 2026-01-31, '3 days ago'.", valueName: "date")) var since:
         String?
+    @Option(help: ArgumentHelp("Only commits until then.", valueName: "date")) var until: String?
+    @Option(help: ArgumentHelp("Only commits whose author has this in it, in any case.", valueName: "text")) var author:
+        String?
+    @Option(help: ArgumentHelp("Only commits whose message has this in it, in any case.", valueName: "text")) var grep:
+        String?
     @Option(
         name: [.customShort("n"), .customLong("limit")], help: ArgumentHelp("At most so many.", valueName: "count"))
     var limit: Int?
@@ -30,20 +35,22 @@ struct Log: ParsableCommand {
         let repository = try repository.open()
         let start = try repository.database.resolve(revision ?? self.repository.currentRevision()).commitID
         let filter = try path.map { try TreePath(parsing: $0) }
-        let earliest = try since.map { text in
-            guard let time = Timestamp(parsing: text, now: now()) else {
-                throw CommandFailure(
-                    message: "'\(text)' is no date", hint: "Write 2026-01-31 or '3 days ago'", kind: .usage)
-            }
-            return time
-        }
+        let (earliest, latest) = (try since.map(date), try until.map(date))
+        let (author, grep) = (author?.lowercased(), grep?.lowercased())
         var found: [CommitJSON] = []
         try repository.forEachAncestor(of: start) { id, commit in
             if let limit, found.count >= limit { return false }
             if let earliest, commit.time < earliest { return true }
+            if let latest, latest < commit.time { return true }
+            if let author, !commit.author.lowercased().contains(author) { return true }
+            if let grep, !commit.message.lowercased().contains(grep) { return true }
             if let filter, try !repository.touches(filter, commit) { return true }
             found.append(CommitJSON(id: id.hex, commit: commit))
             return true
+        }
+        if let filter, found.isEmpty, earliest == nil, latest == nil, author == nil, grep == nil, limit != 0 {
+            throw CommandFailure(
+                message: "no commit behind \(start.hex.prefix(12)) has ever had '\(filter)'", kind: .notFound)
         }
         let output = json.output
         try output.show(found) {
@@ -51,6 +58,14 @@ struct Log: ParsableCommand {
             return found.map { oneline ? lineText($0, output) : commitText($0, output) }.joined(
                 separator: oneline ? "\n" : "\n\n")
         }
+    }
+
+    private func date(_ text: String) throws -> Timestamp {
+        guard let time = Timestamp(parsing: text, now: now()) else {
+            throw CommandFailure(
+                message: "'\(text)' is no date", hint: "Write 2026-01-31, '3 days ago' or 'last tuesday'", kind: .usage)
+        }
+        return time
     }
 
     /// A commit that is not listed hands its line on to nobody: with --path the lines may end early.
@@ -90,13 +105,13 @@ func commitText(_ found: CommitJSON, _ output: Output) -> TerminalText {
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Show a commit and what it changed.")
 
-    @Argument(help: "The commit.") var revision: String
+    @Argument(help: "The commit (default: what the mount here shows, else main's).") var revision: String?
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var json: JSONArguments
 
     func run() throws {
         let repository = try repository.open()
-        let found = try repository.database.resolve(revision)
+        let found = try repository.database.resolve(revision ?? self.repository.currentRevision())
         let lines = summarize(try repository.changes(in: found.commit))
         struct Result: Encodable {
             let id: String

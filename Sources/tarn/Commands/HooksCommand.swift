@@ -25,7 +25,7 @@ struct HooksCommand: ParsableCommand {
                   url: https://example.org/hook
                   secret: HOOK_SECRET      # a variable: signs the body (X-Tarn-Signature)
 
-            Events: pre- and post- with commit, merge, revert, reset, create-branch, delete-branch, create-tag, delete-tag. Hooks of an \
+            Events: pre- and post- with commit, merge, revert, restore, reset, create-branch, delete-branch, create-tag, delete-tag. Hooks of an \
             event run at the same time, unless 'after: [name]' says otherwise.
             """,
         subcommands: [ListHooks.self, RunHooks.self, HooksLog.self, TrustHooks.self], defaultSubcommand: ListHooks.self)
@@ -167,8 +167,12 @@ struct HooksCommand: ParsableCommand {
                 commands: found.hooks.map(\.action.text),
                 programs: found.programs.files.map { FileJSON(path: JSONPath($0.path), content: $0.content.hex) })
             try json.output.show(result) {
-                let hooks: [TerminalText] = found.hooks.map {
-                    "\($0.name)  (\($0.events.sorted().joined(separator: ", "))): \($0.action.text)"
+                let hooks: [TerminalText] = found.hooks.map { hook in
+                    let facts = [hook.events.sorted().joined(separator: ", ")] + hook.action.facts
+                    let lines = TerminalText.lines(of: hook.action.text).filter { !$0.isEmpty }
+                    let head: TerminalText = "\(hook.name)  (\(facts.joined(separator: "; ")))"
+                    return lines.count == 1
+                        ? head + ": " + lines[0] : ([head + ":"] + lines.map { "    " + $0 }).joined(separator: "\n")
                 }
                 let programs: [TerminalText] = found.programs.files.map { "  \($0.content.hex.prefix(12))  \($0.path)" }
                 let verdict: TerminalText = onlyPrints ? "Not changed. The digest is: \(digest)" : "Trusted: \(digest)"
@@ -179,6 +183,16 @@ struct HooksCommand: ParsableCommand {
 }
 
 extension Hook.Action {
+    /// What a command gets of this host.
+    fileprivate var facts: [String] {
+        switch self {
+        case .command(let command):
+            (command.variables.isEmpty ? [] : ["env \(command.variables.joined(separator: " "))"])
+                + (command.place.map { ["at \($0)"] } ?? [])
+        case .webhook(_, let secret, _): secret.map { ["secret \($0)"] } ?? []
+        }
+    }
+
     var text: String {
         switch self {
         case .command(let command): command.text

@@ -76,7 +76,7 @@ struct Mount: ParsableCommand {
             try serve(mountPoint, parsed)
         } else {
             try Daemon.spawn()
-            if internals.owner == nil { tell(mountPoint) }
+            if internals.owner == nil, let revision { tellCommit(shownAt: mountPoint, revision) }
         }
     }
 
@@ -105,9 +105,12 @@ struct Mount: ParsableCommand {
                 message: "the mount point \(directory) is not empty", hint: "Choose an empty directory")
         }
         guard access("/dev/fuse", R_OK | W_OK) == 0 else {
+            let code = errno
             throw CommandFailure(
-                message: "/dev/fuse cannot be used: \(String(cString: strerror(errno)))",
-                hint: "Load the fuse module: modprobe fuse")
+                message: "/dev/fuse cannot be used: \(String(cString: strerror(code)))",
+                hint: code == EACCES || code == EPERM
+                    ? "This user may not use it: ask for membership of the group that 'ls -l /dev/fuse' shows"
+                    : "Load the fuse module (modprobe fuse); in a container, give it --device /dev/fuse")
         }
         guard Self.hasFusermount() else {
             throw CommandFailure(message: "fusermount3 is not installed", hint: "Install it: apt install fuse3")
@@ -160,13 +163,6 @@ struct Mount: ParsableCommand {
             if let readyDescriptor { Daemon.reportReady(readyDescriptor) }
             logger.notice("mounted \(repository.database.store.location) \(revision ?? "") at \(mountPoint)")
         }
-    }
-
-    /// Which commit is shown: the branch may move on.
-    private func tell(_ mountPoint: String) {
-        let shown = userAttribute(of: unescapedBytes(mountPoint), "user.tarn.commit")
-        guard let revision, let shown else { return }
-        writeError("tarn: \(mountPoint) shows \(revision), commit \(String(decoding: shown, as: UTF8.self))")
     }
 
     /// A killed mount loses at most what was written and not flushed for so long.

@@ -47,9 +47,17 @@ struct Protect: ParsableCommand {
                 throw CommandFailure(message: "--approvals is a number from 0 to 100", kind: .usage)
             }
             let rule = ProtectionRule(pattern: pattern, approvals: approvals, signed: signed)
+            if let fault = ProtectionRule.fault(inPattern: pattern) {
+                throw CommandFailure(message: "'\(pattern)' covers nothing: \(fault)", kind: .usage)
+            }
             let rules = try repository.open().changeProtection(
                 who: author.resolve(), why: message ?? "Protect \(pattern)"
-            ) { $0.adding(rule) }
+            ) { rules in
+                if let old = rules.rules.first(where: { $0.pattern == pattern }), old != rule {
+                    writeError("tarn: this takes the place of: \(ruleText(old))")
+                }
+                return rules.adding(rule)
+            }
             try show(rules, json.output)
         }
     }
@@ -76,6 +84,10 @@ struct Protect: ParsableCommand {
             }
             try show(rules, json.output)
         }
+    }
+
+    private static func ruleText(_ rule: ProtectionRule) -> TerminalText {
+        "\(rule.pattern), \(count(rule.approvals, "approval"))\(rule.wantsSignatures ? ", signed" : "")"
     }
 
     private static func show(_ rules: ProtectionRules, _ output: Output) throws {
@@ -123,6 +135,11 @@ struct Approve: ParsableCommand {
         let branch =
             destination.hasPrefix(tag)
             ? try RefName.tag(String(destination.dropFirst(tag.count))) : try .branch(destination)
+        if try repository.database.head(of: branch) == nil {
+            writeError(
+                "tarn: there is no \(branch.kind == .tag ? "tag" : "branch") '\(branch.name)' yet; this lets it be made"
+            )
+        }
         let commit = try repository.database.resolve(source).commitID
         let approvals = try repository.approve(
             commit, for: revert ? .revert : restore ? .restore : .merge, of: branch, withdraw ? .withdraw : .approve,

@@ -23,7 +23,12 @@ struct Run: ParsableCommand {
             signed (FILE.sig). The file must not be there yet. It is made before the program starts; when 'tarn run' is killed, the mount \
             ends, and the receipt says so.
 
+            --write mounts a branch to be written to. What the program writes is staged; with --commit it is committed when the program \
+            ends with 0. Otherwise it stays staged ('tarn status --workspace BRANCH'), unless --discard-on-failure. A run that is \
+            killed leaves no mount: run it again, or commit what is staged.
+
               tarn run --ref main --at /lake --receipt train.jsonl -- python3 train.py /lake
+              tarn run --write --ref ingest --at /lake --commit -m "Load" -- sh load.sh /lake
             """)
 
     @Option(name: .customLong("ref"), help: ArgumentHelp("The branch, tag or commit.", valueName: "rev")) var revision:
@@ -34,6 +39,7 @@ struct Run: ParsableCommand {
     var directory: String
     @Option(help: ArgumentHelp("Write what was read to this file.", valueName: "file")) var receipt: String?
     @Flag(help: "Note the byte ranges, too (with the kernel's read-ahead).") var ranges = false
+    @OptionGroup var writing: WritingArguments
     @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command: [String]
     @OptionGroup var repository: RepositoryArguments
 
@@ -43,6 +49,7 @@ struct Run: ParsableCommand {
         guard directory.hasPrefix("/") else {
             throw CommandFailure(message: "--at is an absolute path, such as /lake", kind: .usage)
         }
+        try writing.check(receipt: receipt)
         try prepareMountPoint()
         // Before any thread is started, which a user namespace forbids.
         guard tarn_private_mounts() == 0 else {
@@ -51,6 +58,9 @@ struct Run: ParsableCommand {
                 hint: "Run it as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)")
         }
         let opened = try repository.open()
+        if writing.write {
+            return try writing.run(words, on: revision, at: directory, opened, repository.store)
+        }
         let found = try opened.database.resolve(revision)
         // Of this user only: nobody else can put a file of theirs there.
         let records = try makeTemporaryDirectory("reads")

@@ -168,6 +168,11 @@ private final class HookFacts: @unchecked Sendable {
         }
         variables.merge(environment) { _, told in told }
         variables["TARN_HOOK"] = hook.name
+        // Python would load modules from where it starts, and from beside a script: only what is trusted may be there.
+        variables["PYTHONSAFEPATH"] = "1"
+        variables["PYTHONDONTWRITEBYTECODE"] = "1"
+        let places = hooks.programs.directories.map { "\((gate ?? mount).directory)/\($0)" }
+        variables["PYTHONPATH"] = places.joined(separator: ":")
         if let place = command.place { variables["TARN_MOUNT"] = place }
         return HookProcess(
             name: hook.name, command: command.text, environment: variables,

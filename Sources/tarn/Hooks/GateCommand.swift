@@ -40,7 +40,8 @@ struct GateCommand: ParsableCommand {
             HookProcess.endAll()
         }
         switch child.wait() {
-        case .exited(let code): throw ExitCode(code)
+        // Not by the parser, which would print an empty line.
+        case .exited(let code): Glibc.exit(code)
         case .signalled(let number):
             signal(number, SIG_DFL)
             raise(number)
