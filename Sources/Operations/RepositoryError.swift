@@ -5,6 +5,8 @@ package import Versioning
 /// `ObjectDatabaseError`.
 package enum RepositoryError: Error, Sendable {
     case alreadyARepository(location: String)
+    /// Something else lies where a repository is to be made.
+    case occupied(location: String)
     case refExists(RefName)
     case notADirectory(path: TreePath)
     case isADirectory(path: TreePath)

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import ProllyTree
 import Versioning
 
@@ -9,6 +10,27 @@ enum TarnAttribute {
     static let content = "user.tarn.content"
     /// What is mounted, as JSON, on everything.
     static let mount = "user.tarn.mount"
+    /// Where the repository is, on everything.
+    static let repository = "user.tarn.repository"
+    /// The revision as it was asked for, on everything in a mount of one.
+    static let ref = "user.tarn.ref"
+
+    /// The attributes that are the same on everything in a mount.
+    ///
+    /// - Parameter description: JSON with `repository` and perhaps `revision`, as text.
+    static func ofMount(_ description: String) -> [[UInt8]: [UInt8]] {
+        struct Facts: Decodable {
+            let repository: String
+            let revision: String?
+        }
+        var attributes = [Array(mount.utf8): Array(description.utf8)]
+        // A mount that does not describe itself has nothing else to say.
+        if let facts = try? JSONDecoder().decode(Facts.self, from: Data(description.utf8)) {
+            attributes[Array(repository.utf8)] = Array(facts.repository.utf8)
+            attributes[Array(ref.utf8)] = facts.revision.map { Array($0.utf8) }
+        }
+        return attributes
+    }
 }
 
 /// The names of stored attributes that a mount shows: those that users give. A tree may hold others.

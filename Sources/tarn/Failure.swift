@@ -67,7 +67,8 @@ private struct FailureJSON: Encodable {
 }
 
 private func writeFailure(_ message: TerminalText, hint: TerminalText?, _ code: Code) {
-    if wantsJSON {
+    // What was printed is one value already.
+    if wantsJSON, !StandardStreams.hasWritten {
         let content = FailureJSON.Content(message: message.shown, hint: hint?.shown, exitCode: code.rawValue)
         // A failure to write it is kept, and told at the end.
         try? StandardStreams.write(json: FailureJSON(error: content))

@@ -65,6 +65,10 @@ private func words(_ error: RepositoryError) -> ErrorMessage {
     switch error {
     case .alreadyARepository(let location):
         ErrorMessage(message: "\(location) is a Tarn repository already")
+    case .occupied(let location):
+        ErrorMessage(
+            message: "\(location) is not empty, and no repository",
+            hint: "Choose an empty place, or a directory or prefix of its own", kind: .refused)
     case .refExists(let name):
         ErrorMessage(message: "the \(name.kind == .branch ? "branch" : "tag") '\(name.name)' exists already")
     case .notADirectory(let path): ErrorMessage(message: "'\(path)' is not a directory")

@@ -16,6 +16,7 @@ enum StandardStreams {
     private struct Pending {
         var bytes: [UInt8] = []
         var failure: Errno?
+        var hasWritten = false
     }
 
     private static let output = Mutex(Pending())
@@ -37,9 +38,13 @@ enum StandardStreams {
         try write(bytes: Array((cells.map(csvCell).joined(separator: ",") + "\r\n").utf8))
     }
 
+    /// Whether something was printed, or gathered to be.
+    static var hasWritten: Bool { output.withLock { $0.hasWritten } }
+
     /// The bytes of a file.
     static func write(bytes: [UInt8]) throws(OutputFailure) {
         let failure = output.withLock { pending in
+            pending.hasWritten = true
             pending.bytes += bytes
             if pending.bytes.count >= partBytes { drain(&pending) }
             return pending.failure

@@ -249,7 +249,7 @@ import Versioning
         let brought = try change(work, ["b": "1"])
         try forge(.main, to: mergeCommit(brought, parents: [head, brought]), .merge)
         try store.delete(ObjectKeys.node(repository.database.commit(head).tree))
-        try expectFinding("the tree with its hooks cannot be read")
+        try expectFinding("it is missing")
     }
 
     /// Rules that say that they come into force later are in force.

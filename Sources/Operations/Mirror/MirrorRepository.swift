@@ -49,6 +49,7 @@ extension Repository {
     private func openMirror(
         _ target: any ObjectStore, _ quirks: RepositoryConfig.StoreQuirks
     ) throws -> Repository {
+        try Self.refuseOccupied(target)
         if try target.find(ObjectKeys.config) == nil {
             var config = database.config
             config.store = quirks

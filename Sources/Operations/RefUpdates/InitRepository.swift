@@ -8,6 +8,18 @@ import Versioning
 extension Repository {
     package static let defaultBranch = "main"
 
+    /// Throws `.occupied` when something lies in `store` that is no repository: its objects would stand among others.
+    package static func refuseOccupied(_ store: any ObjectStore) throws {
+        guard try store.find(ObjectKeys.config) == nil else { return }
+        do {
+            guard try store.list(prefix: "", after: nil, limit: 1).objects.isEmpty else {
+                throw RepositoryError.occupied(location: store.location)
+            }
+        } catch StoreError.notFound {
+            // Nothing is there to be listed.
+        }
+    }
+
     /// Makes a repository in an empty `store`: `tarn.json`, an empty first commit and the branch `main`.
     ///
     /// 1. Probe the store for compare-and-swap; refuse one without.

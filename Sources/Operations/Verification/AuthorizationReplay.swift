@@ -224,6 +224,9 @@ struct AuthorizationReplay {
     private func faultOfMissing(_ holder: CommitID?, _ error: any Error) throws -> String? {
         guard let holder, ObjectFault.isMissingTree(error) else { throw error }
         let tree = try repository.database.commit(holder).tree
-        return try proof.fault(of: holder, tree: tree).map { "the tree with its hooks cannot be read: \($0)" }
+        guard let fault = try proof.fault(of: holder, tree: tree) else { return nil }
+        // What is missing or damaged is named itself.
+        if ObjectFault.object(of: error) != nil { throw error }
+        return "the tree with its hooks is gone: \(fault)"
     }
 }

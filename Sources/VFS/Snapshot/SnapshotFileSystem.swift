@@ -27,7 +27,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     /// Fetches ahead in a given order; `nil` for a mount that does not show one commit for good.
     private let readPlanFetcher: ReadPlanFetcher?
     /// What `user.tarn.mount` answers: tells the command line where it is.
-    private let mountDescription: [UInt8]
+    private let mountAttributes: [[UInt8]: [UInt8]]
 
     struct Slots {
         /// `nil` for a commit that was shown and that the kernel has forgotten.
@@ -55,7 +55,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
         self.recorder = recorder
         self.database = database
         self.logger = logger
-        self.mountDescription = Array(mountDescription.utf8)
+        mountAttributes = TarnAttribute.ofMount(mountDescription)
         fetcher = BlockFetcher(blocks: database.blocks, threads: readThreads, logger: logger)
         directory = commit == nil ? RefDirectory(database: database) : nil
         following = follows ? HeadFollowing() : nil
@@ -306,7 +306,7 @@ package final class SnapshotFileSystem: ReadOnlyFileSystem {
     }
 
     package func attribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
-        if name.elementsEqual(TarnAttribute.mount.utf8) { return mountDescription }
+        if let value = mountAttributes[name] { return value }
         guard case .inside(let view, _, let rank) = destination(inode) else { throw .noAttribute }
         return try reportingFailures(logger, "attributes of inode \(inode.value)") {
             if name.elementsEqual(TarnAttribute.commit.utf8) { return Array(view.commitID.hex.utf8) }

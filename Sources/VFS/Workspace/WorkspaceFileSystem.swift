@@ -19,7 +19,7 @@ package final class WorkspaceFileSystem: FileSystem {
     let table: Mutex<InodeTable>
     let barrier = SealBarrier()
     package let basePlanner: BasePlanner
-    private let mountDescription: [UInt8]
+    private let mountAttributes: [[UInt8]: [UInt8]]
     /// Everything belongs to whoever mounted, and stays so.
     let squashesOwners: Bool
     let dataFiles: DataFiles
@@ -41,7 +41,7 @@ package final class WorkspaceFileSystem: FileSystem {
         self.workspace = workspace
         self.basePlanner = basePlanner
         self.logger = logger
-        self.mountDescription = Array(mountDescription.utf8)
+        mountAttributes = TarnAttribute.ofMount(mountDescription)
         self.squashesOwners = squashesOwners
         dataFiles = DataFiles(workspace)
         reclaimer = DataFileReclaimer(workspace, dataFiles)
@@ -242,7 +242,7 @@ package final class WorkspaceFileSystem: FileSystem {
     }
 
     package func attribute(_ inode: InodeNumber, _ name: [UInt8]) throws(VFSError) -> [UInt8] {
-        if name.elementsEqual(TarnAttribute.mount.utf8) { return mountDescription }
+        if let value = mountAttributes[name] { return value }
         try checkAttributeName(name)
         // The kernel asks for security.capability before every write.
         guard name.starts(with: "user.".utf8) else { throw .noAttribute }

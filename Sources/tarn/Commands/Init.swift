@@ -22,6 +22,7 @@ struct Init: ParsableCommand {
     func run() throws {
         let author = try author.resolve()
         let base = try store.open(repo, creating: true)
+        try Repository.refuseOccupied(base)
         guard case .safe(let quirks) = try probe(base) else { return }
         let opened = try openStore(
             StoreLocation.parse(repo), options: store.storeOptions(quoteIfMatch: quirks.quoteIfMatch))
