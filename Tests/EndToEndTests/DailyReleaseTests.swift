@@ -96,6 +96,13 @@ struct DailyReleaseTests {
         _ = try run("test -e '\(place)/a' && test ! -e /proc/1/root'\(place)/a'")
         try sandbox.shell(
             "! grep -F 'tarn#\(sandbox.repository) ' /proc/self/mounts; ls '\(place)' | wc -l | grep -qx 0")
+        // Whatever lies there for others is hidden from the program alone.
+        try sandbox.write("place/other", "x")
+        _ = try run("test -e '\(place)/a' && test ! -e '\(place)/other'")
+        let mounted = try sandbox.mount("mounted", "--ref", "main")
+        try sandbox.tarn("run", "--ref", "work", "--at", mounted, "--", "test", "-e", mounted + "/a")
+        #expect(try sandbox.shell("ls -A '\(mounted)'") == ".tarn\n")
+        try sandbox.unmount(mounted)
         // What the commit says is the run's exit code, and nothing is lost.
         try sandbox.tarn("protect", "add", "work")
         _ = try run("echo three > '\(place)/a'", "--commit", "-m", "third", code: 4)

@@ -80,7 +80,7 @@ struct Mount: ParsableCommand {
         }
     }
 
-    /// The mount point's absolute path. It must be an empty directory, and FUSE must be there.
+    /// The mount point's absolute path. It must be an empty directory, unless one program alone sees the mount; FUSE must be there.
     private func checkMountPoint() throws -> String {
         guard let resolved = realpath(directory, nil) else {
             throw CommandFailure(
@@ -94,13 +94,14 @@ struct Mount: ParsableCommand {
                 message: "the mount point \(directory) cannot be used: \(String(cString: strerror(errno)))")
         }
         defer { closedir(stream) }
-        if KernelMount.at(Array(path.utf8)) != nil {
+        let hides = internals.owner != nil
+        if !hides, KernelMount.at(Array(path.utf8)) != nil {
             throw CommandFailure(
                 message: "\(directory) is mounted already", hint: "Unmount it: tarn umount \(directory)")
         }
         var names = 0
         while readdir(stream) != nil { names += 1 }
-        guard names <= 2 else {
+        guard hides || names <= 2 else {
             throw CommandFailure(
                 message: "the mount point \(directory) is not empty", hint: "Choose an empty directory")
         }
