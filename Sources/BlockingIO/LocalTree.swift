@@ -140,6 +140,10 @@ package struct FileIdentity: Hashable, Sendable {
         inode = info.st_ino
         kind = info.st_mode & S_IFMT
     }
+
+    package var isDirectory: Bool { kind == S_IFDIR }
+
+    package func isOnFileSystem(of other: FileIdentity) -> Bool { device == other.device }
 }
 
 /// Calls `body` with `path` as a NUL-terminated C string.

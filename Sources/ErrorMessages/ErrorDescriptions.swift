@@ -49,6 +49,10 @@ extension PathFault: CustomStringConvertible {
     package var description: String { logLine(of: self).shown }
 }
 
+extension PatternFault: CustomStringConvertible {
+    package var description: String { logLine(of: self).shown }
+}
+
 extension RevisionFault: CustomStringConvertible {
     package var description: String { logLine(of: self).shown }
 }

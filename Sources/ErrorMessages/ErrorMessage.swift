@@ -41,6 +41,8 @@ package func message(of error: any Error) -> ErrorMessage? {
         ErrorMessage(message: "'\(fault.name)' cannot be a branch or tag: \(fault.reason)", kind: .usage)
     case let fault as PathFault:
         ErrorMessage(message: "'\(printableName(fault.path))' cannot be a path: \(fault.reason)", kind: .usage)
+    case let fault as PatternFault:
+        ErrorMessage(message: "'\(printableName(fault.pattern))' cannot be a pattern: \(fault.reason)", kind: .usage)
     case let fault as RevisionFault: message(.badRevision(fault))
     case let fault as DecodingFault: ErrorMessage(message: "corrupt data: \(fault.reason)")
     case let fault as RecordFault: message(fault)

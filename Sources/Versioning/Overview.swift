@@ -21,6 +21,7 @@
 // - `Records.swift`: the JSON records. `RefName.swift`, `Revision.swift`: what people write.
 // - `PathChange.swift`: trees as paths: `entry(at:)`, `pathChanges`, `forEachChild`.
 // - `Merge.swift`, `MergeBase.swift`: three-way merge, common ancestors.
+// - `PathExclusions.swift`: patterns for what an import passes over.
 // - `ProtectionRule.swift`, `Glob.swift`, `CalendarTime.swift`, `EscapedText.swift`.
 // - `TerminalText.swift`: text that is safe to print; what is put into it is escaped.
 //

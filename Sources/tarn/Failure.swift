@@ -18,6 +18,8 @@ enum Code: Int32 {
     case notFound = 5
     /// There was nothing to commit, and `--fail-if-empty` was given.
     case empty = 6
+    /// It was done, but for some files that could not be read.
+    case incomplete = 7
 }
 
 /// A failure of a command itself, in words.

@@ -24,7 +24,8 @@ struct Tarn: ParsableCommand {
             from DIR. A revision is a commit id, a branch, a tag or a unique prefix of an id of 6 digits or more, then ~N, ^N \
             or @{date}: main~2, v1^2, main@{2026-01-31}, main@{3 days ago}. REV:path names a path in it.
 
-            Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 refused, 5 not found, 6 nothing to commit (with --fail-if-empty).
+            Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 refused, 5 not found, 6 nothing to commit (with --fail-if-empty), \
+            7 done, but some files were left out.
             """,
         version: tarnVersion,
         groupedSubcommands: [

@@ -73,6 +73,12 @@ import Versioning
             "SystemFailure": [SystemFailure(path: "p", errno: EIO)], "Errno": [Errno(code: EIO)],
             "NoThreadLeft": [NoThreadLeft()], "FileTooLong": [FileTooLong()],
             "DecodingFault": [DecodingFault(reason: "r", offset: 1)], "PathFault": [PathFault.tooLong([0xff])],
+            "PatternFault": [
+                try #require(throws: PatternFault.self) {
+                    var exclusions = PathExclusions()
+                    try exclusions.add(Array(repeating: 0xff, count: PathExclusions.maximumPatternBytes + 1))
+                }
+            ],
             "RevisionFault": [RevisionFault(text: "t", reason: "r")],
             "RefNameFault": [try #require(throws: RefNameFault.self) { try RefName.branch("..") }],
             "HookFault": [try #require(throws: HookFault.self) { try parseHooks("hooks: 5") }],

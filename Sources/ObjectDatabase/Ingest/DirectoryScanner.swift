@@ -43,40 +43,79 @@ package struct ScannedPath: Sendable {
 /// links are not followed, also where one takes the place of a directory meanwhile. Names are bytes.
 package struct DirectoryScanner {
     package let tree: ScannedTree
+    private let rules: ScanRules
+    private let leavingOut: (LeftOut) -> Void
     /// Directories still to be read, a heap with the smallest path first.
     private var pending: Heap<WaitingDirectory> = []
     package let root: ScannedPath
 
-    package init(_ tree: ScannedTree) throws {
+    /// - Parameter leavingOut: is told of each path that is passed over: by `rules`, or because it cannot be read.
+    package init(
+        _ tree: ScannedTree, _ rules: ScanRules = ScanRules(), leavingOut: @escaping (LeftOut) -> Void = { _ in }
+    ) throws {
         self.tree = tree
+        self.rules = rules
+        self.leavingOut = leavingOut
         let directory = try tree.directory(.root)
         let info = try tree.naming(.root) { () throws(Errno) in try directory.status() }
         root = try tree.describe(.root, info, in: directory, [])
+        guard root.identity != rules.repository else {
+            throw ObjectDatabaseError.sourceUnusable(path: tree.localName(.root), reason: "it is the repository itself")
+        }
         pending.insert(WaitingDirectory(path: .root, identity: root.identity))
     }
 
-    /// The children of the next directory, by name; `nil` when all are read.
+    /// The children of the next directory, by name; `nil` when all are read. A source that is one file is the only child
+    /// of its directory. Throws when the source itself cannot be read, or the host has no descriptors or memory left.
     package mutating func nextDirectory() throws -> [ScannedPath]? {
         guard let next = pending.popMin() else { return nil }
-        let directory = try tree.directory(next.path)
-        let (info, names) = try tree.naming(next.path) { () throws(Errno) in
-            (try directory.status(), try directory.names())
+        let directory: OpenDirectory
+        let names: [[UInt8]]
+        do {
+            (directory, names) = try tree.contents(next.path, next.identity)
+        } catch {
+            guard !next.path.isRoot, let leftOut = LeftOut(next.path, error) else { throw error }
+            leavingOut(leftOut)
+            return []
         }
-        guard FileIdentity(info) == next.identity else { throw tree.replaced(next.path) }
         var children: [ScannedPath] = []
         for name in names.sorted(by: { compareBytes($0, $1) < 0 }) {
             let path = try next.path.appending(checking: name)
-            let child: ScannedPath
-            do {
-                let info = try tree.naming(path) { () throws(Errno) in try directory.status(of: name) }
-                child = try tree.describe(path, info, in: directory, name)
-            } catch ObjectDatabaseError.localIO(_, ENOENT) {
-                continue  // removed since the directory was read
+            guard let child = try child(name, at: path, in: directory) else { continue }
+            if child.kind == .directory, mayEnter(child) {
+                pending.insert(WaitingDirectory(path: path, identity: child.identity))
             }
-            if child.kind == .directory { pending.insert(WaitingDirectory(path: path, identity: child.identity)) }
             children.append(child)
         }
         return children
+    }
+
+    /// What is there; `nil` when it is passed over.
+    private func child(_ name: [UInt8], at path: TreePath, in directory: OpenDirectory) throws -> ScannedPath? {
+        do {
+            let info = try tree.naming(path) { () throws(Errno) in try directory.status(of: name) }
+            let identity = FileIdentity(info)
+            if identity == rules.repository {
+                leavingOut(LeftOut(path, .repository, "it is the repository itself"))
+                return nil
+            }
+            if rules.exclusions.excludes(path, isDirectory: identity.isDirectory) {
+                leavingOut(LeftOut(path, .excluded, "it is excluded"))
+                return nil
+            }
+            return try tree.describe(path, info, in: directory, name)
+        } catch {
+            guard let leftOut = LeftOut(path, error) else { throw error }
+            leavingOut(leftOut)
+            return nil
+        }
+    }
+
+    private func mayEnter(_ directory: ScannedPath) -> Bool {
+        guard tree.onlyName == nil else { return false }
+        guard rules.staysOnFileSystem, !directory.identity.isOnFileSystem(of: root.identity) else { return true }
+        leavingOut(LeftOut(directory.path, .otherFileSystem, "what is in it lies on another filesystem"))
+        return false
     }
 }
 
@@ -84,11 +123,32 @@ package struct DirectoryScanner {
 package struct ScannedTree: Sendable {
     private let files: LocalTree
     private let root: [UInt8]
+    /// The file of the directory that alone is scanned.
+    package let onlyName: [UInt8]?
 
     /// - Parameter root: an existing directory, and no link to one unless `followsLink`. Throws `.sourceUnusable` when it is
     /// none.
     package init(root: [UInt8], followsLink: Bool = false) throws(ObjectDatabaseError) {
+        try self.init(root: root, onlyName: nil, followsLink: followsLink)
+    }
+
+    /// What a user names: a directory, a link to one, or one file.
+    package init(source: [UInt8]) throws(ObjectDatabaseError) {
+        var info = stat()
+        guard withCPath(source, { lstat($0, &info) }) == 0 else { throw localFailure(printableName(source)) }
+        guard info.st_mode & S_IFMT == S_IFREG else {
+            try self.init(root: source, onlyName: nil, followsLink: true)
+            return
+        }
+        let cut = source.lastIndex(of: UInt8(ascii: "/"))
+        let directory = cut.map { $0 == 0 ? Array("/".utf8) : Array(source[..<$0]) } ?? Array(".".utf8)
+        let name = cut.map { Array(source[($0 + 1)...]) } ?? source
+        try self.init(root: directory, onlyName: name, followsLink: true)
+    }
+
+    private init(root: [UInt8], onlyName: [UInt8]?, followsLink: Bool) throws(ObjectDatabaseError) {
         self.root = root
+        self.onlyName = onlyName
         do throws(Errno) {
             files = try LocalTree(root: root, followsLink: followsLink)
         } catch {
@@ -97,6 +157,43 @@ package struct ScannedTree: Sendable {
             }
             throw .sourceUnusable(path: printableName(root), reason: "it is not a directory")
         }
+    }
+
+    /// Whether a directory above, of at most 1,024, is this one.
+    package func isInside(_ directory: FileIdentity) -> Bool {
+        var path = root
+        var last: FileIdentity?
+        for _ in 0..<1024 {
+            path += Array("/..".utf8)
+            var info = stat()
+            guard withCPath(path, { stat($0, &info) }) == 0 else { return false }
+            let identity = FileIdentity(info)
+            if identity == directory { return true }
+            // Above the top is the top.
+            if identity == last { return false }
+            last = identity
+        }
+        return false
+    }
+
+    /// The bytes of a small file at the top; `nil` when there is none. Throws when it is no file, cannot be read or is longer.
+    package func topFile(_ name: String, limitBytes: Int) throws(ObjectDatabaseError) -> [UInt8]? {
+        let path = root + Array("/\(name)".utf8)
+        let directory = try directory(.root)
+        let descriptor = directory.withDescriptor {
+            openat($0, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        }
+        guard descriptor >= 0 else {
+            if lastErrno() == ENOENT { return nil }
+            throw localFailure(printableName(path))
+        }
+        defer { close(descriptor) }
+        do throws(Errno) {
+            if let bytes = try readToEnd(descriptor, limitBytes: limitBytes) { return bytes }
+        } catch {
+            throw .localIO(path: printableName(path), errno: error.code)
+        }
+        throw .sourceUnusable(path: printableName(path), reason: "it is longer than \(limitBytes) bytes")
     }
 
     private func localPath(_ path: TreePath) -> [UInt8] {
@@ -108,7 +205,7 @@ package struct ScannedTree: Sendable {
 
     package func replaced(_ path: TreePath) -> ObjectDatabaseError {
         .sourceUnusable(
-            path: localName(path), reason: "it was replaced by something else meanwhile; nothing was committed")
+            path: localName(path), reason: "it was replaced by something else meanwhile")
     }
 
     /// Makes an error of `body`, which is about `path`, one that names it.
@@ -125,6 +222,19 @@ package struct ScannedTree: Sendable {
 
     fileprivate func directory(_ path: TreePath) throws(ObjectDatabaseError) -> OpenDirectory {
         try naming(path) { () throws(Errno) in try files.directory(path.bytes) }
+    }
+
+    /// A directory that was found by the scan, and the names in it. Throws when something else has taken its place.
+    fileprivate func contents(_ path: TreePath, _ identity: FileIdentity) throws(ObjectDatabaseError)
+        -> (OpenDirectory, [[UInt8]])
+    {
+        let directory = try directory(path)
+        let (info, names) = try naming(path) { () throws(Errno) in
+            if let onlyName { return (try directory.status(), [onlyName]) }
+            return (try directory.status(), try directory.names())
+        }
+        guard FileIdentity(info) == identity else { throw replaced(path) }
+        return (directory, names)
     }
 
     /// Opens a file that was found by the scan. Throws when something else has taken its place.

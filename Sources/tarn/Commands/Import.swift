@@ -9,15 +9,26 @@ import Versioning
 
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Copy a local directory into a branch, as one commit.",
+        abstract: "Copy a local directory or file into a branch, as one commit.",
         discussion: """
             Everything a directory holds is kept: names in any bytes, empty files and directories, symbolic links, modes, times to the \
-            nanosecond, holes. Sockets, pipes and devices are named and left out. Hard links become files of their own that share \
+            nanosecond, holes. Sockets, pipes and devices are named and left out, and so is the repository itself where it lies in SRC. \
+            What cannot be read whole (no permission, removed or written to meanwhile) is named and left out, too: the rest is \
+            committed, and the exit code is 7. Hard links become files of their own that share \
             storage. What the branch has and SRC has not stays, unless --delete. Bytes that the branch holds already are not uploaded \
             again; an import that was interrupted goes on where it stopped when it is run again.
+
+            SRC may be a link to a directory. When it is a file, the file comes to lie in --to under its own name.
+
+            Patterns say what is passed over, as in a .gitignore: those of the file .tarnignore at the top of SRC, one a line, then \
+            those of --exclude; the last that matches decides. '*' and '?' stop at '/', '**' does not; a '/' in front or within \
+            means from the top, one at the end means directories only; '!' takes back; '#' begins a comment. --delete removes \
+            nothing from the branch that is passed over or cannot be read in SRC.
+
+              tarn import . -m "Load" --exclude '*.tmp' --exclude /scratch/
             """)
 
-    @Argument(help: "The directory.") var source: String
+    @Argument(help: "The directory, or one file.") var source: String
     @Option(help: "The branch.") var branch: String = Repository.defaultBranch
     @Option(name: .customLong("to"), help: ArgumentHelp("Where in the tree.", valueName: "path")) var destination:
         String = ""
@@ -25,6 +36,10 @@ struct Import: ParsableCommand {
     @OptionGroup var metadata: MetadataArguments
     @Flag(name: .customLong("delete"), help: "Remove what is below --to but not in SRC.") var removesOthers = false
     @Flag(name: .customLong("owners"), help: "Record user and group ids.") var keepsOwners = false
+    @Option(name: .customLong("exclude"), help: ArgumentHelp("Pass over what matches.", valueName: "pattern"))
+    var exclusions: [String] = []
+    @Flag(name: .customLong("one-file-system"), help: "Do not enter directories on other filesystems.")
+    var staysOnFileSystem = false
     @OptionGroup var empty: EmptyArguments
     @OptionGroup var repository: RepositoryArguments
     @OptionGroup var author: AuthorArguments
@@ -39,17 +54,29 @@ struct Import: ParsableCommand {
         options.destination = try TreePath(parsing: destination)
         options.removesOthers = removesOthers
         options.keepsOwners = keepsOwners
+        options.exclusions = exclusions.map { unescapedBytes($0) }
+        options.staysOnFileSystem = staysOnFileSystem
         options.countsAhead = ProgressLine.isShown
         let progress = ImportProgress()
         let branch = try RefName.branch(branch)
         let imported = try empty.orNothing(on: branch, in: repository, json) {
-            try showingProgress({ progress.current.text($0) }) {
+            defer { tellSkipped(progress.current) }
+            return try showingProgress({ progress.current.text($0) }) {
                 try repository.importDirectory(source, into: branch, info, options: options, progress: progress)
             }
         }
         let counts = progress.current
-        for (path, reason) in counts.skipped { writeError("tarn: left out \(path): \(reason)") }
         if let (published, seconds) = imported { try show(published, counts, seconds) }
+        let unreadable = counts.unreadable.count
+        guard unreadable > 0 else { return }
+        writeError(
+            "tarn: \(count(unreadable, "path")) could not be read; the branch keeps what it had there. Run the import again when they can be"
+        )
+        throw ExitCode(Code.incomplete.rawValue)
+    }
+
+    private func tellSkipped(_ counts: ImportProgress.Counts) {
+        for leftOut in counts.skipped { writeError("tarn: left out \(leftOut.path): \(leftOut.reason)") }
     }
 
     private func show(_ published: Published, _ counts: ImportProgress.Counts, _ seconds: Double) throws {
@@ -62,11 +89,14 @@ struct Import: ParsableCommand {
             let reusedBytes: UInt64
             let seconds: Double
             let skipped: [String]
+            let unreadable: [String]
+            let excluded: Int
         }
         let result = Result(
             commit: published.commitID.hex, files: counts.files, directories: counts.directories, bytes: counts.bytes,
             uploadedBytes: counts.uploadedBytes, reusedBytes: counts.reusedBytes, seconds: seconds,
-            skipped: counts.skipped.map { "\($0.path)" })
+            skipped: counts.skipped.map { "\($0.path)" }, unreadable: counts.unreadable.map { "\($0.path)" },
+            excluded: counts.excluded)
         try json.output.show(result) {
             """
             \(result.commit)
@@ -78,13 +108,15 @@ struct Import: ParsableCommand {
 }
 
 extension ImportProgress.Counts {
+    fileprivate var unreadable: [LeftOut] { skipped.filter { $0.kind == .unreadable } }
+
     /// Files, bytes, rate and time left.
     fileprivate func text(_ seconds: Double) -> TerminalText {
-        let rate = seconds > 0 ? Double(bytes) / seconds : 0
-        var text: TerminalText = "\(files)/\(totalFiles) files  \(humanSize(bytes))/\(humanSize(totalBytes))"
+        let rate = seconds > 0 ? Double(readBytes) / seconds : 0
+        var text: TerminalText = "\(files)/\(totalFiles) files  \(humanSize(readBytes))/\(humanSize(totalBytes))"
         text += "  \(humanSize(UInt64(rate)))/s"
-        if isTotalKnown, rate > 0, totalBytes > bytes {
-            text += "  \(Int(Double(totalBytes - bytes) / rate) + 1) s left"
+        if isTotalKnown, rate > 0, totalBytes > readBytes {
+            text += "  \(Int(Double(totalBytes - readBytes) / rate) + 1) s left"
         }
         return text
     }
