@@ -30,7 +30,8 @@ package final class BlockCache: Sendable {
     private let objectsTrustedFrom = Atomic<Int64>(.min)
 
     /// Opens the cache in `directory`, which is created (0700) if it is missing, but not its parents.
-    /// The limit of the last opener that gives one holds for all, at once; without any it is `defaultLimitBytes`.
+    /// The limit is kept with the cache: that of the last opener that gives one holds for all, at once; without any it
+    /// is `defaultLimitBytes`. See `checkLimit`.
     /// - Parameters:
     ///   - slotCapacity: how many segments and objects the index has room for, if it is created now; by default
     ///     one for 256 KiB of the limit, 65,536 to 4 Mi.
@@ -44,6 +45,18 @@ package final class BlockCache: Sendable {
             slotCapacity: slotCapacity
                 ?? CacheIndex.defaultSlotCapacity(limitBytes: limitBytes ?? Self.defaultLimitBytes),
             openFileLimit: openFileLimit, logger: logger)
+    }
+
+    /// Throws `.limitBeyondDisk` for a limit that somebody asks for and the disk of `directory` can never hold.
+    package static func checkLimit(_ limitBytes: UInt64, in directory: String) throws(BlockCacheError) {
+        var info = statvfs()
+        guard statvfs(directory, &info) == 0 else {
+            throw .system(operation: "statvfs", path: directory, errno: errno)
+        }
+        let (bytes, isOver) = UInt64(info.f_blocks).multipliedReportingOverflow(by: UInt64(info.f_frsize))
+        // Some filesystems tell no size.
+        guard !isOver, bytes > 0, limitBytes > bytes else { return }
+        throw .limitBeyondDisk(path: directory, limitBytes: limitBytes, diskBytes: bytes)
     }
 
     /// From now on who fetches a large block does not wait until it is kept. For a process that stays: what is not written

@@ -8,6 +8,8 @@ package enum BlockCacheError: Error, Equatable {
     case notACacheDirectory(path: String)
     /// Other processes have the directory open with an index that this version cannot read.
     case inUseWithUnreadableIndex(path: String)
+    /// The limit that was asked for is more than the disk of the directory has in all.
+    case limitBeyondDisk(path: String, limitBytes: UInt64, diskBytes: UInt64)
     /// Another process (stopped, perhaps) held the lock all the time.
     case lockTimedOut(path: String)
 }

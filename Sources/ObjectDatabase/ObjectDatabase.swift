@@ -72,6 +72,7 @@ package final class ObjectDatabase: Sendable {
             cacheFailure = nil
         } catch {
             if options.needsCache { throw error }
+            if case BlockCacheError.limitBeyondDisk = error { throw error }
             cache = nil
             cacheFailure = error
         }
@@ -95,6 +96,7 @@ package final class ObjectDatabase: Sendable {
         } catch {
             throw BlockCacheError.system(operation: "mkdir", path: error.path, errno: error.errno)
         }
+        if let limit = options.cacheLimitBytes { try BlockCache.checkLimit(limit, in: path) }
         return try BlockCache(directory: path, limitBytes: options.cacheLimitBytes, logger: logger)
     }
 

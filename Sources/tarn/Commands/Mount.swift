@@ -53,8 +53,8 @@ struct Mount: ParsableCommand {
     @Flag(name: [.customShort("f"), .long], help: "Stay in the foreground.") var foreground = false
     @Option(
         name: .customLong("cache-size"),
-        help: ArgumentHelp("The most that the block cache takes on disk: 512M, 10G.", valueName: "size"))
-    var cacheSize: String = "10G"
+        help: ArgumentHelp("The most that the block cache takes on disk from now on.", valueName: "size"))
+    var cacheSize: String?
     @Option(name: .customLong("ready-descriptor"), help: .hidden) var readyDescriptor: Int32?
     @OptionGroup(visibility: .hidden) var internals: InternalMountArguments
     @OptionGroup var store: StoreArguments
@@ -142,7 +142,7 @@ struct Mount: ParsableCommand {
         tarn_return_large_memory()
         raiseDescriptorLimit()
         let logger = store.logger()
-        let limit = try parseSize(cacheSize)
+        let limit = try cacheSize.map { try parseSize($0) }
         let repository = try store.openRepository(repo, cacheLimitBytes: limit)
         let resolved = try revision.map { try repository.database.resolve($0) }
         // A tree that cannot be read is better refused here than shown as a directory full of errors.

@@ -40,6 +40,10 @@ struct Run: ParsableCommand {
     @Option(help: ArgumentHelp("Write what was read to this file.", valueName: "file")) var receipt: String?
     @Flag(help: "Note the byte ranges, too (with the kernel's read-ahead).") var ranges = false
     @OptionGroup var writing: WritingArguments
+    @Option(
+        name: .customLong("cache-size"),
+        help: ArgumentHelp("The most that the block cache takes on disk from now on.", valueName: "size"))
+    var cacheSize: String?
     @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command: [String]
     @OptionGroup var repository: RepositoryArguments
 
@@ -50,6 +54,7 @@ struct Run: ParsableCommand {
             throw CommandFailure(message: "--at is an absolute path, such as /lake", kind: .usage)
         }
         try writing.check(receipt: receipt)
+        let limit = try cacheSize.map { try parseSize($0) }
         try prepareMountPoint()
         // Before any thread is started, which a user namespace forbids.
         guard tarn_private_mounts() == 0 else {
@@ -57,7 +62,7 @@ struct Run: ParsableCommand {
                 message: "this process cannot have mounts of its own: \(String(cString: strerror(errno)))",
                 hint: "Run it as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1)")
         }
-        let opened = try repository.open()
+        let opened = try repository.open(cacheLimitBytes: limit)
         if writing.write {
             return try writing.run(words, on: revision, at: directory, opened, repository.store)
         }
