@@ -32,9 +32,10 @@ final class NeighbourReadAhead: Sendable {
     private static let maximumWindowBytes: UInt64 = 16 << 20
     private static let nearBytes: UInt64 = 1 << 20
     private static let maximumEntries = 4096
-    private static let cellBytes: UInt64 = 1 << 20
-    private static let firstAllowanceBytes: UInt64 = 8 << 20
-    private static let allowanceFactor: UInt64 = 8
+    /// The pieces of packs that are fetched for a reader that jumps about.
+    static let cellBytes: UInt64 = 1 << 20
+    static let firstAllowanceBytes: UInt64 = 8 << 20
+    static let allowanceFactor: UInt64 = 8
     /// How many entries before a file are looked at for its neighbours.
     private static let entriesBefore: UInt64 = 128
 
@@ -42,6 +43,17 @@ final class NeighbourReadAhead: Sendable {
         self.tree = tree
         self.fetcher = fetcher
         self.commitBytes = commitBytes
+    }
+
+    /// Whether the cache keeps what is fetched for a reader that jumps about until it is read; with room for what else is
+    /// in it.
+    var fits: Bool { commitBytes <= fetcher.capacityBytes / 5 * 4 }
+
+    /// The small files that lie in one cell with this one and are neither here nor on their way, in the order of the pack.
+    func cell(of file: PlacedBlock, rank: UInt64) throws -> [PlacedBlock] {
+        let start = file.extent.offset / Self.cellBytes * Self.cellBytes
+        let found = try neighbours(of: file, rank: rank, in: start..<start + Self.cellBytes, looksBack: true)
+        return found.filter { !fetcher.isComing($0) }
     }
 
     /// Called before a small file is read from its beginning; fetches its neighbours with it when it is not local.
@@ -55,8 +67,7 @@ final class NeighbourReadAhead: Sendable {
         let file = map.list.blocks[0]
         let isComing = fetcher.isComing(file)
         let capacity = fetcher.capacityBytes
-        // Room for what else is in the cache.
-        let fits = commitBytes <= capacity / 5 * 4
+        let fits = self.fits
         let plan = state.withLock { state -> (window: Window, isJump: Bool)? in
             if fits { state.allowanceBytes += Self.allowanceFactor * UInt64(file.extent.storedLength) }
             let longest = min(Self.maximumWindowBytes, capacity / 4)

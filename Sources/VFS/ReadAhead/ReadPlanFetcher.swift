@@ -1,3 +1,4 @@
+import Algorithms
 import BlockingIO
 import ErrorMessages
 import Logging
@@ -24,6 +25,8 @@ final class ReadPlanFetcher: Sendable {
         var order: UInt64 = 0
         /// Whether the thread is at work or about to be: it need not be woken.
         var isWorking = false
+        /// What may be fetched beside what an order names; see `NeighbourReadAhead`.
+        var allowanceBytes: UInt64 = 0
     }
 
     private enum Signal {
@@ -37,6 +40,7 @@ final class ReadPlanFetcher: Sendable {
 
     private let fetcher: BlockFetcher
     private let blocks: TreeBlocks
+    private let neighbours: NeighbourReadAhead
     private let commitID: CommitID
     private let logger: Logger
     /// Lock order: alone, or before `BlockFetcher`'s; nothing blocks under it.
@@ -48,6 +52,7 @@ final class ReadPlanFetcher: Sendable {
         self.fetcher = fetcher
         commitID = commit.commitID
         blocks = TreeBlocks(database: database, tree: database.tree(commit.commit.tree))
+        neighbours = NeighbourReadAhead(tree: blocks.tree, fetcher: fetcher, commitBytes: commit.commit.counts.bytes)
         self.logger = logger
     }
 
@@ -69,6 +74,7 @@ final class ReadPlanFetcher: Sendable {
             state.window = window
             state.order += 1
             state.isWorking = true
+            state.allowanceBytes = NeighbourReadAhead.firstAllowanceBytes
         }
         isActive.store(true, ordering: .releasing)
         let needsThread = signals.update { signals in
@@ -145,14 +151,56 @@ final class ReadPlanFetcher: Sendable {
     /// Returns when the step's GETs are begun.
     private func fetch(_ step: Step) {
         do {
-            let found = try blocks.blocks(of: step.wanted).map(\.placed)
-            for run in BlockFetcher.runs(found.filter { !fetcher.isLocal($0) }, wasteShare: BlockFetcher.orderWaste) {
-                guard state.withLock({ $0.order == step.order }) else { return }
-                fetcher.prefetch(run: run)
-            }
+            let found = try blocks.blocks(of: step.wanted)
+            let smallBytes = Self.storedBytes(found.lazy.filter(\.isSmallFile).map(\.placed))
+            state.withLock { $0.allowanceBytes += NeighbourReadAhead.allowanceFactor * smallBytes }
+            let missing = found.filter { !fetcher.isLocal($0.placed) }
+            let scattered = scatteredFiles(missing)
+            let others = scattered.isEmpty ? missing : missing.filter { !$0.isSmallFile }
+            for run in runs(others.map(\.placed)) where isCurrent(step) { fetcher.prefetch(run: run) }
+            for files in scattered where isCurrent(step) { try fetchCell(of: files, step) }
         } catch {
             // The reader that needs these files meets the error itself.
             logger.warning("fetching ahead in the given order: \(logLine(of: error))")
         }
+    }
+
+    private func runs(_ placed: [PlacedBlock]) -> [[PlacedBlock]] {
+        BlockFetcher.runs(placed, wasteShare: BlockFetcher.orderWaste)
+    }
+
+    private func isCurrent(_ step: Step) -> Bool { state.withLock { $0.order == step.order } }
+
+    /// The small files by the cells that they lie in, unless fewer GETs bring the files by themselves. An
+    /// order that jumps about in a commit which the cache can keep must not cost more than to read without one.
+    private func scatteredFiles(_ missing: [TreeBlocks.Found]) -> [[TreeBlocks.Found]] {
+        guard neighbours.fits else { return [] }
+        let small = missing.filter(\.isSmallFile)
+        let cells = small.chunked {
+            $0.placed.extent.pack == $1.placed.extent.pack && Self.cell(of: $0) == Self.cell(of: $1)
+        }.map(Array.init)
+        return cells.count <= runs(small.map(\.placed)).count ? cells : []
+    }
+
+    private static func cell(of found: TreeBlocks.Found) -> UInt64 {
+        found.placed.extent.offset / NeighbourReadAhead.cellBytes
+    }
+
+    /// Fetches files of one cell: the whole of it, as far as the allowance goes.
+    private func fetchCell(of files: [TreeBlocks.Found], _ step: Step) throws {
+        let wanted = files.map(\.placed)
+        guard state.withLock({ $0.allowanceBytes >= NeighbourReadAhead.cellBytes }) else {
+            for run in runs(wanted) { fetcher.prefetch(run: run) }
+            return
+        }
+        let cell = try neighbours.cell(of: wanted[0], rank: step.wanted[files[0].file].rank)
+        let all = Set(cell).union(wanted.filter { !fetcher.isComing($0) })
+        state.withLock { $0.allowanceBytes -= min($0.allowanceBytes, Self.storedBytes(all)) }
+        let ordered = all.sorted { $0.extent.storageOrder < $1.extent.storageOrder }
+        for run in BlockFetcher.runs(ordered) { fetcher.prefetch(run: run) }
+    }
+
+    private static func storedBytes(_ blocks: some Sequence<PlacedBlock>) -> UInt64 {
+        blocks.reduce(0) { $0 + UInt64($1.extent.storedLength) }
     }
 }
