@@ -33,6 +33,11 @@ import Testing
         #expect(try sandbox.tarn("show").output.contains("Load 2"))
     }
 
+    @Test func anAddressIsNoSource() throws {
+        let refused = try Sandbox().tarn("import", "s3://bucket/data", "-m", "x", code: 2)
+        #expect(refused.errors.contains("import takes a local file or directory"))
+    }
+
     @Test func failuresAreJSON() throws {
         let sandbox = try Sandbox()
         let failed = try sandbox.tarn("log", "nowhere", "--json", code: 5)

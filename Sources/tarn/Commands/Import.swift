@@ -46,6 +46,12 @@ struct Import: ParsableCommand {
     @OptionGroup var json: JSONArguments
 
     func run() throws {
+        guard !source.contains("://") else {
+            throw CommandFailure(
+                message: "import takes a local file or directory, and '\(source)' is an address",
+                hint: "Copy it here first ('aws s3 sync', 'rclone copy'), or name a directory where it is mounted",
+                kind: .usage)
+        }
         let info = CommitInfo(
             author: try author.resolve(), message: message, metadata: try metadata.parsed())
         tarn_return_large_memory()
