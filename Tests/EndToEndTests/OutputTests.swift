@@ -9,7 +9,7 @@ import Testing
         ("init", "\"$HERE/other\""), ("import", "\"$HERE/data\" -m again --to more"),
         ("export", "main \"$HERE/exported\""), ("receipt verify", "\"$HERE/receipt\""),
         ("receipt diff", "\"$HERE/receipt\" \"$HERE/receipt\""), ("stats", "\"$HERE/m\""), ("prefetch", "main"),
-        ("cache status", ""), ("status", "--workspace work"), ("diff", "main~1 main"),
+        ("cache status", ""), ("cache set", "--size 1G"), ("status", "--workspace work"), ("diff", "main~1 main"),
         ("commit", "-m staged --workspace work"), ("update", "--workspace work"), ("branch list", ""),
         ("branch create", "b2"), ("branch delete", "b1"), ("tag list", ""), ("tag create", "t2"),
         ("tag delete", "t1"), ("merge", "side --into main"), ("revert", "main"),
