@@ -43,6 +43,25 @@ struct MountedRevisionTests {
         try sandbox.unmount(point)
     }
 
+    /// M5: no branch hides another.
+    @Test func branchesBelowTheNameOfAnotherAreReached() throws {
+        let sandbox = try Sandbox()
+        for name in ["a", "a/b", "a/b/c", "d/e/f", "d/e/f/g"] {
+            try sandbox.tarn("branch", "create", name)
+            try sandbox.write("data/name", name)
+            try sandbox.tarn("import", "data", "--branch", name, "-m", name)
+        }
+        try sandbox.shell("mkdir all")
+        try sandbox.tarn("mount", sandbox.repository, "all")
+        #expect(
+            try sandbox.shell("cd all/branches && find . -name name -exec cat {} ';' -exec echo ';' | sort")
+                == "a\na/b\na/b/c\nd/e/f\nd/e/f/g\n")
+        #expect(try sandbox.shell("ls all/branches") == "a\na%2Fb\na%2Fb%2Fc\nd\nmain\n")
+        #expect(try sandbox.read("all/branches/d%2Fe%2Ff/name") == "d/e/f")
+        try sandbox.shell("! [ -e all/branches/a%2Fnone ] && ! [ -e all/branches/%2F ]")
+        try sandbox.unmount(sandbox.path("all"))
+    }
+
     @Test func anOccupiedPlaceIsNoRepository() throws {
         let sandbox = try Sandbox()
         try sandbox.write("full/file", "x")

@@ -87,7 +87,7 @@ struct WritableMountTests {
         #expect(committed.contains("\"uploadedBytes\" : 0") || committed.contains("\"uploadedBytes\":0"))
         // The copies are apart.
         try sandbox.shell(
-            "cp '\(point)/f' '\(point)/again'; printf X | dd of='\(point)/f' bs=1 seek=9000000 conv=notrunc status=none"
+            "cp '\(point)/f' '\(point)/again'; printf %32s | dd of='\(point)/f' bs=1 seek=9000000 conv=notrunc status=none"
         )
         try sandbox.shell("cmp data/f '\(point)/again'; cmp data/f '\(point)/copy'")
         try sandbox.shell("cmp data/f '\(point)/f'", code: 1)

@@ -283,4 +283,21 @@ import Versioning
         try restore(by: "Eve <eve@x>")
         #expect(try findings() == [])
     }
+
+    /// What a merge brings is its second parent, and not what its metadata say.
+    @Test func aMergeThatNamesSomethingElse() throws {
+        try protect(ProtectionRule(pattern: "main", approvals: 1))
+        let approved = try change(work, ["b": "1"])
+        let approval = try repository.approve(approved, for: .merge, of: .main, who: "Bob <bob@x>", why: "")
+        let evil = try change(work, ["b": "2"], by: "Mal <mal@x>")
+        let model = try repository.database.commit(evil)
+        let head = try repository.head()
+        let forged = try repository.database.saveCommit(
+            Commit(
+                tree: model.tree, parents: [head, evil], author: "Mal <mal@x>", committer: "Mal <mal@x>",
+                time: model.time, message: "forged", metadata: ["squashed-from": approved.hex],
+                generation: model.generation + 1, counts: model.counts))
+        try forge(.main, to: forged, .merge, approvals: approval.map(\.refUpdateID))
+        try expectFinding("a rule wanted 1 approvals")
+    }
 }

@@ -10,7 +10,6 @@ import Versioning
 struct AuthorizationReplay {
     /// In seconds.
     static let tolerance: Int64 = 3600
-    private static let maximumCommits = 10_000
 
     private struct State<Value> {
         let value: Value
@@ -116,8 +115,9 @@ struct AuthorizationReplay {
         case .create, .fastForward: return new
         case .merge:
             let commit = try repository.database.commit(new)
+            // A merge with two parents says what it brings by the second one, whatever its metadata say.
+            if commit.parents.count > 1 { return commit.parents[1] }
             return commit.metadata["squashed-from"].flatMap { CommitID(hex: $0[...]) }
-                ?? commit.parents.dropFirst().first
         case .revert: return try repository.database.commit(new).metadata["reverts"].flatMap { CommitID(hex: $0[...]) }
         case .restore:
             return try repository.database.commit(new).metadata["restores"].flatMap { CommitID(hex: $0[...]) }

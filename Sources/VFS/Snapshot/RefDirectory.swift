@@ -5,7 +5,8 @@ import Versioning
 
 /// The directories above the commits of a repository mount:
 /// ```
-/// branches/<name>   tags/<name>   a name with `/` is a path of directories
+/// branches/<name>   tags/<name>   a name with `/` is a path of directories; below the name of another ref, which is a
+///                                 tree, it is one name in which `%2F` stands for `/` (no ref's name holds `%`)
 /// commits/<id>      every commit by its full id or unique prefix; listed are those that a branch or tag points to
 /// ```
 final class RefDirectory: Sendable {
@@ -32,6 +33,7 @@ final class RefDirectory: Sendable {
     private let database: ObjectDatabase
     private let state = Mutex(State())
     private static let root: UInt64 = 1
+    private static let slash = "%2F"
 
     init(database: ObjectDatabase) {
         self.database = database
@@ -47,7 +49,7 @@ final class RefDirectory: Sendable {
             return try children(of: node).first { $0.name.bytes.elementsEqual(name.utf8) }?.node
         }
         switch state.withLock({ $0.areas[node] }) {
-        case .refs(let kind, let prefix): return try ref(kind, prefix + name)
+        case .refs(let kind, let prefix): return try ref(kind, prefix + name.replacing(Self.slash, with: "/"))
         case .commits: return try commit(name)
         case nil: throw VFSError.staleHandle
         }
@@ -90,11 +92,15 @@ final class RefDirectory: Sendable {
 
     private func refs(_ kind: RefName.Kind, _ prefix: String) throws -> [(name: EntryName, node: Node)] {
         var children: [String: Node] = [:]
-        for (snapshot, commit) in try database.listRefs(kind) where snapshot.name.name.hasPrefix(prefix) {
+        let listed = try database.listRefs(kind).filter { $0.snapshot.name.name.hasPrefix(prefix) }
+        let names = Set(listed.map(\.snapshot.name.name))
+        for (snapshot, commit) in listed {
             let rest = snapshot.name.name.dropFirst(prefix.count)
             if let slash = rest.firstIndex(of: "/") {
                 let name = String(rest[..<slash])
-                if children[name] == nil {
+                if names.contains(prefix + name) {
+                    children[String(rest).replacing("/", with: Self.slash)] = .commit(commit)
+                } else if children[name] == nil {
                     children[name] = .directory(number(.refs(kind, prefix: prefix + name + "/")))
                 }
             } else {

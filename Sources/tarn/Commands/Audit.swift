@@ -202,7 +202,9 @@ struct Audit: ParsableCommand {
                 }
                 text += result.findings.map { output.paint("\($0.ref)  \($0.object): \($0.reason)", .red) }
                 text.append(
-                    result.findings.isEmpty ? "Everything fits." : "\(count(result.findings.count, "finding")).")
+                    result.findings.isEmpty
+                        ? "Everything \(report.undecided > 0 ? "else " : "")fits."
+                        : "\(count(result.findings.count, "finding")).")
                 return text.joined(separator: "\n")
             }
         }
