@@ -109,16 +109,11 @@ extension Repository {
         }
         let makers = try makers(of: source, step, performedBy: move.who)
         var given = try approvals(of: source, for: step, of: move.ref).filter { approval in
-            !approval.isOwn && Author(parsing: approval.who).map { makers?.contains($0.address) == false } ?? false
+            Author(parsing: approval.who).map { makers?.contains($0.address) == false } ?? false
         }
         if rules.contains(where: \.wantsSignatures) {
             let verifier = try signatureVerifier(for: move.ref)
-            given = try given.filter { approval in
-                try database.signatureState(
-                    ObjectKeys.refUpdate(approval.refUpdateID), id: approval.refUpdateID.hex, who: approval.who,
-                    verifier)
-                    == .good
-            }
+            given = try given.filter { try isSigned($0.refUpdateID, by: $0.who, verifier) }
         }
         guard given.count >= wanted else {
             throw RepositoryError.notApproved(

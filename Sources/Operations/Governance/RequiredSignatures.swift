@@ -19,6 +19,11 @@ extension Repository {
         return verifier
     }
 
+    /// Whether an approval is signed by the person that it names. Blocks.
+    func isSigned(_ approval: RefUpdateID, by who: String, _ verifier: any SignatureVerifier) throws -> Bool {
+        try database.signatureState(ObjectKeys.refUpdate(approval), id: approval.hex, who: who, verifier) == .good
+    }
+
     /// The first commit behind `new` and not behind `old` that is not signed by its committer; `nil` when all are. Blocks.
     func unsigned(from old: CommitID?, to new: CommitID, _ verifier: any SignatureVerifier) throws -> CommitID? {
         var queue = [new]

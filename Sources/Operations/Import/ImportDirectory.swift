@@ -161,17 +161,26 @@ extension Repository {
 
     /// Entries for the directories above `path` that the tree lacks, in the order of keys.
     private func parentDirectories(of path: TreePath, in tree: SnapshotTree) throws -> [Edit] {
+        try missingDirectories(above: path, in: tree) { _ in
+            LocatedEntry(Entry(kind: .directory, mode: 0o755, modified: now()))
+        }.sorted { compareBytes($0.key, $1.key) < 0 }
+    }
+
+    /// The directories above `path` that the tree lacks, deepest first, each as `entry` has it. Throws `.notADirectory` when one
+    /// is something else there.
+    func missingDirectories(
+        above path: TreePath, in tree: SnapshotTree, entry: (TreePath) throws -> LocatedEntry?
+    ) throws -> [Edit] {
         var edits: [Edit] = []
         var ancestor = path.parent
         while let directory = ancestor {
-            if let entry = try tree.entry(at: directory) {
-                guard entry.entry.isDirectory else { throw RepositoryError.notADirectory(path: directory) }
-            } else {
-                let entry = LocatedEntry(Entry(kind: .directory, mode: 0o755, modified: now()))
+            if let found = try tree.entry(at: directory) {
+                guard found.entry.isDirectory else { throw RepositoryError.notADirectory(path: directory) }
+            } else if let entry = try entry(directory) {
                 edits.append(.put(entry.item(at: directory)))
             }
             ancestor = directory.parent
         }
-        return edits.sorted { compareBytes($0.key, $1.key) < 0 }
+        return edits
     }
 }

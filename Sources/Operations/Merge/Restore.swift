@@ -35,7 +35,11 @@ extension Repository {
             if try wanted == nil && own.entry(at: path) == nil {
                 throw ObjectDatabaseError.pathNotFound(path: path, revision: revision.commitID.hex)
             }
-            if wanted != nil { try addDirectories(above: path, from: earlier, to: own, &edits) }
+            if wanted != nil {
+                for edit in try missingDirectories(above: path, in: own, entry: earlier.entry) {
+                    edits[edit.key] = edit
+                }
+            }
             try own.pathChanges(to: earlier, atOrBelow: path) { change in
                 edits[change.path.key] = change.new.map { .put($0.item(at: change.path)) } ?? .remove(change.path.key)
                 return true
@@ -44,19 +48,5 @@ extension Repository {
         let ordered = edits.values.sorted { compareBytes($0.key, $1.key) < 0 }
         let tree = try own.applying(ordered)
         return (tree, try own.difference(to: tree, from: counts).counts)
-    }
-
-    private func addDirectories(
-        above path: TreePath, from earlier: SnapshotTree, to own: SnapshotTree, _ edits: inout [[UInt8]: Edit]
-    ) throws {
-        var ancestor = path.parent
-        while let directory = ancestor, !directory.isRoot {
-            if let found = try own.entry(at: directory) {
-                guard found.entry.isDirectory else { throw RepositoryError.notADirectory(path: directory) }
-            } else if let entry = try earlier.entry(at: directory) {
-                edits[directory.key] = .put(entry.item(at: directory))
-            }
-            ancestor = directory.parent
-        }
     }
 }

@@ -136,7 +136,7 @@ private struct AuditVerification {
     private let verifier: (any SignatureVerifier)?
     private let requiresSignatures: Bool
     private var replay: AuthorizationReplay?
-    private var told: Set<String> = []
+    private var told: Set<ObjectFault> = []
 
     init(_ repository: Repository, _ verifier: (any SignatureVerifier)?, requiresSignatures: Bool) {
         self.repository = repository
@@ -172,7 +172,7 @@ private struct AuditVerification {
 
     mutating func note(_ ref: String, _ object: String, _ reason: String) {
         // The same may be met on several ways.
-        guard told.insert("\(object)\n\(reason)").inserted else { return }
+        guard told.insert(ObjectFault(object: object, reason: reason)).inserted else { return }
         report.findings.append(AuditFinding(ref: ref, object: object, reason: reason))
     }
 

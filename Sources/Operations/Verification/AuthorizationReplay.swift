@@ -182,8 +182,7 @@ struct AuthorizationReplay {
     /// Without a verifier signatures are not looked at, which is counted with the commits.
     private func isGood(_ id: RefUpdateID, _ approval: RefUpdate, _ isSigned: Bool) throws -> Bool {
         guard isSigned, let verifier else { return true }
-        return try repository.database.signatureState(
-            ObjectKeys.refUpdate(id), id: id.hex, who: approval.who, verifier) == .good
+        return try repository.isSigned(id, by: approval.who, verifier)
     }
 
     /// Each hook that had to pass is named by a record of this very move.

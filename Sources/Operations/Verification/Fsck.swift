@@ -28,9 +28,9 @@ extension [Damage] {
     /// What is said of one object for one reason, said once, with all paths, each once.
     fileprivate func joinedByObject() -> [Damage] {
         var joined: [Damage] = []
-        var places: [String: Int] = [:]
+        var places: [ObjectFault: Int] = [:]
         for damage in self {
-            let key = "\(damage.object)\n\(damage.reason)"
+            let key = ObjectFault(object: damage.object, reason: damage.reason)
             if let place = places[key], !damage.isRange {
                 joined[place].paths += damage.paths
             } else {
@@ -86,8 +86,6 @@ extension Repository {
 struct FsckRun {
     let repository: Repository
     var report = FsckReport()
-    /// What `note(_:in:)` has noted.
-    var noted: Set<ObjectFault> = []
     /// Nodes that were checked, with what is below them; `nil` for one that cannot be read (whole).
     var seenNodes: [NodeID: Commit.Counts?] = [:]
     /// Trees of heads whose directories were checked.

@@ -29,9 +29,8 @@ extension FsckRun {
         do { try body() } catch { note(ObjectFault(error, reading: key)) }
     }
 
-    /// Notes what is wrong with an object, once.
+    /// What is noted twice is said once (`joinedByObject`).
     mutating func note(_ fault: ObjectFault, in commit: CommitID? = nil) {
-        guard noted.insert(fault).inserted else { return }
         report.damage.append(Damage(object: fault.object, reason: fault.reason, commit: commit))
     }
 }
